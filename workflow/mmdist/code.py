@@ -1,0 +1,72 @@
+"""The digest of a stage's code: its module and what it imports from this package, without comments and docstrings.
+
+Snakemake does not see that an imported module was edited; this digest, a param of every rule, lets it.
+"""
+
+import ast
+import functools
+import hashlib
+from pathlib import Path
+
+PACKAGE = Path(__file__).parent
+
+
+def digest(module: str) -> str:
+    """SHA-256 over the source closure of `module` (for example `mmdist.video.flow`), hexadecimal."""
+    total = hashlib.sha256()
+    for name in closure(module):
+        total.update(f"{name}\n{_normalised(name)}\n".encode())
+    return total.hexdigest()
+
+
+@functools.cache
+def closure(module: str) -> tuple[str, ...]:
+    """Names of the modules that `module` reaches inside this package, itself included, sorted."""
+    seen: set[str] = set()
+    queue = [module]
+    while queue:
+        name = queue.pop()
+        if name in seen:
+            continue
+        seen.add(name)
+        queue.extend(_imports(name))
+    return tuple(sorted(seen))
+
+
+def _file(name: str) -> Path | None:
+    parts = name.split(".")
+    if parts[0] != PACKAGE.name:
+        return None
+    path = PACKAGE.joinpath(*parts[1:])
+    if (path / "__init__.py").is_file():
+        return path / "__init__.py"
+    return path.with_suffix(".py") if path.with_suffix(".py").is_file() else None
+
+
+def _imports(name: str) -> set[str]:
+    found = set()
+    for node in ast.walk(_tree(name)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:  # the package imports absolutely only
+            found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return {name for name in found if _file(name)}
+
+
+@functools.cache
+def _tree(name: str) -> ast.Module:
+    path = _file(name)
+    if path is None:
+        raise ValueError(f"{name} is no module of {PACKAGE.name}")
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+@functools.cache
+def _normalised(name: str) -> str:
+    tree = ast.parse(ast.unparse(_tree(name)))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            first = node.body[0] if node.body else None
+            if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str):
+                node.body = node.body[1:] or [ast.Pass()]
+    return ast.unparse(tree)

@@ -1,0 +1,1 @@
+"""The networks: attention, proposals, the baseline and student, the teacher."""

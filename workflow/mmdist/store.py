@@ -1,0 +1,84 @@
+"""Files between stages: written whole or not at all, equal for equal content."""
+
+import hashlib
+import importlib.metadata
+import json
+import os
+import platform
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+SCHEMA_VERSION = "1"
+
+
+@contextmanager
+def atomic(path: str | Path) -> Iterator[Path]:
+    """A temporary path beside `path`, moved over it when the block ends well and removed when it does not."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_json(path: str | Path, value: Any) -> None:
+    """Indented JSON with a final newline; NaN is refused, since JSON has none."""
+    with atomic(path) as temporary:
+        temporary.write_text(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def write_table(path: str | Path, frame: pd.DataFrame, schema: pa.Schema, keys: Iterable[str], **metadata: str) -> None:
+    """Parquet with exactly the columns of `schema`, rows ordered by `keys`, and `metadata` in the file's own."""
+    ordered = frame.sort_values(list(keys), kind="stable", ignore_index=True)
+    table = pa.Table.from_pandas(ordered[schema.names], schema=schema, preserve_index=False)
+    table = table.replace_schema_metadata({"schema_version": SCHEMA_VERSION, **metadata})
+    with atomic(path) as temporary:
+        pq.write_table(table, temporary, compression="zstd")
+
+
+def read_table(path: str | Path, columns: list[str] | None = None) -> pd.DataFrame:
+    return pq.read_table(path, columns=columns).to_pandas()
+
+
+def read_metadata(path: str | Path) -> dict[str, str]:
+    """The file metadata that `write_table` was given."""
+    metadata = pq.read_schema(path).metadata or {}
+    return {key.decode(): value.decode() for key, value in metadata.items()}
+
+
+def group_name(video_id: str) -> str:
+    """A video id as the name of one HDF5 group: no "/" that nests, no "." that means the group itself."""
+    return quote(video_id, safe=" ").replace(".", "%2E") or "%"
+
+
+def file_digest(path: str | Path) -> str:
+    """SHA-256 of a file's bytes, hexadecimal."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def digest(*parts: str) -> str:
+    """SHA-256 over texts; the length of each counts, so that moving a border changes it."""
+    total = hashlib.sha256()
+    for part in parts:
+        data = part.encode()
+        total.update(len(data).to_bytes(8, "big") + data)
+    return total.hexdigest()
+
+
+def versions(*packages: str) -> dict[str, str]:
+    """Versions of Python, of this package and of the named ones, as results record them."""
+    found: Mapping[str, str] = {name: importlib.metadata.version(name) for name in sorted(packages)}
+    from mmdist import __version__
+
+    return {"python": platform.python_version(), "mmdist": __version__, **found}
