@@ -1,0 +1,106 @@
+"""Every loss of MMDist, a function each; equation numbers are the paper's (Bao et al., AAAI 2024)."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class LossSettings:
+    global_learning: bool
+    global_terms: Literal["cpl", "paper"]
+    reconstruction: Literal["mean", "sum"]
+    label_smoothing: float
+    ranking_weight: float
+    diversity_weight: float
+    diversity_lambda: float
+    margin_full: float
+    margin_negative: float
+    negative_gamma: float
+    local_learning: bool
+    local_weight: float
+    temperature: float
+    top_share: float
+    symmetric: bool
+    mutual_weight: float
+    agreement: Literal["absolute", "square"]
+
+
+def reconstruction_error(logits: Tensor, tokens: Tensor, label_smoothing: float) -> Tensor:
+    """r: mean over the sentence's words of the label-smoothed cross-entropy.
+
+    Args:
+        logits: (B, R, W, V+1).
+        tokens: (B, W) ids, 0 for padding, which is no target.
+
+    Returns:
+        (B, R), in nats.
+    """
+    log_probabilities = logits.float().log_softmax(-1)
+    targets = tokens.unsqueeze(1).unsqueeze(-1).expand(*logits.shape[:3], 1)
+    nll = -log_probabilities.gather(-1, targets).squeeze(-1)
+    errors = (1 - label_smoothing) * nll - label_smoothing * log_probabilities.mean(-1)
+    valid = (tokens > 0).unsqueeze(1)
+    return (errors * valid).sum(-1) / valid.sum(-1).clamp(min=1)
+
+
+def reconstruction_loss(chosen: Tensor, full: Tensor, form: str) -> Tensor:
+    """Eq. 1 and 3: the error of the chosen proposal with that of the whole video, (B,) each -> (B,)."""
+    return (chosen + full) / 2 if form == "mean" else chosen + full
+
+
+def ranking_loss(chosen: Tensor, full: Tensor, left: Tensor, right: Tensor, margin_full: float, margin: float) -> Tensor:
+    """Eq. 2-3: the chosen proposal explains the sentence better than the whole video and both negatives; (B,)."""
+    return (
+        F.relu(chosen - full + margin_full) + F.relu(chosen - left + margin) + F.relu(chosen - right + margin)
+    )
+
+
+def diversity_loss(masks: Tensor, diversity_lambda: float) -> Tensor:
+    """CPL's diversity: || lambda I - G G^T ||_F^2 of masks (B, K, P), rows normalised to sum 1 -> (B,)."""
+    g = masks / masks.sum(-1, keepdim=True)
+    gram = g @ g.transpose(1, 2)
+    return (diversity_lambda * torch.eye(g.shape[1], device=g.device) - gram).square().sum((1, 2))
+
+
+def similarity(maps: Tensor, top_share: float) -> Tensor:
+    """Eq. 5: l = mean of the top L/4 values of each map; (..., L) -> (...)."""
+    return maps.topk(max(int(maps.shape[-1] * top_share), 1), dim=-1).values.mean(-1)
+
+
+def same_pairs(video_index: Tensor, tokens: Tensor) -> Tensor:
+    """(B, B) bool: pairs i != j with the same video or the same token sequence, which are no negatives."""
+    same = (video_index.unsqueeze(1) == video_index) | (tokens.unsqueeze(1) == tokens).all(-1)
+    return same & ~torch.eye(len(same), dtype=torch.bool, device=same.device)
+
+
+def local_loss(similarities: Tensor, excluded: Tensor, temperature: float, symmetric: bool) -> Tensor:
+    """Eq. 6-7: InfoNCE over the sentences of the batch for a fixed video.
+
+    Args:
+        similarities: (B, B), video i with sentence j.
+        excluded: (B, B) bool, pairs kept out of the denominator.
+
+    Returns:
+        (B,).
+    """
+    logits = (similarities / temperature).masked_fill(excluded, -torch.inf)
+    loss = -logits.log_softmax(1).diagonal()
+    if symmetric:
+        loss = (loss - logits.log_softmax(0).diagonal()) / 2
+    return loss
+
+
+def map_difference(student: Tensor, target: Tensor, form: str) -> Tensor:
+    """phi of Eq. 12 and 14: mean absolute (or square) difference of maps (B, L); no gradient into `target` -> (B,)."""
+    difference = student - target.detach()
+    return (difference.abs() if form == "absolute" else difference.square()).mean(-1)
+
+
+def mutual_loss(maps: list[Tensor], form: str) -> Tensor:
+    """Eq. 13: each stream's map learns from each other's, phi(m_1, sg(m_2)) + phi(m_2, sg(m_1)); (B, L) each -> (B,)."""
+    pairs = [map_difference(a, b, form) for a in maps for b in maps if a is not b]
+    return torch.stack(pairs).sum(0)

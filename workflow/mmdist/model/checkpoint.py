@@ -1,0 +1,55 @@
+"""A model as one file: weights as safetensors, and the settings that build it in the file's metadata."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from mmdist import settings as settings_module
+from mmdist import store
+from mmdist.model.network import Network, NetworkSettings
+from mmdist.model.teacher import Teacher
+from mmdist.stage import UserError
+
+
+def build(settings: NetworkSettings, feature_dims: list[int], word_vectors: Tensor, *, learned_words: bool, local: bool) -> Network:
+    """The network of a model: `single` for baseline and student, `multimodal` for the teacher."""
+    kind = {"single": Network, "multimodal": Teacher}[settings.kind]
+    return kind(settings, feature_dims, word_vectors, learned_words=learned_words, local=local)
+
+
+def save(path: Path, network: Network, **metadata: str) -> None:
+    """Write the network; `metadata` are texts that travel with it."""
+    shape = {"feature_dims": network.feature_dims, "local": network.has_local_branch}
+    own = {"network": json.dumps(dataclasses.asdict(network.settings), sort_keys=True), "shape": json.dumps(shape)}
+    tensors = {name: value.contiguous().cpu() for name, value in network.state_dict().items()}
+    with store.atomic(path) as temporary:
+        save_file(tensors, temporary, {**own, **metadata})
+
+
+def load(path: Path) -> tuple[Network, dict[str, str]]:
+    """The network in evaluation mode, and the file's metadata.
+
+    Raises:
+        UserError: the file is no model of this project.
+    """
+    try:
+        with safe_open(path, "pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        shape = json.loads(metadata["shape"])
+        network = build(
+            settings_module.parse(NetworkSettings, metadata["network"]),
+            shape["feature_dims"],
+            torch.zeros_like(tensors["embedding.weight"]),
+            learned_words=False,
+            local=shape["local"],
+        )
+        network.load_state_dict(tensors)
+    except (SafetensorError, KeyError, RuntimeError) as error:
+        raise UserError(f"{path} is no model that this version can read ({error}); train it again.") from error
+    return network.eval(), metadata

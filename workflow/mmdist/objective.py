@@ -1,0 +1,173 @@
+"""What one training step minimises: the baseline's, the teacher's and the student's objective over a batch."""
+
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor
+
+from mmdist import losses
+from mmdist.losses import LossSettings
+from mmdist.model import proposals
+from mmdist.model.network import Network, Sentence, semantic_map, semantic_maps_all
+from mmdist.samples import Batch
+
+
+@dataclass(frozen=True)
+class DistillationSettings:
+    """How a student learns from its teacher (Eq. 10-12)."""
+
+    weight: float
+    global_level: bool
+    local_level: bool
+    proposal: Literal["overlap", "index", "inject"]
+
+
+class Encoded(NamedTuple):
+    frames: Tensor  # (B, L+1, d)
+    sentence: Sentence
+    center: Tensor  # (B, K)
+    width: Tensor
+    masks: Tensor  # (B, K, P)
+
+
+class Objective:
+    """The loss of a batch and its terms, for whichever model the settings describe."""
+
+    def __init__(
+        self,
+        network: Network,
+        settings: LossSettings,
+        distillation: DistillationSettings | None,
+        selection_autocast: AbstractContextManager[None],
+    ):
+        self.network, self.loss, self.distillation = network, settings, distillation
+        self.selection_autocast = selection_autocast
+
+    def __call__(self, batch: Batch, progress: float) -> tuple[Tensor, dict[str, Tensor]]:
+        """Loss (scalar) and the mean of each term; `progress` is epoch / epochs."""
+        encoded = encode(self.network, batch)
+        chosen = self._select(batch, encoded)
+        targets = [chosen]
+        distil_global = self.distillation is not None and self.distillation.global_level
+        injected = None
+        if distil_global:
+            target, injected = self._teacher_proposal(batch, encoded)
+            targets.append(target)
+        global_losses, terms = self._global(batch, encoded, targets, injected, progress)
+        total = global_losses[0]
+        if self.loss.global_learning and self.loss.global_terms == "paper":
+            diversity = torch.zeros_like(total)
+        else:
+            diversity = losses.diversity_loss(encoded.masks, self.loss.diversity_lambda)
+            total = total + self.loss.diversity_weight * diversity
+            terms["diversity"] = diversity
+        if distil_global:
+            assert self.distillation is not None
+            total = total + self.distillation.weight * global_losses[1]
+            terms["distillation_global"] = global_losses[1]
+            terms["teacher_agreement"] = (targets[0] == targets[1]).float()
+        if self.network.has_local_branch:
+            total = total + self._local(batch, encoded, terms)
+        means = {name: value.detach().mean() for name, value in terms.items()}
+        return total.mean(), {"loss": total.detach().mean(), **means}
+
+    def _select(self, batch: Batch, encoded: Encoded) -> Tensor:
+        """k* = argmin_k r_k (B,), without gradients: only k*, its negatives and the whole video carry any.
+
+        The selection pass draws no dropout of its own; that is the only difference from computing all with gradients.
+        """
+        training = self.network.training
+        self.network.eval()
+        with torch.no_grad(), self.selection_autocast:
+            logits = self.network.reconstruct(encoded.frames, encoded.sentence, batch.hidden_words, encoded.masks)
+            errors = losses.reconstruction_error(logits, batch.tokens, self.loss.label_smoothing)
+        self.network.train(training)
+        return errors.argmin(1)
+
+    def _teacher_proposal(self, batch: Batch, encoded: Encoded) -> tuple[Tensor, tuple[Tensor, Tensor] | None]:
+        """k^T of Eq. 10 as an index (B,) into the student's proposals, or the teacher's Gaussian to put in its place."""
+        assert self.distillation is not None and batch.teacher_proposal is not None and batch.teacher_index is not None
+        if self.distillation.proposal == "index":
+            return batch.teacher_index, None
+        center, width = batch.teacher_proposal.unbind(-1)
+        nearest = proposals.nearest_proposal(encoded.center, encoded.width, proposals.moments(center, width))
+        return nearest, (center, width) if self.distillation.proposal == "inject" else None
+
+    def _global(
+        self, batch: Batch, encoded: Encoded, targets: list[Tensor], injected: tuple[Tensor, Tensor] | None, progress: float
+    ) -> tuple[list[Tensor], dict[str, Tensor]]:
+        """Global loss without diversity for each target proposal (B,), and the terms of the first."""
+        loss, s = self.loss, self.network.settings
+        masks = []
+        for i, target in enumerate(targets):
+            if i == 1 and injected is not None:
+                center, width = injected
+            else:
+                center, width = (x.gather(1, target.unsqueeze(1)).squeeze(1) for x in (encoded.center, encoded.width))
+            masks.append(proposals.positive_masks(center, width, s.positions, s.width_divisor))
+            if loss.global_learning:
+                masks += proposals.negative_masks(
+                    center, width, s.positions, s.width_divisor, progress, loss.negative_gamma
+                )
+        if loss.global_learning:
+            masks.append(torch.ones_like(masks[0]))
+        logits = self.network.reconstruct(
+            encoded.frames, encoded.sentence, batch.hidden_words, torch.stack(masks, dim=1)
+        )
+        errors = losses.reconstruction_error(logits, batch.tokens, loss.label_smoothing).unbind(1)
+        if not loss.global_learning:  # proposals stay: their error and diversity are kept, what ranks them is not
+            return list(errors), {"reconstruction": errors[0]}
+        full = errors[-1]
+        results = []
+        terms: dict[str, Tensor] = {}
+        for i in range(len(targets)):
+            chosen, left, right = errors[3 * i : 3 * i + 3]
+            form = "sum" if loss.global_terms == "paper" else loss.reconstruction
+            weight = 1.0 if loss.global_terms == "paper" else loss.ranking_weight
+            reconstruction = losses.reconstruction_loss(chosen, full, form)
+            ranking = losses.ranking_loss(chosen, full, left, right, loss.margin_full, loss.margin_negative)
+            results.append(reconstruction + weight * ranking)
+            if i == 0:
+                terms = {"reconstruction": reconstruction, "ranking": ranking, "error_chosen": chosen, "error_full": full}
+        return results, terms
+
+    def _local(self, batch: Batch, encoded: Encoded, terms: dict[str, Tensor]) -> Tensor:
+        """alpha L_local (Eq. 5-8), and with them the mutual loss (Eq. 13) or the teacher's map (Eq. 12); (B,)."""
+        loss = self.loss
+        snippets = self.network.snippet_features(batch.features, encoded.frames)
+        excluded = losses.same_pairs(batch.video_index, batch.tokens)
+        contrastive = torch.stack(
+            [
+                losses.local_loss(
+                    losses.similarity(semantic_maps_all(v, encoded.sentence.feature), loss.top_share),
+                    excluded,
+                    loss.temperature,
+                    loss.symmetric,
+                )
+                for v in snippets
+            ]
+        ).mean(0)
+        maps = [semantic_map(v, encoded.sentence.feature) for v in snippets]
+        terms["local"] = contrastive
+        terms["map_spread"] = torch.stack(maps).std(-1).mean(0)
+        total = loss.local_weight * contrastive
+        if len(maps) > 1:
+            terms["mutual"] = losses.mutual_loss(maps, loss.agreement)
+            total = total + loss.mutual_weight * terms["mutual"]
+        if self.distillation is not None and self.distillation.local_level:
+            assert batch.teacher_map is not None
+            terms["distillation_local"] = losses.map_difference(maps[0], batch.teacher_map, loss.agreement)
+            total = total + self.distillation.weight * loss.local_weight * terms["distillation_local"]
+        return total
+
+
+def encode(network: Network, batch: Batch) -> Encoded:
+    """Projected frames, sentences, and the proposals with their masks."""
+    s = network.settings
+    frames = network.project_frames(batch.features)
+    sentence = network.encode_sentence(batch.tokens)
+    center, width = network.propose(frames, sentence)
+    masks = proposals.positive_masks(center, width, s.positions, s.width_divisor)
+    return Encoded(frames, sentence, center, width, masks)
