@@ -1,0 +1,450 @@
+"""The stage, run as its command on small tables that are written here."""
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from conftest import parse
+from mmdist import evaluate as stage
+from mmdist import store
+from mmdist.evaluation import predictions
+from mmdist.evaluation.metrics import iou
+from mmdist.stage import UserError
+from safetensors.numpy import save_file
+
+K, EPOCHS, TEST, TRAIN = 6, 3, 40, 30
+PREDICTIONS = pa.schema(
+    [("epoch", pa.int16()), ("query_id", pa.string()), ("split", pa.string()), ("proposal_index", pa.int16())]
+    + [(name, pa.float32()) for name in ("start", "end", "center", "width", "score", "reconstruction_error")]
+)
+PROBLEMS = ["file", "line", "split", "video_id", "sentence", "problem", "action"]
+
+
+class Runs:
+    """A data set with trained models, as files below `root`; two queries a video."""
+
+    def __init__(self, root: Path):
+        self.root = root
+        rng = np.random.default_rng(0)
+        count = TEST + TRAIN
+        self.queries = pd.DataFrame(
+            {
+                "query_id": [f"q{i:03d}" for i in range(count)],
+                "video_id": [f"v{i // 2:03d}" for i in range(count)],
+                "split": ["test"] * TEST + ["train"] * TRAIN,
+                "duration": np.repeat(rng.uniform(20, 40, count // 2), 2),
+                "sentence": [f"a person does the {i}th thing." for i in range(count)],
+                "label": None,
+            }
+        )
+        bounds = np.sort(rng.uniform(0, 1, (count, 2)), axis=1) * self.queries["duration"].to_numpy()[:, None]
+        self.moments = pd.DataFrame({"query_id": self.queries["query_id"], "start": bounds[:, 0], "end": bounds[:, 1]})
+        self.problems: list[tuple[Any, ...]] = []
+        self.states: dict[str, dict[str, tuple[str, str]]] = {
+            stream: {v: ("ok", "") for v in self.queries["video_id"]} for stream in ("rgb", "flow")
+        }
+        self.wordless: list[str] = []
+        self.seeds = [0, 1]
+        self.streams = {"student": ["rgb"], "baseline": ["rgb"]}
+        self.tables = {(model, seed): self.predict(seed, 0.0) for model in self.streams for seed in self.seeds}
+        self.history = pd.DataFrame({"epoch": range(1, EPOCHS + 1), "loss": 1.0, "held_out_loss": np.nan})
+
+    def predict(self, seed: int, skill: float) -> pd.DataFrame:
+        """Proposals between chance (skill 0) and the moment itself (skill 1)."""
+        rng = np.random.default_rng([seed, 7])
+        rows = self.queries[self.queries["split"] == "test"]
+        truth = self.moments.set_index("query_id").loc[rows["query_id"]].to_numpy()
+        parts = []
+        for epoch in range(1, EPOCHS + 1):
+            chance = np.sort(rng.uniform(0, 1, (TEST, K, 2)), axis=2) * rows["duration"].to_numpy()[:, None, None]
+            windows = (1 - skill) * chance + skill * truth[:, None]
+            scores = rng.normal(size=(TEST, K))
+            parts.append(
+                pd.DataFrame(
+                    {
+                        "epoch": epoch,
+                        "query_id": np.repeat(rows["query_id"].to_numpy(), K),
+                        "split": "test",
+                        "proposal_index": np.tile(np.arange(K), TEST),
+                        "start": windows[..., 0].ravel(),
+                        "end": windows[..., 1].ravel(),
+                        "center": 0.5,
+                        "width": 0.5,
+                        "score": scores.ravel(),
+                        "reconstruction_error": rng.uniform(size=TEST * K),
+                    }
+                )
+            )
+        return pd.concat(parts, ignore_index=True)
+
+    def write(self) -> dict[str, list[str]]:
+        """All files, and the command line that names them."""
+        r = self.root
+        schema = pa.Schema.from_pandas(self.queries, preserve_index=False)
+        store.write_table(r / "queries.parquet", self.queries, schema, ["query_id"])
+        schema = pa.schema([("query_id", pa.string()), ("start", pa.float64()), ("end", pa.float64())])
+        store.write_table(r / "moments.parquet", self.moments, schema, ["query_id", "start", "end"])
+        pd.DataFrame(self.problems, columns=PROBLEMS).to_csv(r / "problems.csv", index=False)
+        features = []
+        for stream, states in self.states.items():
+            for shard in range(2):
+                path = r / f"{stream}-{shard}.h5"
+                with h5py.File(path, "w") as file:
+                    file.attrs["provenance"] = json.dumps({"extractor": "i3d", "pretrained": stream == "rgb"})
+                    for video_id, (status, reason) in list(states.items())[shard::2]:
+                        group = file.create_group(store.group_name(video_id))
+                        group.attrs.update({"video_id": video_id, "status": status, "reason": reason, "duration": 30.0})
+                features.append(f"{stream}={path}")
+        labelled: dict[str, list[str]] = {"--predictions": [], "--models": [], "--histories": []}
+        for (model, seed), table in self.tables.items():
+            stem = r / f"{model}-{seed}"
+            stem.mkdir(exist_ok=True)
+            store.write_table(stem / "p.parquet", table, PREDICTIONS, ["epoch", "query_id", "proposal_index"])
+            history = pa.Schema.from_pandas(self.history, preserve_index=False)
+            store.write_table(stem / "h.parquet", self.history, history, ["epoch"])
+            settings = {"model": model, "seed": seed, "streams": self.streams[model], "train_splits": ["train"]}
+            vocabulary = {"excluded_queries": [{"query_id": q, "reason": "no word"} for q in self.wordless]}
+            texts = {"settings": settings, "vocabulary": vocabulary, "versions": {"torch": "2"}}
+            metadata = {name: json.dumps(value) for name, value in texts.items()} | {"code": "c0de"}
+            save_file({"w": np.zeros(1, np.float32)}, stem / "m.safetensors", metadata)
+            for option, name in (
+                ("--predictions", "p.parquet"),
+                ("--models", "m.safetensors"),
+                ("--histories", "h.parquet"),
+            ):
+                labelled[option].append(f"{model}:{seed}={stem / name}")
+        names = {"--queries": "queries.parquet", "--moments": "moments.parquet", "--problems": "problems.csv"}
+        tables = {option: [str(r / name)] for option, name in names.items()}
+        return {**tables, "--features": features, **labelled}
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> Runs:
+    return Runs(tmp_path)
+
+
+@pytest.fixture
+def evaluate(config: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, Any]]:
+    """Write the files, run the command, read the result."""
+
+    def command(runs: Runs, **changes: Any) -> dict[str, Any]:
+        settings = {
+            **config["evaluate"],
+            "max_bad_share": 0.2,
+            "dataset": "toy",
+            "model": "student",
+            "compare_with": ["baseline"],
+            "seeds": runs.seeds,
+            "bootstrap_samples": 500,
+            **changes,
+        }
+        options = runs.write()
+        outputs = {"--result": [str(runs.root / "result.json")], "--predictions-out": [str(runs.root / "lines.jsonl")]}
+        arguments = [a for option, values in {**options, **outputs}.items() for a in (option, *values)]
+        monkeypatch.setattr(sys, "argv", ["evaluate", "--settings", json.dumps(settings), *arguments])
+        stage.main()
+        return json.loads((runs.root / "result.json").read_text())
+
+    return command
+
+
+def by_hand(runs: Runs, table: pd.DataFrame, threshold: float, best_of: int = 1) -> float:
+    """R@threshold of the last epoch, one query after the other."""
+    last = table[table["epoch"] == EPOCHS]
+    hits = []
+    for query_id, proposals in last.groupby("query_id"):
+        best = proposals.sort_values("score", ascending=False).head(best_of)
+        moments = runs.moments[runs.moments["query_id"] == query_id][["start", "end"]].to_numpy()
+        found = [iou(w, m) for w in best[["start", "end"]].to_numpy(np.float32).astype(float) for m in moments]
+        hits.append(max(found) >= threshold)
+    return 100 * float(np.mean(hits))
+
+
+def test_numbers_are_those_of_a_naive_evaluator(runs: Runs, evaluate):
+    result = evaluate(runs)
+    for name, best_of in (("R", 1), ("R5", 5)):
+        for m in (0.3, 0.5, 0.7):
+            seeds = [by_hand(runs, runs.tables["student", seed], m, best_of) for seed in runs.seeds]
+            found = result["metrics"][f"{name}@{m}"]
+            assert found["per_seed"] == pytest.approx({"0": seeds[0], "1": seeds[1]}, abs=1e-4)
+            assert found["mean"] == pytest.approx(np.mean(seeds), abs=1e-4)
+            assert found["std"] == pytest.approx(np.std(seeds, ddof=1), abs=1e-4)
+            assert found["interval"][0] <= found["mean"] <= found["interval"][1]
+
+
+def test_any_of_several_moments_counts(runs: Runs, evaluate):
+    before = evaluate(runs)["metrics"]["mIoU"]["mean"]
+    more = runs.moments.iloc[:TEST:3].assign(start=0.0, end=20.0)
+    runs.moments = pd.concat([runs.moments, more], ignore_index=True)
+    result = evaluate(runs)
+    assert result["metrics"]["mIoU"]["mean"] > before
+    assert result["metrics"]["R@0.5"]["per_seed"]["0"] == pytest.approx(by_hand(runs, runs.tables["student", 0], 0.5))
+
+
+def test_equal_runs_write_equal_bytes(runs: Runs, evaluate):
+    files = ("result.json", "lines.jsonl")
+    evaluate(runs)
+    first = [(runs.root / name).read_bytes() for name in files]
+    for table in runs.tables.values():
+        table[:] = table.sample(frac=1, random_state=1).to_numpy()  # rows in another order
+    evaluate(runs)
+    assert [(runs.root / name).read_bytes() for name in files] == first
+
+
+def test_one_seed_has_no_spread(runs: Runs, evaluate):
+    runs.seeds = [1]
+    found = evaluate(runs)["metrics"]["R@0.5"]
+    assert found["std"] is None
+    assert found["per_seed"] == {"1": found["mean"]}
+
+
+def test_better_model_is_resolved_and_equal_one_is_not(runs: Runs, evaluate):
+    runs.tables |= {("student", seed): runs.predict(seed, 0.9) for seed in runs.seeds}
+    compared = evaluate(runs)["comparisons"]
+    for other in ("baseline", "video_free"):
+        found = compared[other]["metrics"]["R@0.5"]
+        assert found["resolved"]
+        assert found["interval"][0] > 0
+        assert found["difference"] == pytest.approx(found["ours"] - found["theirs"], abs=1e-3)
+    runs.tables |= {("student", seed): runs.tables["baseline", seed] for seed in runs.seeds}
+    found = evaluate(runs)["comparisons"]["baseline"]["metrics"]["mIoU"]
+    assert (found["difference"], found["interval"], found["resolved"]) == (0.0, [0.0, 0.0], False)
+
+
+def test_comparison_is_on_common_queries(runs: Runs, evaluate):
+    """A teacher whose second stream lacks videos predicts fewer queries; both are compared on these."""
+    for seed in runs.seeds:
+        table = runs.tables["baseline", seed]
+        runs.tables["baseline", seed] = table[table["query_id"] < "q010"]
+    compared = evaluate(runs)["comparisons"]["baseline"]
+    assert compared["queries"] == 10
+    some = {seed: t[t["query_id"] < "q010"] for (model, seed), t in runs.tables.items() if model == "student"}
+    expected = np.mean([by_hand(runs, table, 0.3) for table in some.values()])
+    assert compared["metrics"]["R@0.3"]["ours"] == pytest.approx(expected, abs=1e-4)
+
+
+def test_video_free_baselines_use_their_split(runs: Runs, evaluate):
+    truth = runs.moments["query_id"] >= f"q{TEST:03d}"
+    seconds = runs.queries.set_index("query_id").loc[runs.moments["query_id"], "duration"].to_numpy()
+    runs.moments.loc[truth, "start"] = 0.2 * seconds[truth]
+    runs.moments.loc[truth, "end"] = 0.6 * seconds[truth]
+    result = evaluate(runs)
+    assert result["constant_intervals"]["mIoU"] == [0.2, 0.6]
+    test = runs.moments[~truth]
+    durations = seconds[~truth]
+    windows = np.stack([0.2 * durations, 0.6 * durations], axis=1)
+    expected = 100 * iou(windows, test[["start", "end"]].to_numpy()).mean()
+    assert result["video_free"]["constant"]["mIoU"] == pytest.approx(expected, abs=1e-3)
+    expected = 100 * ((test["end"] - test["start"]).to_numpy() / durations >= 0.5).mean()
+    assert result["video_free"]["whole_video"]["R@0.5"] == pytest.approx(expected, abs=1e-3)
+    best = result["comparisons"]["video_free"]["metrics"]["R@0.5"]
+    assert best["theirs"] == max(result["video_free"][name]["R@0.5"] for name in ("constant", "whole_video"))
+    assert best["theirs"] == result["video_free"][best["baseline"]]["R@0.5"]
+
+
+def test_without_training_moments_there_is_no_constant(runs: Runs, evaluate):
+    runs.moments = runs.moments.iloc[:TEST]
+    result = evaluate(runs)
+    assert result["video_free"]["constant"] is None
+    assert result["constant_intervals"] is None
+    assert result["comparisons"]["video_free"]["metrics"]["mIoU"]["baseline"] == "whole_video"
+
+
+def test_selection_reports_the_last_epoch(runs: Runs, evaluate):
+    for seed, best in ((0, 2), (1, 1)):
+        skilled, table = runs.predict(seed, 1.0), runs.tables["student", seed]
+        runs.tables["student", seed] = table.where(table["epoch"] != best, skilled)
+    result = evaluate(runs)
+    selection = result["selection"]
+    assert (selection["reported"], selection["last"]["epoch"]) == ("last", {"0": EPOCHS, "1": EPOCHS})
+    assert selection["oracle"]["epoch"] == {"0": 2, "1": 1}
+    assert selection["oracle"]["metrics"]["mIoU"]["mean"] == pytest.approx(100, abs=0.1)
+    assert "not a result" in selection["oracle"]["note"]
+    assert result["metrics"]["mIoU"]["mean"] < 60
+    assert selection["held_out"] is None
+    assert selection["by_epoch"]["epoch"] == [1, 2, 3]
+    assert selection["by_epoch"]["mIoU"][2] == result["metrics"]["mIoU"]["mean"]
+
+
+def test_held_out_loss_selects_its_epoch(runs: Runs, evaluate):
+    runs.history["held_out_loss"] = [3.0, 1.0, 2.0]
+    held_out = evaluate(runs)["selection"]["held_out"]
+    assert held_out["epoch"] == {"0": 2, "1": 2}
+    table = runs.tables["student", 0].copy()
+    table["epoch"] = table["epoch"].map({1: 1, 2: 3, 3: 2})
+    assert held_out["metrics"]["R@0.3"]["per_seed"]["0"] == pytest.approx(by_hand(runs, table, 0.3), abs=1e-4)
+
+
+def test_rules(runs: Runs, evaluate):
+    """Reconstruction errors that mirror the scores: the loss rule is the score rule; without errors there is none."""
+    for table in runs.tables.values():
+        table["reconstruction_error"] = -table["score"]
+    result = evaluate(runs)
+    score = {name: m["per_seed"] for name, m in result["metrics"].items()}
+    assert {name: m["per_seed"] for name, m in result["rules"]["loss"].items()} == score
+    assert {name: m["per_seed"] for name, m in result["rules"]["vote"].items()} != score
+    for table in runs.tables.values():
+        table["reconstruction_error"] = np.nan
+    assert evaluate(runs)["rules"] == {"loss": None, "vote": None}
+
+
+def test_coverage_says_why(runs: Runs, evaluate):
+    """One test video each is missing, bad and partial, one query is wordless, one has no moment, two were dropped."""
+    del runs.states["rgb"]["v000"]
+    runs.states["rgb"]["v001"] = ("bad", "no video stream")
+    runs.states["rgb"]["v002"] = ("partial", "ends at frame 20")
+    runs.states["flow"] = {v: ("bad", "of no concern to a model that reads rgb") for v in runs.states["flow"]}
+    runs.wordless = ["q006"]
+    runs.moments = runs.moments[runs.moments["query_id"] != "q008"]
+    text = "end {} is beyond the duration {}"
+    runs.problems = [
+        ("a.txt", 1, "test", "v009", "x", text.format(31.5, 30.2), "dropped"),
+        ("a.txt", 2, "test", "v099", "y", text.format(9, 8), "dropped"),
+        ("b.txt", 3, "train", "v030", "z", text.format(9, 8), "clamped"),
+    ]
+    for key, table in runs.tables.items():
+        runs.tables[key] = table[~table["query_id"].isin(["q000", "q001", "q002", "q003", "q006"])]
+    result = evaluate(runs)
+    found = result["coverage"]
+    assert found["splits"]["test"]["queries"] == {
+        "annotated": TEST + 2,
+        "used": TEST - 6,
+        "not_used": {
+            "dropped in the annotations": 2,
+            "no moment": 1,
+            "no word of the vocabulary": 1,
+            "video bad": 2,
+            "video missing": 2,
+        },
+    }
+    assert found["splits"]["train"]["queries"] == {"annotated": TRAIN, "used": TRAIN, "not_used": {}}
+    counts = {"annotated": TEST // 2, "used": TEST // 2 - 2, "missing": 1, "bad": 1, "partial": 1}
+    assert found["splits"]["test"]["videos"] == counts
+    assert found["bad_videos"] == {"v001": "no video stream"}
+    assert found["partial_videos"] == {"v002": "ends at frame 20"}
+    assert found["missing_videos"] == {"v000": "rgb"}
+    assert found["annotation_problems"] == [
+        {"file": "a.txt", "action": "dropped", "problem": text.format("N", "N"), "rows": 2},
+        {"file": "b.txt", "action": "clamped", "problem": text.format("N", "N"), "rows": 1},
+    ]
+    assert result["comparisons"]["baseline"]["queries"] == TEST - 6
+    assert len((runs.root / "lines.jsonl").read_text().splitlines()) == TEST - 6
+
+
+def test_lists_are_capped_and_counts_are_not(runs: Runs, evaluate):
+    runs.states["rgb"] |= {f"v{i:03d}": ("bad", "broken") for i in range(20, 25)}
+    found = evaluate(runs, list_at_most=2)["coverage"]
+    assert found["videos"]["bad"] == 5
+    assert list(found["bad_videos"]) == ["v020", "v021"]
+
+
+def test_features_say_what_they_are(runs: Runs, evaluate):
+    found = evaluate(runs)["features"]
+    assert found["rgb"]["provenance"] == {"extractor": "i3d", "pretrained": True}
+    assert (found["rgb"]["pretrained"], found["flow"]["pretrained"]) == (True, False)
+    digest = found["rgb"]["digest"]
+    runs.states["rgb"]["v030"] = ("bad", "broken")
+    assert evaluate(runs)["features"]["rgb"]["digest"] != digest
+
+
+def test_json_lines_give_the_same_number(runs: Runs, evaluate):
+    """Read back as the field's evaluators do: the first window of each line beside the moment."""
+    result = evaluate(runs)
+    truth = runs.moments.set_index("query_id")
+    hits = []
+    for line in (runs.root / "lines.jsonl").read_text().splitlines():
+        entry = json.loads(line)
+        assert set(entry) == {"qid", "query", "vid", "pred_relevant_windows"}
+        windows = np.array(entry["pred_relevant_windows"])
+        assert windows.shape == (K, 3)
+        assert (np.diff(windows[:, 2]) <= 0).all()
+        hits.append(iou(windows[0, :2], truth.loc[entry["qid"]].to_numpy()) >= 0.5)
+    assert 100 * np.mean(hits) == pytest.approx(result["metrics"]["R@0.5"]["per_seed"]["0"], abs=1e-4)
+
+
+def test_terminal_names_what_is_not_resolved(runs: Runs, evaluate, caplog: pytest.LogCaptureFixture):
+    caplog.set_level("INFO")
+    result = evaluate(runs)
+    text = "\n".join(caplog.messages)
+    assert f"{TEST} of {TEST} queries on {TEST // 2} of {TEST // 2} videos" in text
+    mean, std = (result["metrics"]["R@0.5"][key] for key in ("mean", "std"))
+    assert f"{mean:.2f} ± {std:.2f}" in text
+    assert not result["comparisons"]["baseline"]["metrics"]["R@0.3"]["resolved"]
+    assert "student minus baseline: R@0.3" in text
+    assert "(not resolved)" in text
+
+
+def test_many_bad_videos_stop_it(runs: Runs, evaluate):
+    """35 videos, 15 of them missing: 5 bad ones are a quarter of those that are there."""
+    runs.states["rgb"] = dict(list(runs.states["rgb"].items())[:20])
+    runs.states["rgb"] |= {f"v{i:03d}": ("bad", f"broken {i}") for i in range(5)}
+    with pytest.raises(UserError, match=r"5 of 20 videos are bad.*max_bad_share 0\.2.*v000: broken 0.*v004: broken 4"):
+        evaluate(runs)
+    assert evaluate(runs, max_bad_share=0.25)["coverage"]["videos"]["missing"] == 15
+
+
+def test_nothing_to_evaluate(runs: Runs, evaluate):
+    runs.moments = runs.moments.iloc[TEST:]
+    with pytest.raises(UserError, match=rf"nothing to evaluate in split 'test' of toy \({TEST} no moment\)"):
+        evaluate(runs)
+    with pytest.raises(UserError, match=r"nothing to evaluate in split 'val' of toy \(it has no query\)"):
+        evaluate(runs, split="val")
+
+
+def edit(**columns: Any) -> Callable[[pd.DataFrame], pd.DataFrame]:
+    """A change to the first row of a table."""
+
+    def change(table: pd.DataFrame) -> pd.DataFrame:
+        table = table.copy()
+        for name, value in columns.items():
+            table.loc[0, name] = value
+        return table
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (edit(start=np.nan), "without start, end or score"),
+        (edit(score=np.inf), "without start, end or score"),
+        (edit(query_id="q001"), "equally many proposals"),
+        (lambda table: table.iloc[1:], "equally many proposals"),
+        (lambda table: table[table["query_id"] != "q000"], "other queries than seed 0"),
+        (lambda table: table.assign(query_id="x" + table["query_id"]), "predicts queries that .* lacks"),
+    ],
+)
+def test_predictions_that_do_not_fit(runs: Runs, evaluate, change: Callable[[pd.DataFrame], pd.DataFrame], words: str):
+    runs.tables["student", 1] = change(runs.tables["student", 1])
+    with pytest.raises(UserError, match=words):
+        evaluate(runs)
+
+
+def test_files_that_do_not_fit(runs: Runs, evaluate):
+    with pytest.raises(UserError, match="--predictions names no file for model 'student', seed 7"):
+        evaluate(runs, seeds=[7])
+    runs.streams["student"] = ["rgb", "clip"]
+    with pytest.raises(UserError, match="stream 'clip'"):
+        evaluate(runs)
+
+
+def test_settings_are_checked(config: dict[str, Any]):
+    rest = {"dataset": "d", "model": "m", "compare_with": [], "seeds": [0], "max_bad_share": 0.2}
+    settings = parse(stage.EvaluateSettings, config["evaluate"], **rest)
+    assert settings.names == ["R@0.3", "R@0.5", "R@0.7", "mIoU", "R5@0.3", "R5@0.5", "R5@0.7"]
+    with pytest.raises(UserError, match=r"'R@0\.1'; supported values are R@0\.3"):
+        parse(stage.EvaluateSettings, config["evaluate"], **rest, oracle_metric="R@0.1")
+    with pytest.raises(UserError, match="thresholds"):
+        parse(stage.EvaluateSettings, config["evaluate"], **rest, thresholds=[30])
+
+
+def test_moments_are_padded_with_one_of_their_own():
+    padded = predictions.pad([np.array([[1.0, 2.0]]), np.array([[3.0, 4.0], [5.0, 6.0]])])
+    assert padded.tolist() == [[[1, 2], [1, 2]], [[3, 4], [5, 6]]]

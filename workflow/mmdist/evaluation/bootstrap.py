@@ -1,0 +1,40 @@
+"""How far a mean over queries can be trusted: percentile bootstrap over the queries."""
+
+import numpy as np
+
+CELLS = 4_000_000  # resampled queries held at a time, 32 MB each in two arrays
+
+
+def intervals(values: np.ndarray, samples: int, confidence: float, seed: int) -> np.ndarray | None:
+    """Percentile intervals of the mean of each column.
+
+    All columns share the resampled queries; differences between models, passed as columns, are thereby paired.
+    It covers the choice of queries, not that of training seeds.
+
+    Args:
+        values: (N, M); with several seeds, each query's mean over them.
+        samples: resamples.
+        confidence: for example 0.95.
+        seed: equal seeds give equal intervals.
+
+    Returns:
+        (M, 2) lower and upper limit; None for fewer than two queries, which tell nothing about their spread.
+    """
+    count = len(values)
+    if count < 2:
+        return None
+    rng = np.random.default_rng(seed)
+    means = np.empty((samples, values.shape[1]))
+    chunk = max(1, CELLS // count)
+    for first in range(0, samples, chunk):
+        rows = min(chunk, samples - first)
+        drawn = rng.integers(count, size=(rows, count)) + np.arange(rows)[:, None] * count
+        times = np.bincount(drawn.ravel(), minlength=rows * count).reshape(rows, count)
+        means[first : first + rows] = times @ values / count
+    tail = 50.0 * (1.0 - confidence)
+    return np.percentile(means, [tail, 100.0 - tail], axis=0).T
+
+
+def excludes_zero(interval: np.ndarray) -> bool:
+    """Whether a difference is resolved: its interval lies on one side of 0."""
+    return bool(interval[0] > 0 or interval[1] < 0)

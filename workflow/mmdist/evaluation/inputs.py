@@ -1,0 +1,143 @@
+"""The files of an evaluation: which belongs to which model and seed, what a model says of itself, the moments."""
+
+import hashlib
+import itertools
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from safetensors import SafetensorError, safe_open
+
+from mmdist import store
+from mmdist.evaluation import predictions, video_free
+from mmdist.evaluation.streams import Stream
+from mmdist.stage import UserError
+
+Labelled = Mapping[tuple[str, int], Path]  # (model, seed) -> file
+
+
+@dataclass(frozen=True)
+class Files:
+    """What the stage reads."""
+
+    queries: Path
+    moments: Path
+    problems: Path
+    features: Mapping[str, Sequence[Path]]  # stream -> shards
+    predictions: Labelled
+    models: Labelled
+    histories: Labelled
+
+
+@dataclass(frozen=True)
+class Training:
+    """What a trained model says of itself."""
+
+    streams: tuple[str, ...]
+    train_splits: tuple[str, ...]
+    wordless: frozenset[str]  # ids of queries without a word of its vocabulary
+    facts: dict[str, Any]  # settings, code, versions
+    sha256: str  # of the weights
+
+    def select(self, features: Mapping[str, Stream]) -> dict[str, Stream]:
+        """The streams that the model reads.
+
+        Raises:
+            UserError: one is not there.
+        """
+        if lacking := [name for name in self.streams if name not in features]:
+            raise UserError(f"the model reads the stream {lacking[0]!r}; name its files with --features.")
+        return {name: features[name] for name in self.streams}
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """What is known apart from predictions."""
+
+    queries: pd.DataFrame
+    targets: Mapping[str, np.ndarray]  # query id -> (G, 2) seconds
+    features: Mapping[str, Stream]
+
+    def normalised(self, query_ids: pd.Index) -> np.ndarray:
+        """(N, G, 2) moments as shares of their videos' durations."""
+        rows = self.queries.set_index("query_id").loc[query_ids]
+        known = {v: seconds for stream in self.features.values() for v, seconds in stream.durations.items()}
+        durations = rows["duration"].fillna(rows["video_id"].map(known)).to_numpy(dtype=np.float64)
+        if len(unknown := query_ids[~(durations > 0)]):
+            raise UserError(f"the duration of query {unknown[0]}'s video is unknown; give it in the annotations.")
+        return video_free.normalise(predictions.pad([self.targets[q] for q in query_ids]), durations)
+
+
+def read_training(path: Path) -> Training:
+    """The metadata of `model.safetensors`, and a digest of its weights.
+
+    Raises:
+        UserError: the file is no model of this workflow.
+    """
+    try:
+        with safe_open(path, framework="numpy") as file:
+            metadata = file.metadata() or {}
+            # Not of the file's bytes: safetensors writes metadata in an order that changes from run to run.
+            weights = hashlib.sha256()
+            for name in sorted(file.keys()):
+                weights.update(name.encode() + file.get_tensor(name).tobytes())
+        facts = {
+            "settings": json.loads(metadata["settings"]),
+            "code": metadata["code"],
+            "versions": json.loads(metadata["versions"]),
+        }
+        return Training(
+            streams=tuple(facts["settings"]["streams"]),
+            train_splits=tuple(facts["settings"]["train_splits"]),
+            wordless=frozenset(q["query_id"] for q in json.loads(metadata["vocabulary"])["excluded_queries"]),
+            facts=facts,
+            sha256=weights.hexdigest(),
+        )
+    except (OSError, SafetensorError, KeyError, ValueError, TypeError) as error:
+        raise UserError(f"{path} is no model of this workflow ({error!r}); train it again.") from error
+
+
+def read_moments(path: Path) -> dict[str, np.ndarray]:
+    """Query id -> its (G, 2) moments in seconds."""
+    table = store.read_table(path, ["query_id", "start", "end"]).sort_values(["query_id", "start", "end"])
+    first = np.flatnonzero(~table["query_id"].duplicated().to_numpy())
+    moments = np.split(table[["start", "end"]].to_numpy(dtype=np.float64), first[1:])
+    return dict(zip(table["query_id"].iloc[first], moments, strict=True)) if len(first) else {}
+
+
+def labelled(option: str, items: Iterable[str], models: Iterable[str], seeds: Iterable[int]) -> Labelled:
+    """`MODEL:SEED=FILE` arguments by (model, seed).
+
+    Raises:
+        UserError: an argument has another form, or a model's seed lacks its file.
+    """
+    files = {}
+    for item in items:
+        label, _, path = item.partition("=")
+        model, _, seed = label.rpartition(":")
+        if not path or not model or not seed.isdecimal():
+            raise UserError(f"{option} {item} is not of the form MODEL:SEED=FILE; correct it.")
+        files[model, int(seed)] = Path(path)
+    for key in itertools.product(models, seeds):
+        if key not in files:
+            raise UserError(f"{option} names no file for model {key[0]!r}, seed {key[1]}; add {key[0]}:{key[1]}=FILE.")
+    return files
+
+
+def by_stream(items: Iterable[str]) -> dict[str, list[Path]]:
+    """`STREAM=FILE` arguments by stream.
+
+    Raises:
+        UserError: an argument has another form.
+    """
+    files: dict[str, list[Path]] = {}
+    for item in items:
+        stream, _, path = item.partition("=")
+        if not stream or not path:
+            raise UserError(f"--features {item} is not of the form STREAM=FILE; correct it.")
+        files.setdefault(stream, []).append(Path(path))
+    return files
