@@ -1,7 +1,6 @@
 """How far a training is, on disk after each epoch, so that it can be stopped at any moment and go on."""
 
 import logging
-import pickle
 import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -69,7 +68,7 @@ def open_progress(work: Path, fingerprint: str) -> Progress:
         saved = torch.load(work / FILE, weights_only=True, map_location="cpu")
     except FileNotFoundError:
         saved = None
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+    except Exception as error:  # whatever damaged bytes make the reader raise
         log.warning("%s cannot be read (%s); training starts anew", work / FILE, error)
         saved = None
     if saved is not None and saved["fingerprint"] != fingerprint:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from mmdist import settings as settings_module
@@ -14,6 +14,9 @@ from mmdist import store
 from mmdist.model.network import Network, NetworkSettings
 from mmdist.model.teacher import Teacher
 from mmdist.stage import UserError
+
+
+KEY = "mmdist"
 
 
 def build(settings: NetworkSettings, feature_dims: list[int], word_vectors: Tensor, *, learned_words: bool, local: bool) -> Network:
@@ -24,11 +27,28 @@ def build(settings: NetworkSettings, feature_dims: list[int], word_vectors: Tens
 
 def save(path: Path, network: Network, **metadata: str) -> None:
     """Write the network; `metadata` are texts that travel with it."""
-    shape = {"feature_dims": network.feature_dims, "local": network.has_local_branch}
-    own = {"network": json.dumps(dataclasses.asdict(network.settings), sort_keys=True), "shape": json.dumps(shape)}
+    about = {
+        "network": json.dumps(dataclasses.asdict(network.settings), sort_keys=True),
+        "shape": json.dumps({"feature_dims": network.feature_dims, "local": network.has_local_branch}),
+        **metadata,
+    }
     tensors = {name: value.contiguous().cpu() for name, value in network.state_dict().items()}
     with store.atomic(path) as temporary:
-        save_file(tensors, temporary, {**own, **metadata})
+        # One entry: safetensors writes several in random order, and equal models would differ in their bytes.
+        save_file(tensors, temporary, {KEY: json.dumps(about, sort_keys=True)})
+
+
+def read_metadata(path: Path) -> dict[str, str]:
+    """The texts that `save` was given, without loading the network.
+
+    Raises:
+        UserError: the file is no model of this project.
+    """
+    try:
+        with safe_open(path, "pt") as file:
+            return json.loads((file.metadata() or {})[KEY])
+    except (OSError, SafetensorError, KeyError, ValueError) as error:
+        raise UserError(f"{path} is no model of this project ({error!r}); train it again.") from error
 
 
 def load(path: Path) -> tuple[Network, dict[str, str]]:
@@ -37,10 +57,9 @@ def load(path: Path) -> tuple[Network, dict[str, str]]:
     Raises:
         UserError: the file is no model of this project.
     """
+    metadata = read_metadata(path)
     try:
-        with safe_open(path, "pt") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        tensors = load_file(path)
         shape = json.loads(metadata["shape"])
         network = build(
             settings_module.parse(NetworkSettings, metadata["network"]),
