@@ -1,0 +1,261 @@
+"""Stage `queries`: from annotation files to tables, ids, durations, and the list of flawed rows."""
+
+import csv
+import json
+import math
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+from conftest import ROOT, data
+from mmdist import settings as settings_module
+from mmdist import store
+from mmdist.data import queries, sources
+from mmdist.data.annotation import Annotation
+from mmdist.data.queries import QueriesSettings, build, query_ids
+
+
+def row(video: str = "v", sentence: str = "a man runs.", start: Any = 1.0, end: Any = 2.0, **more: Any) -> Annotation:
+    values = {"split": "train", "duration": 10.0, "file": "a.csv", "line": 1, **more}
+    return Annotation(video_id=video, sentence=sentence, start=start, end=end, **values)
+
+
+def settings(**changes: Any) -> QueriesSettings:
+    values = {"dataset": "mine", "format": "table", "durations": [], "beyond_duration": "clamp", **changes}
+    return settings_module.parse(QueriesSettings, json.dumps(values))
+
+
+def write_video(path: Path, frames: int, fps: int = 10) -> None:
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mpeg4", rate=fps)
+        stream.width, stream.height, stream.pix_fmt = 32, 32, "yuv420p"
+        for value in range(frames):
+            image = np.full((32, 32, 3), value * 5 % 256, dtype=np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+        container.mux(stream.encode(None))
+
+
+def run_stage(folder: Path, wanted: QueriesSettings, *videos: Path) -> subprocess.CompletedProcess[str]:
+    values = {**vars(wanted), "annotations": {k: list(v) for k, v in wanted.annotations.items()}}
+    outputs = ["--queries", folder / "q.parquet", "--moments", folder / "m.parquet", "--problems", folder / "p.csv"]
+    command = [sys.executable, "-m", "mmdist.data.queries", "--settings", json.dumps(values), "--videos", *videos]
+    environment = {"PYTHONPATH": str(ROOT / "workflow"), "PATH": ""}
+    return subprocess.run([*map(str, command), *map(str, outputs)], capture_output=True, text=True, env=environment)
+
+
+# --- Ids
+
+
+def test_an_id_names_video_sentence_and_occurrence() -> None:
+    rows = [row(), row(start=3.0, end=4.0), row("w"), row(sentence="Another.")]
+    a, b, c, d = query_ids(rows)
+    assert a == "v#a5d6f69bed5e#0"
+    assert b == a[:-1] + "1"
+    assert c == "w" + a[1:]
+    assert d.split("#")[1] != a.split("#")[1]
+
+
+def test_ids_stay_when_rows_are_inserted() -> None:
+    rows = [row(), row("w"), row(sentence="x"), row(start=3.0, end=4.0), row("w", sentence="y")]
+    new = [row("a"), row(sentence="before"), row("w", sentence="z", start=0.0)]
+    before = dict(zip(rows, query_ids(rows), strict=True))
+    mixed = [new[0], rows[0], new[1], *rows[1:4], new[2], rows[4]]
+    after = dict(zip(mixed, query_ids(mixed), strict=True))
+    assert {r: after[r] for r in rows} == before
+    assert len(set(after.values())) == len(mixed)
+
+
+def test_a_row_that_stands_there_twice_moves_no_id() -> None:
+    rows = [row(), row(start=3.0, end=4.0)]
+    assert list(query_ids([rows[0], rows[0], rows[1]])) == [next(query_ids(rows)), None, list(query_ids(rows))[1]]
+    nan = row(start=math.nan)
+    assert list(query_ids([nan, row(start=float("nan"))]))[1] is None
+
+
+def test_ids_do_not_depend_on_split_times_or_what_is_dropped() -> None:
+    rows = [row(end=12.0), row(start=3.0, end=4.0)]
+    clamped, dropped = (build(rows, {}, policy).queries for policy in ("clamp", "drop"))
+    assert list(dropped["query_id"]) == list(clamped["query_id"])[1:]
+    assert list(query_ids([row()])) == list(query_ids([row(split="test", start=None, end=None, duration=None)]))
+
+
+# --- Flawed rows
+
+
+@pytest.mark.parametrize(
+    ("flawed", "action", "problem", "moment"),
+    [
+        (row(), None, None, (1.0, 2.0)),
+        (row(end=10.0), None, None, (1.0, 10.0)),
+        (row(start=None, end=None), None, None, None),
+        (row(end=12.0), "clamped", "end 12 is beyond the duration 10", (1.0, 10.0)),
+        (row(start=2.0), "dropped", "start 2 is not before end 2", None),
+        (row(start=3.0), "dropped", "start 3 is not before end 2", None),
+        (row(start=10.0, end=12.0), "dropped", "start 10 is not before the end of the video, 10", None),
+        (row(start=math.nan), "dropped", "start nan or end 2 is not finite", None),
+        (row(end=math.inf), "dropped", "start 1 or end inf is not finite", None),
+        (row(end=None), "dropped", "of start and end only one is given", None),
+        (row(sentence=""), "dropped", "the sentence is empty", None),
+    ],
+)
+def test_a_flawed_row_is_mended_or_left_out_and_listed(
+    flawed: Annotation, action: str | None, problem: str | None, moment: tuple[float, float] | None
+) -> None:
+    sound = row("other")
+    tables = build([sound, flawed], {}, "clamp")
+    assert [(p.problem, p.action) for p in tables.problems] == ([(problem, action)] if action else [])
+    assert list(tables.queries["video_id"]) == (["other"] if action == "dropped" else ["other", "v"])
+    moments = [tuple(m) for m in tables.moments[["start", "end"]].to_numpy()]
+    assert moments == [(1.0, 2.0), *([moment] if moment else [])]
+
+
+def test_a_repeated_row_is_dropped_and_listed_with_its_place() -> None:
+    tables = build([row(), row(line=2), row(line=3, split="test")], {}, "clamp")
+    assert tables.problems == [
+        queries.Problem("a.csv", 2, "train", "v", "a man runs.", "the same row stands above", "dropped")
+    ]
+    assert list(tables.queries["split"]) == ["train", "test"]
+
+
+def test_beyond_duration_drop_leaves_other_rows_alone() -> None:
+    tables = build([row(end=10.001), row("w", end=10.0), row("x", duration=None, end=99.0)], {}, "drop")
+    assert list(tables.queries["video_id"]) == ["w", "x"]
+    assert [p.action for p in tables.problems] == ["dropped", "kept"]
+
+
+# --- Durations
+
+
+def test_a_duration_is_asked_of_the_video(tmp_path: Path) -> None:
+    write_video(tmp_path / "v.mp4", 25)
+    rows = [row(duration=None, end=9.0), row(sentence="b", duration=0.0), row(sentence="c", duration=3.0)]
+    tables = build(rows, {"v": tmp_path / "v.mp4"}, "clamp")
+    assert list(tables.queries["duration"]) == [2.5, 2.5, 3.0]
+    assert list(tables.moments["end"]) == [2.5, 2.0, 2.0]
+
+
+def test_an_unknown_duration_is_null_and_told_once_a_video(tmp_path: Path) -> None:
+    (tmp_path / "bad.mp4").write_bytes(b"no video" * 100)
+    (tmp_path / "empty.mp4").touch()
+    videos = {name: tmp_path / f"{name}.mp4" for name in ("bad", "empty", "absent")}
+    rows = [row(name, sentence, duration=None) for name in (*videos, "none") for sentence in ("a", "b")]
+    tables = build(rows, videos, "clamp")
+    assert len(tables.queries) == 8
+    assert tables.queries["duration"].isna().all()
+    assert [(p.video_id, p.action) for p in tables.problems] == [(v, "kept") for v in (*videos, "none")]
+    assert [p.problem.partition(": ")[2].split(" (")[0] for p in tables.problems] == [
+        "bad.mp4 cannot be read",
+        "empty.mp4 cannot be read",
+        "absent.mp4 cannot be read",
+        "no annotation gives it and no video file is there",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "seconds"), [("Y1HGC.mp4", 30.6), ("v_ZNVhz7ctTq0.mp4", 14.05), ("v_ApplyEyeMakeup_g01_c01.avi", 6.6)]
+)
+def test_durations_of_real_videos(name: str, seconds: float) -> None:
+    assert queries.probe(data("videos", name)) == pytest.approx(seconds, abs=0.1)
+
+
+def test_files_of_folders(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    for name in ("folder/a.mp4", "folder/b.MKV", "folder/notes.txt", "c.mp4"):
+        (tmp_path / name).touch()
+    found = queries.video_files([tmp_path / "folder", tmp_path / "c.mp4"])
+    assert {key: file.name for key, file in found.items()} == {"a": "a.mp4", "b": "b.MKV", "c": "c.mp4"}
+
+
+# --- The stage as a command
+
+
+def test_the_stage_writes_equal_files_for_equal_input(tmp_path: Path) -> None:
+    table = 'video,sentence,start,end,split\nb.mp4,x,0,1,test\nb.mp4,"y, z",2,99,test\na,w,,,\na,v,3,2,\n'
+    (tmp_path / "a.csv").write_text(table)
+    write_video(tmp_path / "b.mp4", 50)
+    wanted = settings(annotations={"train": [f"{tmp_path}/a.csv"]})
+    files = []
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        result = run_stage(tmp_path / name, wanted, tmp_path / "b.mp4")
+        assert result.returncode == 0, result.stderr
+        files.append([(tmp_path / name / file).read_bytes() for file in ("q.parquet", "m.parquet", "p.csv")])
+    assert files[0] == files[1]
+
+    table = store.read_table(tmp_path / "one" / "q.parquet")
+    assert list(table.columns) == ["query_id", "video_id", "split", "duration", "sentence", "label"]
+    assert list(table["query_id"]) == sorted(table["query_id"])
+    assert dict(zip(table["sentence"], table["split"], strict=True)) == {"w": "train", "x": "test", "y, z": "test"}
+    assert dict(zip(table["sentence"], table["duration"].fillna(-1), strict=True)) == {"w": -1, "x": 5.0, "y, z": 5.0}
+    assert table["label"].isna().all()
+    moments = store.read_table(tmp_path / "one" / "m.parquet")
+    by_sentence = moments.merge(table, on="query_id").set_index("sentence")
+    assert by_sentence[["start", "end"]].to_dict("index") == {
+        "x": {"start": 0, "end": 1},
+        "y, z": {"start": 2, "end": 5},
+    }
+    metadata = store.read_metadata(tmp_path / "one" / "q.parquet")
+    assert metadata["dataset"] == "mine"
+    assert json.loads(metadata["files"]) == {f"{tmp_path}/a.csv": store.file_digest(tmp_path / "a.csv")}
+    with open(tmp_path / "one" / "p.csv", newline="", encoding="utf-8") as file:
+        problems = [(p["line"], p["video_id"], p["sentence"], p["action"]) for p in csv.DictReader(file)]
+    assert problems == [("3", "b", "y, z", "clamped"), ("4", "a", "w", "kept"), ("5", "a", "v", "dropped")]
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        ("video,sentence\nv,x\nv\n", "a.csv, line 3: 1 cells stand"),
+        ("video,sentence\nv,\n", "no sound query in 1 rows"),
+    ],
+)
+def test_the_stage_ends_with_one_sentence_and_no_file(tmp_path: Path, table: str, said: str) -> None:
+    (tmp_path / "a.csv").write_text(table)
+    result = run_stage(tmp_path, settings(annotations={"train": [f"{tmp_path}/a.csv"]}))
+    assert result.returncode == 1
+    assert result.stderr.splitlines()[-1].startswith("error: ")
+    assert said in result.stderr
+    assert "Traceback" not in result.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["a.csv"]
+
+
+# --- The real data sets
+
+
+@pytest.mark.parametrize(("policy", "train", "test"), [("clamp", 12_408, 3_720), ("drop", 10_606, 3_158)])
+def test_the_two_splits_of_charades_sta(policy: str, train: int, test: int) -> None:
+    wanted = settings(
+        format="charades",
+        annotations={s: [str(data("charades-sta", f"charades_sta_{s}.txt"))] for s in ("train", "test")},
+        durations=[str(data("charades-sta", f"Charades_v1_{s}.csv")) for s in ("train", "test")],
+        beyond_duration=policy,
+    )
+    tables = build(sources.read(wanted), {}, policy)
+    assert tables.queries["split"].value_counts().to_dict() == {"train": train, "test": test}
+    assert tables.queries["query_id"].is_unique
+    assert len(tables.moments) == train + test
+    assert len(tables.problems) == 1802 + 562
+    ends = tables.moments.merge(tables.queries, on="query_id")
+    assert (ends["end"] <= ends["duration"]).all()
+
+
+def test_activitynet_captions() -> None:
+    names = {"train": "train", "test": "val_2", "val": "val_1"}
+    wanted = settings(
+        format="activitynet",
+        annotations={split: [str(data("activitynet-captions", f"{name}.json"))] for split, name in names.items()},
+    )
+    tables = build(sources.read(wanted), {}, "clamp")
+    assert tables.queries["split"].value_counts().to_dict() == {"train": 37_417, "test": 17_031, "val": 17_505}
+    dropped = [p for p in tables.problems if p.action == "dropped"]
+    assert {p.video_id for p in dropped} == {"v_N7ppHQNikv8", "v_4rKTw99bM8g", "v_0bosp4-pyTM", "v_rhOtqArO-3Y"}
+    assert [p.action for p in tables.problems].count("clamped") == 261 + 134 + 111
+    without_val = settings(
+        format="activitynet", annotations={s: list(wanted.annotations[s]) for s in ("train", "test")}
+    )
+    fewer = build(sources.read(without_val), {}, "clamp").queries
+    assert set(fewer["query_id"]) == set(tables.queries["query_id"][tables.queries["split"] != "val"])

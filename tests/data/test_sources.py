@@ -1,0 +1,85 @@
+"""All annotation files of a data set, read while Snakemake parses; ids of videos, names of splits."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import ROOT
+from mmdist import settings as settings_module
+from mmdist.data import sources
+from mmdist.data.annotation import split_name, video_id
+from mmdist.data.sources import QueriesSettings
+from mmdist.stage import UserError
+
+
+def settings(**changes: Any) -> QueriesSettings:
+    values = {"dataset": "mine", "format": "table", "durations": [], "beyond_duration": "clamp", **changes}
+    return settings_module.parse(QueriesSettings, json.dumps(values))
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("a", "a"),
+        ("a.mp4", "a"),
+        ("x/a.b.MKV", "a.b"),
+        ("c:\\x\\a.avi", "a"),
+        ("v1.5", "v1.5"),
+        ("x/a", "x/a"),
+        (".mp4", ".mp4"),
+    ],
+)
+def test_a_video_id_is_a_file_name_without_suffix(name: str, expected: str) -> None:
+    assert video_id(name) == expected
+
+
+def test_split_names() -> None:
+    assert [split_name(name, "x") for name in (" Train", "TEST", "validation", "dev")] == [
+        "train",
+        "test",
+        "val",
+        "val",
+    ]
+
+
+def test_parse_time_needs_only_the_standard_library() -> None:
+    script = (
+        "import sys; from mmdist.data import sources; "
+        "print(*{m.split('.')[0] for m in sys.modules} - sys.stdlib_module_names - {'__main__'})"
+    )
+    environment = {"PYTHONPATH": str(ROOT / "workflow")}
+    result = subprocess.run(
+        [sys.executable, "-S", "-c", script], capture_output=True, text=True, check=True, env=environment
+    )
+    assert result.stdout.split() == ["mmdist"]
+
+
+def test_video_ids_and_rows_over_several_files(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("video,sentence,split\nb.mp4,x,test\na,,\n")
+    (tmp_path / "c.jsonl").write_text('{"video": "c", "sentence": "y"}\n')
+    (tmp_path / "length.csv").write_text("id,length\nb,7.5\n")
+    wanted = settings(
+        annotations={"train": [f"{tmp_path}/a.csv"], "test": [f"{tmp_path}/c.jsonl"]},
+        durations=[f"{tmp_path}/length.csv"],
+    )
+    assert sources.video_ids(wanted) == {"a", "b", "c"}
+    found = [(a.video_id, a.split, a.duration) for a in sources.read(wanted)]
+    assert found == [("c", "test", None), ("b", "test", 7.5), ("a", "train", None)]
+
+
+@pytest.mark.parametrize(
+    ("annotations", "said"),
+    [
+        ({}, "datasets.mine.annotations names no file"),
+        ({"train": []}, "datasets.mine.annotations names no file"),
+        ({"train": ["a.csv"], "test": ["a.csv"]}, "datasets.mine.annotations names a.csv twice"),
+        ({"trian": ["a.csv"]}, "datasets.mine.annotations: the split is 'trian'"),
+        ({"train": ["a.csv"]}, "a.csv does not exist"),
+    ],
+)
+def test_wrong_annotation_settings(annotations: dict[str, list[str]], said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        sources.video_ids(settings(annotations=annotations))
