@@ -7,20 +7,20 @@ from typing import Any
 import h5py
 import numpy as np
 import pandas as pd
-from conftest import parse
+from safetensors.numpy import save_file
 
+from conftest import parse
 from mmdist import store
 from mmdist.data.queries import QUERIES
 from mmdist.data.vocabulary import VocabularySettings, build
 from mmdist.train import TrainSettings
-from safetensors.numpy import save_file
 
 WORDS = ["person", "opens", "closes", "door", "box", "red", "blue", "walks", "away", "the", "a"]
 DIMS = {"rgb": 12, "flow": 10}
 
 
 def write(folder: Path, videos: int = 10, seed: int = 0) -> Path:
-    """queries.parquet, vocabulary.json, word_vectors.safetensors, rgb.h5 and flow.h5; a third of the videos are test."""
+    """queries.parquet, vocabulary.json, word_vectors.safetensors, rgb.h5 and flow.h5; a third is test."""
     folder.mkdir(parents=True, exist_ok=True)
     random = np.random.default_rng(seed)
     rows = []
@@ -34,7 +34,7 @@ def write(folder: Path, videos: int = 10, seed: int = 0) -> Path:
     settings = VocabularySettings(size=50, word_vectors=None, dimension=16, splits=("train",), max_words=20)
     content, vectors = build(queries, settings)
     store.write_json(folder / "vocabulary.json", content)
-    save_file({"word_vectors": vectors}, folder / "word_vectors.safetensors")
+    save_file({"word_vectors": vectors}, folder / "word_vectors.safetensors", {"kind": "learned"})
     for stream, dim in DIMS.items():
         with h5py.File(folder / f"{stream}.h5", "w") as file:
             file.attrs["provenance"] = json.dumps({"extractor": "random", "pretrained": False})
@@ -47,7 +47,11 @@ def write(folder: Path, videos: int = 10, seed: int = 0) -> Path:
 
 def inputs(folder: Path) -> list[str]:
     """The arguments of `train` and, in part, of `export` that name what `write` wrote."""
-    tables = ("queries", "queries.parquet"), ("vocabulary", "vocabulary.json"), ("word-vectors", "word_vectors.safetensors")
+    tables = (
+        ("queries", "queries.parquet"),
+        ("vocabulary", "vocabulary.json"),
+        ("word-vectors", "word_vectors.safetensors"),
+    )
     named = [x for option, file in tables for x in (f"--{option}", str(folder / file))]
     return [*named, "--features", *(f"{stream}={folder / stream}.h5" for stream in DIMS)]
 

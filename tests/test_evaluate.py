@@ -113,7 +113,7 @@ class Runs:
             vocabulary = {"excluded_queries": [{"query_id": q, "reason": "no word"} for q in self.wordless]}
             texts = {"settings": settings, "vocabulary": vocabulary, "versions": {"torch": "2"}}
             metadata = {name: json.dumps(value) for name, value in texts.items()} | {"code": "c0de"}
-            save_file({"w": np.zeros(1, np.float32)}, stem / "m.safetensors", metadata)
+            save_file({"w": np.zeros(1, np.float32)}, stem / "m.safetensors", {store.MODEL_KEY: json.dumps(metadata)})
             for option, name in (
                 ("--predictions", "p.parquet"),
                 ("--models", "m.safetensors"),

@@ -3,12 +3,12 @@ import sys
 
 import numpy as np
 import pytest
-import small
-from test_samples import load
-from test_train import run
 
+import small
 from mmdist import export, lessons, store
 from mmdist.stage import UserError
+from test_samples import load
+from test_train import run
 
 
 @pytest.fixture(scope="module")

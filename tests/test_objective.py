@@ -4,13 +4,13 @@ import contextlib
 
 import numpy as np
 import pytest
-import small
 import torch
-from test_samples import load
 
+import small
 from mmdist import losses, masking
 from mmdist.model import checkpoint, proposals
 from mmdist.objective import Objective, encode
+from test_samples import load
 
 
 @pytest.fixture(scope="module")
@@ -26,12 +26,16 @@ def prepare(config, folder, model="baseline", *, teacher=False, **changes):
     torch.manual_seed(1)
     dims = [x.shape[-1] for x in loaded.features]
     words = int(loaded.tokens.max()) + 1
-    network = checkpoint.build(s.network, dims, torch.randn(words, 16), learned_words=False, local=s.loss.local_learning)
+    network = checkpoint.build(
+        s.network, dims, torch.randn(words, 16), learned_words=False, local=s.loss.local_learning
+    )
     hidden = masking.hidden_words(loaded.keys, loaded.weights, 0, 1)
     batch = loaded.batch(np.arange(6), hidden, torch.device("cpu"))
     if teacher:
         batch = batch._replace(
-            teacher_proposal=torch.tensor([[0.3, 0.2]] * 6), teacher_index=torch.arange(6) % 3, teacher_map=torch.rand(6, 12)
+            teacher_proposal=torch.tensor([[0.3, 0.2]] * 6),
+            teacher_index=torch.arange(6) % 3,
+            teacher_map=torch.rand(6, 12),
         )
     return Objective(network.train(), s.loss, s.distillation if teacher else None, contextlib.nullcontext()), batch
 

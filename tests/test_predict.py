@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
-import small
 import torch
-from test_samples import load
 
+import small
 from mmdist import predict
 from mmdist.model import checkpoint
+from test_samples import load
 
 
 @pytest.fixture(scope="module")

@@ -1,8 +1,10 @@
+import itertools
+
 import h5py
 import numpy as np
 import pytest
-import small
 
+import small
 from mmdist import samples
 from mmdist.data import vocabulary
 from mmdist.stage import UserError
@@ -20,7 +22,7 @@ def test_resampling_follows_its_formula(count):
     found = samples.resample(rows, 12, "none")
     assert found.dtype == np.float32
     bounds = [min(round(i / 12 * count), count - 1) for i in range(13)]
-    for j, (start, end) in enumerate(zip(bounds[:-1], bounds[1:], strict=True)):
+    for j, (start, end) in enumerate(itertools.pairwise(bounds)):
         expected = rows[start] if start == end else np.mean([rows[t] for t in range(start, end)], axis=0)
         np.testing.assert_allclose(found[j], expected, rtol=1e-5, atol=1e-6)
 

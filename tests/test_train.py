@@ -3,10 +3,10 @@ import subprocess
 import sys
 
 import pytest
-import small
 import torch
-from conftest import ROOT
 
+import small
+from conftest import ROOT
 from mmdist import samples, store, train
 from mmdist.data import vocabulary
 from mmdist.model import checkpoint
@@ -19,7 +19,15 @@ def run(monkeypatch, folder, section, name, extra=()):
     out = folder / name
     files = {"model": "model.safetensors", "history": "history.parquet", "predictions": "predictions.parquet"}
     outputs = [x for option, file in files.items() for x in (f"--{option}", str(out / file))]
-    arguments = ["--settings", json.dumps(section), *small.inputs(folder), *outputs, "--work", str(out / "work"), *extra]
+    arguments = [
+        "--settings",
+        json.dumps(section),
+        *small.inputs(folder),
+        *outputs,
+        "--work",
+        str(out / "work"),
+        *extra,
+    ]
     monkeypatch.setattr(sys, "argv", ["train", *map(str, arguments)])
     train.main()
     return {key: out / file for key, file in files.items()}
@@ -120,7 +128,16 @@ def test_the_model_says_how_it_was_made(config, tmp_path, monkeypatch):
 def test_the_stage_runs_by_hand(config, tmp_path):
     folder = small.write(tmp_path)
     section = small.train_section(config, optimisation={"epochs": 1})
-    outputs = ["--model", folder / "m", "--history", folder / "h", "--predictions", folder / "p", "--work", folder / "w"]
+    outputs = [
+        "--model",
+        folder / "m",
+        "--history",
+        folder / "h",
+        "--predictions",
+        folder / "p",
+        "--work",
+        folder / "w",
+    ]
     command = [sys.executable, "-m", "mmdist.train", "--settings", json.dumps(section), *small.inputs(folder), *outputs]
     done = subprocess.run(command, cwd=ROOT / "workflow", capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

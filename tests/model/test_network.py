@@ -2,8 +2,8 @@ import json
 
 import pytest
 import torch
-from conftest import parse
 
+from conftest import parse
 from mmdist.model import checkpoint
 from mmdist.model.network import NetworkSettings, semantic_map, semantic_maps_all
 from mmdist.model.proposals import positive_masks
@@ -129,10 +129,10 @@ def test_maps_of_pairs_are_the_diagonal_of_maps_of_all():
     snippets, sentences = torch.randn(3, 5, 8), torch.randn(3, 8)
     every = semantic_maps_all(snippets, sentences)
     torch.testing.assert_close(every.diagonal().T, semantic_map(snippets, sentences))
-    l, i, j = 4, 0, 2
-    dot = sum(a * b for a, b in zip(snippets[i, l].tolist(), sentences[j].tolist(), strict=True))
-    norm = snippets[i, l].norm() * sentences[j].norm()
-    assert every[i, j, l].item() == pytest.approx(dot / norm.item(), rel=1e-4)
+    at, i, j = 4, 0, 2
+    dot = sum(a * b for a, b in zip(snippets[i, at].tolist(), sentences[j].tolist(), strict=True))
+    norm = snippets[i, at].norm() * sentences[j].norm()
+    assert every[i, j, at].item() == pytest.approx(dot / norm.item(), rel=1e-4)
 
 
 @pytest.mark.parametrize("kind", ["single", "multimodal"])
@@ -143,9 +143,7 @@ def test_a_saved_model_is_the_same_model(config, tmp_path, kind):
     assert metadata["note"] == "x"
     assert json.loads(metadata["shape"])["feature_dims"] == [8, 6]
     features = [torch.randn(2, 12, 8), torch.randn(2, 12, 6)]
-    expected, found = (
-        n.propose(n.project_frames(features), n.encode_sentence(TOKENS)) for n in (network, loaded)
-    )
+    expected, found = (n.propose(n.project_frames(features), n.encode_sentence(TOKENS)) for n in (network, loaded))
     torch.testing.assert_close(found, expected, rtol=0, atol=0)
 
 

@@ -38,6 +38,5 @@ def choose(wanted: Device, threads: int) -> torch.device:
         _held.append(lock)
         log.info("device: cuda:%d, %s", index, torch.cuda.get_device_name(index))
         return torch.device("cuda", index)
-    raise UserError(
-        f"all {torch.cuda.device_count()} GPUs are taken by other jobs; run with --resources gpu={torch.cuda.device_count()}."
-    )
+    count = torch.cuda.device_count()
+    raise UserError(f"all {count} GPUs are taken by other jobs; run with --resources gpu={count}.")

@@ -129,7 +129,9 @@ def main() -> None:
         "data_sha256": queries.digest(),
         "features": metadata["features"],
     }
-    store.write_table(args.pseudo_labels, pd.concat(labels), PSEUDO_LABELS, ["query_id", "seed", "round", "rank"], **about)
+    store.write_table(
+        args.pseudo_labels, pd.concat(labels), PSEUDO_LABELS, ["query_id", "seed", "round", "rank"], **about
+    )
     keys = ["query_id", "kind", "stream", "seed", "round"]
     store.write_table(args.activation_maps, pd.concat(maps), ACTIVATION_MAPS, keys, **about)
     log.info("%d queries of %s, seed %d", len(queries), s.model, s.seed)

@@ -47,7 +47,9 @@ def read(
     for name, table in ((pseudo_labels, labels), (activation_maps, maps)):
         if table.index.has_duplicates:
             twice = table.index[table.index.duplicated()][0]
-            raise UserError(f"{name}: query {twice} has two pseudo labels or maps of stream {stream!r}; give one teacher.")
+            raise UserError(
+                f"{name}: query {twice} has two pseudo labels or maps of stream {stream!r}; give one teacher."
+            )
     known = np.array([q in labels.index and q in maps.index for q in samples.query_ids], dtype=bool)
     if not known.any():
         raise UserError(f"{pseudo_labels} knows none of the queries to train on; was it made from another data set?")
@@ -56,9 +58,10 @@ def read(
     samples = samples.take(known)
     labels, maps = labels.loc[samples.query_ids], maps.loc[samples.query_ids]
     if (wrong := maps["num_snippets"] != snippets).any():
+        query_id, found = maps.index[wrong.argmax()], maps["num_snippets"][wrong].iloc[0]
         raise UserError(
-            f"{activation_maps}: the map of query {maps.index[wrong.argmax()]} has {maps['num_snippets'][wrong].iloc[0]} "
-            f"snippets, the student {snippets}; give both the same train.snippets."
+            f"{activation_maps}: the map of query {query_id} has {found} snippets, the student {snippets}; give both "
+            "the same train.snippets."
         )
     start, end = (labels[c].to_numpy(np.float64) / samples.durations for c in ("start", "end"))
     # A teacher from elsewhere may know the moment alone; its centre and width then follow from it.
@@ -69,5 +72,7 @@ def read(
     )
     index = labels["proposal_index"].fillna(-1).to_numpy(np.int64)
     return samples, Lesson(
-        torch.from_numpy(proposal).float(), torch.from_numpy(index), torch.from_numpy(np.stack(maps["values"].to_list()))
+        torch.from_numpy(proposal).float(),
+        torch.from_numpy(index),
+        torch.from_numpy(np.stack(maps["values"].to_list())),
     )

@@ -52,11 +52,11 @@ def reconstruction_loss(chosen: Tensor, full: Tensor, form: str) -> Tensor:
     return (chosen + full) / 2 if form == "mean" else chosen + full
 
 
-def ranking_loss(chosen: Tensor, full: Tensor, left: Tensor, right: Tensor, margin_full: float, margin: float) -> Tensor:
+def ranking_loss(
+    chosen: Tensor, full: Tensor, left: Tensor, right: Tensor, margin_full: float, margin: float
+) -> Tensor:
     """Eq. 2-3: the chosen proposal explains the sentence better than the whole video and both negatives; (B,)."""
-    return (
-        F.relu(chosen - full + margin_full) + F.relu(chosen - left + margin) + F.relu(chosen - right + margin)
-    )
+    return F.relu(chosen - full + margin_full) + F.relu(chosen - left + margin) + F.relu(chosen - right + margin)
 
 
 def diversity_loss(masks: Tensor, diversity_lambda: float) -> Tensor:
@@ -101,6 +101,6 @@ def map_difference(student: Tensor, target: Tensor, form: str) -> Tensor:
 
 
 def mutual_loss(maps: list[Tensor], form: str) -> Tensor:
-    """Eq. 13: each stream's map learns from each other's, phi(m_1, sg(m_2)) + phi(m_2, sg(m_1)); (B, L) each -> (B,)."""
+    """Eq. 13: each map learns from the other, phi(m_1, sg(m_2)) + phi(m_2, sg(m_1)); (B, L) each -> (B,)."""
     pairs = [map_difference(a, b, form) for a in maps for b in maps if a is not b]
     return torch.stack(pairs).sum(0)

@@ -9,7 +9,9 @@ EVALUATION = 0  # epochs count from 1
 
 def query_keys(query_ids: list[str]) -> np.ndarray:
     """64-bit keys (N,) of query ids."""
-    return np.array([int.from_bytes(hashlib.sha256(q.encode()).digest()[:8], "big") for q in query_ids], dtype=np.uint64)
+    return np.array(
+        [int.from_bytes(hashlib.sha256(q.encode()).digest()[:8], "big") for q in query_ids], dtype=np.uint64
+    )
 
 
 def hidden_words(keys: np.ndarray, weights: np.ndarray, seed: int, epoch: int) -> np.ndarray:

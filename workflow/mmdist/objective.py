@@ -87,8 +87,10 @@ class Objective:
         return errors.argmin(1)
 
     def _teacher_proposal(self, batch: Batch, encoded: Encoded) -> tuple[Tensor, tuple[Tensor, Tensor] | None]:
-        """k^T of Eq. 10 as an index (B,) into the student's proposals, or the teacher's Gaussian to put in its place."""
-        assert self.distillation is not None and batch.teacher_proposal is not None and batch.teacher_index is not None
+        """k^T of Eq. 10: the index (B,) of one of the student's proposals, or the teacher's Gaussian in its place."""
+        assert self.distillation is not None
+        assert batch.teacher_proposal is not None
+        assert batch.teacher_index is not None
         if self.distillation.proposal == "index":
             return batch.teacher_index, None
         center, width = batch.teacher_proposal.unbind(-1)
@@ -96,7 +98,12 @@ class Objective:
         return nearest, (center, width) if self.distillation.proposal == "inject" else None
 
     def _global(
-        self, batch: Batch, encoded: Encoded, targets: list[Tensor], injected: tuple[Tensor, Tensor] | None, progress: float
+        self,
+        batch: Batch,
+        encoded: Encoded,
+        targets: list[Tensor],
+        injected: tuple[Tensor, Tensor] | None,
+        progress: float,
     ) -> tuple[list[Tensor], dict[str, Tensor]]:
         """Global loss without diversity for each target proposal (B,), and the terms of the first."""
         loss, s = self.loss, self.network.settings
@@ -130,7 +137,12 @@ class Objective:
             ranking = losses.ranking_loss(chosen, full, left, right, loss.margin_full, loss.margin_negative)
             results.append(reconstruction + weight * ranking)
             if i == 0:
-                terms = {"reconstruction": reconstruction, "ranking": ranking, "error_chosen": chosen, "error_full": full}
+                terms = {
+                    "reconstruction": reconstruction,
+                    "ranking": ranking,
+                    "error_chosen": chosen,
+                    "error_full": full,
+                }
         return results, terms
 
     def _local(self, batch: Batch, encoded: Encoded, terms: dict[str, Tensor]) -> Tensor:

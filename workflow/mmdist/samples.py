@@ -115,7 +115,11 @@ def load(
     has_video = table["video_id"].isin(present).to_numpy()
     keep = np.flatnonzero(has_words & has_video)
     log.info(
-        "%d of %d queries; %d without words, %d without features", len(keep), len(table), (~has_words).sum(), (~has_video).sum()
+        "%d of %d queries; %d without words, %d without features",
+        len(keep),
+        len(table),
+        (~has_words).sum(),
+        (~has_video).sum(),
     )
     if len(keep) == 0:
         raise UserError(f"{queries}: no query has both words and features; check the collection's videos and features.")

@@ -54,18 +54,26 @@ def fill(
     started = time.monotonic()
     for done, video_id in enumerate(_make_all(left, parts, make, fingerprint, workers), 1):
         seconds = time.monotonic() - started
-        log.info("%d/%d %s, %.1f s a video, %.0f s left", done, len(left), video_id, seconds / done, seconds / done * (len(left) - done))
-    with store.atomic(output) as temporary:
-        with h5py.File(temporary, "w") as packed:
-            packed.attrs.update(attributes)
-            for video_id in video_ids:
-                name = store.group_name(video_id)
-                with h5py.File(parts[video_id], "r") as part:
-                    part.copy(part[name], packed, name=name)
+        log.info(
+            "%d/%d %s, %.1f s a video, %.0f s left",
+            done,
+            len(left),
+            video_id,
+            seconds / done,
+            seconds / done * (len(left) - done),
+        )
+    with store.atomic(output) as temporary, h5py.File(temporary, "w") as packed:
+        packed.attrs.update(attributes)
+        for video_id in video_ids:
+            name = store.group_name(video_id)
+            with h5py.File(parts[video_id], "r") as part:
+                part.copy(part[name], packed, name=name)
     shutil.rmtree(work, ignore_errors=True)
 
 
-def _make_all(left: list[str], parts: Mapping[str, Path], make: Any, fingerprint: Mapping[str, str], workers: int) -> Iterable[str]:
+def _make_all(
+    left: list[str], parts: Mapping[str, Path], make: Any, fingerprint: Mapping[str, str], workers: int
+) -> Iterable[str]:
     if workers <= 1 or len(left) <= 1:
         for video_id in left:
             yield _make_one(video_id, parts[video_id], make, fingerprint[video_id])
@@ -78,12 +86,11 @@ def _make_all(left: list[str], parts: Mapping[str, Path], make: Any, fingerprint
 
 
 def _make_one(video_id: str, part: Path, make: Callable[[str, h5py.Group], None], fingerprint: str) -> str:
-    with store.atomic(part) as temporary:
-        with h5py.File(temporary, "w") as file:
-            group = file.create_group(store.group_name(video_id))
-            group.attrs["video_id"] = video_id
-            make(video_id, group)
-            file.attrs["fingerprint"] = fingerprint
+    with store.atomic(part) as temporary, h5py.File(temporary, "w") as file:
+        group = file.create_group(store.group_name(video_id))
+        group.attrs["video_id"] = video_id
+        make(video_id, group)
+        file.attrs["fingerprint"] = fingerprint
     return video_id
 
 

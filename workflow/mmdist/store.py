@@ -14,8 +14,12 @@ from urllib.parse import quote
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+from safetensors import SafetensorError, safe_open
+
+from mmdist.stage import UserError
 
 SCHEMA_VERSION = "1"
+MODEL_KEY = "mmdist"  # of a model file's metadata
 
 
 @contextmanager
@@ -54,6 +58,19 @@ def read_metadata(path: str | Path) -> dict[str, str]:
     """The file metadata that `write_table` was given."""
     metadata = pq.read_schema(path).metadata or {}
     return {key.decode(): value.decode() for key, value in metadata.items()}
+
+
+def read_model_metadata(path: str | Path) -> dict[str, str]:
+    """The texts that travel with a model: its settings, vocabulary, features, code and versions.
+
+    Raises:
+        UserError: the file is no model of this project.
+    """
+    try:
+        with safe_open(path, "numpy") as file:
+            return json.loads((file.metadata() or {})[MODEL_KEY])
+    except (OSError, SafetensorError, KeyError, ValueError) as error:
+        raise UserError(f"{path} is no model of this project ({error!r}); train it again.") from error
 
 
 def group_name(video_id: str) -> str:

@@ -12,7 +12,6 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 import torch
-from safetensors.torch import load_file
 
 from mmdist import code, device, lessons, masking, predict, samples, store
 from mmdist.data import vocabulary as vocabularies
@@ -72,7 +71,12 @@ def is_held_out(video_id: str, share: float) -> bool:
 
 
 def train(
-    settings: TrainSettings, network: Network, training: Samples, lesson: Lesson | None, watched: Samples, progress: Progress
+    settings: TrainSettings,
+    network: Network,
+    training: Samples,
+    lesson: Lesson | None,
+    watched: Samples,
+    progress: Progress,
 ) -> None:
     """Train from where `progress` stands to the last epoch; predictions for `watched` are kept after each epoch.
 
@@ -86,7 +90,9 @@ def train(
     parameters = [p for p in network.parameters() if p.requires_grad]
     optimiser = torch.optim.Adam(parameters, lr=o.learning_rate, betas=(0.9, 0.999))
     progress.restore(network, optimiser)
-    objective = Objective(network, s.loss, s.distillation if s.teachers else None, _autocast(o.selection_precision, where))
+    objective = Objective(
+        network, s.loss, s.distillation if s.teachers else None, _autocast(o.selection_precision, where)
+    )
     updates_per_epoch = -(-len(training) // o.batch_size)
     held_out = watched.take(np.isin(watched.splits, s.train_splits))
     for epoch in range(progress.epoch + 1, o.epochs + 1):
@@ -158,14 +164,16 @@ def main() -> None:
     parser.add_argument("--word-vectors", type=Path, required=True)
     parser.add_argument("--features", nargs="+", required=True, help="STREAM=H5, every shard of every stream")
     parser.add_argument("--pseudo-labels", type=Path, nargs="*", default=[], help="of the teachers")
-    parser.add_argument("--activation-maps", type=Path, nargs="*", default=[], help="of the teachers, in the same order")
+    parser.add_argument(
+        "--activation-maps", type=Path, nargs="*", default=[], help="of the teachers, in the same order"
+    )
     for output in ("--model", "--history", "--predictions", "--work"):
         parser.add_argument(output, type=Path, required=True)
     args = parser.parse_args()
     s = parse(TrainSettings, args.settings)
     where = device.choose(s.device, s.threads)
     vocabulary = vocabularies.load(args.vocabulary)
-    vectors = load_file(args.word_vectors)["word_vectors"]
+    vectors, learned_words = vocabularies.load_word_vectors(args.word_vectors)
     loaded = samples.load(
         args.queries,
         vocabulary,
@@ -178,19 +186,23 @@ def main() -> None:
     held_out = in_training & np.array([is_held_out(v, s.held_out) for v in loaded.video_ids])
     training, watched = loaded.take(in_training & ~held_out), loaded.take(~in_training | held_out)
     if len(training) == 0:
-        raise UserError(f"{args.queries} has no query to train on in {', '.join(s.train_splits)}; see train.train_splits.")
+        raise UserError(
+            f"{args.queries} has no query to train on in {', '.join(s.train_splits)}; see train.train_splits."
+        )
     lesson = None
     fingerprint = [args.settings, code.digest("mmdist.train"), loaded.digest(), store.file_digest(args.word_vectors)]
     if s.teachers:
         if len(s.teachers) > 1 or len(args.pseudo_labels) != 1:
-            raise UserError(f"{s.model} names the teachers {', '.join(s.teachers)}; this student learns from exactly one.")
+            raise UserError(
+                f"{s.model} names the teachers {', '.join(s.teachers)}; this student learns from exactly one."
+            )
         labels, maps = args.pseudo_labels[0], args.activation_maps[0]
         training, lesson = lessons.read(training, labels, maps, s.snippets)
         fingerprint += [store.file_digest(labels), store.file_digest(maps)]
     log.info("%s, seed %d: %d queries to train on, %d to predict", s.model, s.seed, len(training), len(watched))
     torch.manual_seed(s.seed)
     dims = [x.shape[-1] for x in loaded.features]
-    network = checkpoint.build(s.network, dims, vectors, learned_words=vocabulary.kind == "learned", local=s.loss.local_learning)
+    network = checkpoint.build(s.network, dims, vectors, learned_words=learned_words, local=s.loss.local_learning)
     network.to(where)
     progress = open_progress(args.work, store.digest(*fingerprint))
     train(s, network, training, lesson, watched, progress)

@@ -1,6 +1,5 @@
 """The files of an evaluation: which belongs to which model and seed, what a model says of itself, the moments."""
 
-import hashlib
 import itertools
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from safetensors import SafetensorError, safe_open
 
 from mmdist import store
 from mmdist.evaluation import predictions, video_free
@@ -73,18 +71,13 @@ class DataSet:
 
 
 def read_training(path: Path) -> Training:
-    """The metadata of `model.safetensors`, and a digest of its weights.
+    """What `model.safetensors` says of itself, and its digest.
 
     Raises:
         UserError: the file is no model of this workflow.
     """
     try:
-        with safe_open(path, framework="numpy") as file:
-            metadata = file.metadata() or {}
-            # Not of the file's bytes: safetensors writes metadata in an order that changes from run to run.
-            weights = hashlib.sha256()
-            for name in sorted(file.keys()):
-                weights.update(name.encode() + file.get_tensor(name).tobytes())
+        metadata = store.read_model_metadata(path)
         facts = {
             "settings": json.loads(metadata["settings"]),
             "code": metadata["code"],
@@ -95,9 +88,9 @@ def read_training(path: Path) -> Training:
             train_splits=tuple(facts["settings"]["train_splits"]),
             wordless=frozenset(q["query_id"] for q in json.loads(metadata["vocabulary"])["excluded_queries"]),
             facts=facts,
-            sha256=weights.hexdigest(),
+            sha256=store.file_digest(path),
         )
-    except (OSError, SafetensorError, KeyError, ValueError, TypeError) as error:
+    except (KeyError, ValueError, TypeError) as error:
         raise UserError(f"{path} is no model of this workflow ({error!r}); train it again.") from error
 
 

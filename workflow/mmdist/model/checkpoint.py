@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -16,10 +16,9 @@ from mmdist.model.teacher import Teacher
 from mmdist.stage import UserError
 
 
-KEY = "mmdist"
-
-
-def build(settings: NetworkSettings, feature_dims: list[int], word_vectors: Tensor, *, learned_words: bool, local: bool) -> Network:
+def build(
+    settings: NetworkSettings, feature_dims: list[int], word_vectors: Tensor, *, learned_words: bool, local: bool
+) -> Network:
     """The network of a model: `single` for baseline and student, `multimodal` for the teacher."""
     kind = {"single": Network, "multimodal": Teacher}[settings.kind]
     return kind(settings, feature_dims, word_vectors, learned_words=learned_words, local=local)
@@ -35,20 +34,7 @@ def save(path: Path, network: Network, **metadata: str) -> None:
     tensors = {name: value.contiguous().cpu() for name, value in network.state_dict().items()}
     with store.atomic(path) as temporary:
         # One entry: safetensors writes several in random order, and equal models would differ in their bytes.
-        save_file(tensors, temporary, {KEY: json.dumps(about, sort_keys=True)})
-
-
-def read_metadata(path: Path) -> dict[str, str]:
-    """The texts that `save` was given, without loading the network.
-
-    Raises:
-        UserError: the file is no model of this project.
-    """
-    try:
-        with safe_open(path, "pt") as file:
-            return json.loads((file.metadata() or {})[KEY])
-    except (OSError, SafetensorError, KeyError, ValueError) as error:
-        raise UserError(f"{path} is no model of this project ({error!r}); train it again.") from error
+        save_file(tensors, temporary, {store.MODEL_KEY: json.dumps(about, sort_keys=True)})
 
 
 def load(path: Path) -> tuple[Network, dict[str, str]]:
@@ -57,7 +43,7 @@ def load(path: Path) -> tuple[Network, dict[str, str]]:
     Raises:
         UserError: the file is no model of this project.
     """
-    metadata = read_metadata(path)
+    metadata = store.read_model_metadata(path)
     try:
         tensors = load_file(path)
         shape = json.loads(metadata["shape"])

@@ -56,7 +56,13 @@ class Network(nn.Module):
     """
 
     def __init__(
-        self, settings: NetworkSettings, feature_dims: list[int], word_vectors: Tensor, *, learned_words: bool, local: bool
+        self,
+        settings: NetworkSettings,
+        feature_dims: list[int],
+        word_vectors: Tensor,
+        *,
+        learned_words: bool,
+        local: bool,
     ):
         super().__init__()
         s, embedding = settings, word_vectors.shape[1]
