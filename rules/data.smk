@@ -1,0 +1,81 @@
+rule demo:
+    output:
+        videos=told(inventory.demo_files)(),
+        annotations="results/demo/annotations.csv",
+    log:
+        "results/logs/demo.log",
+    benchmark:
+        "results/benchmarks/demo.tsv"
+    threads: 4
+    resources:
+        mem_mb=lambda wildcards, attempt: 4000 * attempt,
+        runtime=60,
+    params:
+        settings=settings(config["demo"]),
+        code=code.digest("mmdist.data.demo"),
+        folder=DEMO_VIDEOS,
+    shell:
+        "{PYTHON:q} -m mmdist.data.demo --settings {params.settings:q} --videos {params.folder:q}"
+        " --annotations {output.annotations:q} --workers {threads} > {log:q} 2>&1"
+
+
+@told
+def annotations(wildcards):
+    """Annotation files, and the videos whose durations they do not give."""
+    dataset = wildcards.dataset
+    require(dataset, ())
+    about = plan.queries(dataset)
+    files = [file for files in about["annotations"].values() for file in files]
+    return {"files": [*files, *about["durations"]], "videos": inventory.undated_videos(dataset)}
+
+
+def videos_folder(wildcards, input):
+    """Named on the command line in place of its files, since they may be more than a command can hold."""
+    return inventory.videos_folder(plan.datasets[wildcards.dataset]["collection"]) if input.videos else []
+
+
+rule queries:
+    input:
+        unpack(annotations),
+    output:
+        queries="results/{dataset}/queries.parquet",
+        moments="results/{dataset}/moments.parquet",
+        problems="results/{dataset}/problems.csv",
+    log:
+        "results/logs/queries/{dataset}.log",
+    resources:
+        mem_mb=lambda wildcards, attempt: 4000 * attempt,
+        runtime=60,
+    params:
+        settings=lambda wildcards: settings(plan.queries(wildcards.dataset)),
+        code=code.digest("mmdist.data.queries"),
+        folder=videos_folder,
+    shell:
+        "{PYTHON:q} -m mmdist.data.queries --settings {params.settings:q} --videos {params.folder:q}"
+        " --queries {output.queries:q} --moments {output.moments:q} --problems {output.problems:q} > {log:q} 2>&1"
+
+
+@told
+def word_vectors(wildcards):
+    require(wildcards.dataset, ())
+    return plan.vocabulary(wildcards.dataset)["word_vectors"] or []
+
+
+rule vocabulary:
+    input:
+        queries="results/{dataset}/queries.parquet",
+        vectors=word_vectors,
+    output:
+        vocabulary="results/{dataset}/vocabulary.json",
+        vectors="results/{dataset}/word_vectors.safetensors",
+    log:
+        "results/logs/vocabulary/{dataset}.log",
+    resources:
+        mem_mb=lambda wildcards, attempt: 4000 * attempt,
+        runtime=60,
+    params:
+        settings=lambda wildcards: settings(plan.vocabulary(wildcards.dataset)),
+        code=code.digest("mmdist.data.vocabulary"),
+    shell:
+        "{PYTHON:q} -m mmdist.data.vocabulary --settings {params.settings:q} --queries {input.queries:q}"
+        " --vocabulary {output.vocabulary:q} --word-vectors {output.vectors:q} > {log:q} 2>&1"

@@ -1,0 +1,52 @@
+@told
+def shard_videos(wildcards):
+    return inventory.shard_videos(wildcards.collection, int(wildcards.shard))
+
+
+rule decode:
+    input:
+        shard_videos,
+    output:
+        unless(config["keep_frames"], "results/videos/{collection}/frames/{shard}.h5"),
+    log:
+        "results/logs/decode/{collection}/{shard}.log",
+    benchmark:
+        "results/benchmarks/decode/{collection}/{shard}.tsv"
+    threads: 4
+    resources:
+        mem_mb=lambda wildcards, attempt: 4000 * attempt,
+        runtime=240,
+        disk_mb=lambda wildcards, attempt: 20000 * attempt,
+    params:
+        settings=lambda wildcards: settings(plan.decode(wildcards.collection)),
+        code=code.digest("mmdist.video.decode"),
+        work="results/.work/decode/{collection}/{shard}",
+    shell:
+        "{PYTHON:q} -m mmdist.video.decode --settings {params.settings:q} --videos {input:q} --output {output:q}"
+        " --work {params.work:q} --workers {threads} > {log:q} 2>&1"
+
+
+rule flow:
+    input:
+        "results/videos/{collection}/frames/{shard}.h5",
+    output:
+        unless(config["keep_flow"], "results/videos/{collection}/flow/{shard}.h5"),
+    log:
+        "results/logs/flow/{collection}/{shard}.log",
+    benchmark:
+        "results/benchmarks/flow/{collection}/{shard}.tsv"
+    # A shard's features are made, and its frames freed, before all other shards are decoded.
+    priority: 1
+    threads: 4
+    resources:
+        gpu=gpus(),
+        mem_mb=lambda wildcards, attempt: 16000 * attempt,
+        runtime=720,
+        disk_mb=lambda wildcards, attempt: 20000 * attempt,
+    params:
+        settings=lambda wildcards: settings(plan.flow(wildcards.collection)),
+        code=code.digest("mmdist.video.flow"),
+        work="results/.work/flow/{collection}/{shard}",
+    shell:
+        "{PYTHON:q} -m mmdist.video.flow --settings {params.settings:q} --frames {input:q} --output {output:q}"
+        " --work {params.work:q} --workers {threads} > {log:q} 2>&1"

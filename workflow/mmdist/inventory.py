@@ -1,0 +1,204 @@
+"""What is on disk, for the rules: which videos a collection has, in which shards, and which files a run lacks.
+
+Everything is looked up when a target needs it and not before: an absent folder of one data set hinders no other.
+Standard library only, as all that the rules import.
+"""
+
+import json
+import os
+import zlib
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from functools import cache
+from typing import NamedTuple
+
+from mmdist import settings as settings_module
+from mmdist.data import demo_plan, sources
+from mmdist.data.annotation import VIDEO_SUFFIXES, Annotation, video_id
+from mmdist.plan import Plan
+from mmdist.stage import UserError
+
+DEMO_VIDEOS = "results/demo/videos"
+LONGEST_COMMAND = 100_000  # characters of its lists; Linux takes 131,072 for a whole command
+STREAM_FILES = ("weights", "mean", "pca", "source")  # keys of a stream that name a file
+
+
+class Need(NamedTuple):
+    """A file or folder that a run needs, and what to say when it is absent."""
+
+    path: str
+    key: str  # that names it
+    get_from: str | None
+    instead: str = "correct the key"
+
+
+def shard_of(video_id: str, shards: int) -> int:
+    """The shard of a video: a function of its id alone, so that adding a video changes one shard."""
+    return zlib.crc32(video_id.encode()) % shards
+
+
+class Inventory:
+    """Videos, shards and missing files of one plan."""
+
+    def __init__(self, plan: Plan):
+        self.plan = plan
+        self._annotations = cache(self._read_annotations)
+        self._videos = cache(self._list_videos)
+        self._shards = cache(self._sort_into_shards)
+
+    def demo_files(self) -> list[str]:
+        """The demo's video files, which the workflow makes: a function of its settings."""
+        settings = settings_module.parse(demo_plan.DemoSettings, json.dumps(self.plan.config["demo"]))
+        return [f"{DEMO_VIDEOS}/{name}" for name in demo_plan.video_files(settings)]
+
+    def videos_folder(self, collection: str) -> str | None:
+        """Where the videos of a collection are; None when it has features alone."""
+        return DEMO_VIDEOS if self._is_demo(collection) else self.plan.collections[collection].get("videos")
+
+    def undated_videos(self, dataset: str) -> list[str]:
+        """The files of a data set's videos whose duration no annotation gives, so that they have to be asked."""
+        collection = self._collection(dataset)
+        if self._is_demo(collection):
+            return self.demo_files()
+        ids = {a.video_id for a in self._annotations(dataset) if a.duration is None}
+        videos = self._videos(collection)
+        return [videos[name] for name in sorted(ids & videos.keys())]
+
+    def shard_ids(self, collection: str, shard: int, *, extracted: bool) -> list[str]:
+        """The ids in one shard: of the videos that exist, or of all, since features may exist without a video.
+
+        Raises:
+            UserError: there are none, or too many for one command.
+        """
+        ids = self._shards(collection, extracted).get(shard, [])
+        if not ids:
+            raise UserError(f"shard {shard} of collection {collection!r} has no video, so nothing can be made of it.")
+        return self._checked(ids, collection)
+
+    def shard_videos(self, collection: str, shard: int) -> list[str]:
+        """The video files of one shard.
+
+        Raises:
+            UserError: as `shard_ids`.
+        """
+        videos = self._videos(collection)
+        return self._checked([videos[name] for name in self.shard_ids(collection, shard, extracted=True)], collection)
+
+    def shard_numbers(self, dataset: str, role: str) -> list[int]:
+        """The shards with the features, in the stream of this role, of a data set's videos.
+
+        Raises:
+            UserError: there are none.
+        """
+        collection, stream = self._collection(dataset), self.plan.stream(dataset, role)
+        shards, ids = self._shards(collection, self.plan.is_extracted(collection, stream)), self._video_ids(dataset)
+        numbers = [number for number, found in sorted(shards.items()) if not ids.isdisjoint(found)]
+        if not numbers:
+            raise UserError(
+                f"none of the {len(ids)} videos that data set {dataset!r} names is in {self.videos_folder(collection)}; "
+                f"name the files by their ids, as in {min(ids, default='ID')}.mp4, or correct collections.{collection}.videos."
+            )
+        return numbers
+
+    def stream_files(self, collection: str, stream: str) -> list[str]:
+        """The files that a stream's settings name: an extractor's weights, or features that exist."""
+        return [path for key, path in self.plan.features(collection, stream).items() if key in STREAM_FILES and path]
+
+    def lacks(self, dataset: str, roles: Iterable[str]) -> list[str]:
+        """A sentence for each file or folder that a data set needs, when it is read with these streams, and that is absent."""
+        collection = self._collection(dataset)
+        needs = [*self._annotation_files(dataset), *self._word_vectors(dataset)]
+        streams = list(dict.fromkeys(self.plan.stream(dataset, role) for role in roles))
+        for stream in streams:
+            needs += self._stream_files(collection, stream)
+        return [
+            f"{need.path} does not exist, which {need.key} names; "
+            + (f"get it from {need.get_from}, or {need.instead}." if need.get_from else f"{need.instead}.")
+            for need in dict.fromkeys(needs)
+            if not os.path.exists(need.path)
+        ]
+
+    def _collection(self, dataset: str) -> str:
+        return str(self.plan.datasets[dataset]["collection"])
+
+    def _is_demo(self, collection: str) -> bool:
+        return bool(self.plan.collections[collection].get("demo"))
+
+    def _annotation_files(self, dataset: str) -> Iterator[Need]:
+        if self._is_demo(self._collection(dataset)):
+            return
+        about, settings = self.plan.datasets[dataset], self.plan.queries(dataset)
+        files = {"annotations": [f for names in settings["annotations"].values() for f in names]}
+        for key, names in {**files, "durations": settings["durations"]}.items():
+            for name in names:
+                yield Need(name, f"datasets.{dataset}.{key}", about.get("get_from"))
+
+    def _word_vectors(self, dataset: str) -> Iterator[Need]:
+        if path := self.plan.vocabulary(dataset)["word_vectors"]:
+            is_own = "word_vectors" in self.plan.datasets[dataset].get("vocabulary", {})
+            key = f"datasets.{dataset}.vocabulary.word_vectors" if is_own else "vocabulary.word_vectors"
+            yield Need(
+                path, key, "https://nlp.stanford.edu/projects/glove", "set null for vectors learned with the model"
+            )
+
+    def _stream_files(self, collection: str, stream: str) -> Iterator[Need]:
+        about = self.plan.collections[collection]["streams"][stream]
+        for key, path in self.plan.features(collection, stream).items():
+            if key in STREAM_FILES and path:
+                owner = f"collections.{collection}.streams.{stream}" if key in about else about["extractor"]
+                yield Need(path, f"{owner}.{key}", about.get("get_from"))
+        if self.plan.is_extracted(collection, stream) and not self._is_demo(collection):
+            about = self.plan.collections[collection]
+            if "videos" not in about:
+                raise UserError(
+                    f"configuration, collections.{collection}: its stream {stream!r} is made from videos; give their folder as "
+                    "videos, or read features that exist (extractor: external)."
+                )
+            yield Need(about["videos"], f"collections.{collection}.videos", about.get("get_from"))
+
+    def _read_annotations(self, dataset: str) -> list[Annotation]:
+        return sources.read(settings_module.parse(sources.QueriesSettings, json.dumps(self.plan.queries(dataset))))
+
+    def _video_ids(self, dataset: str) -> set[str]:
+        if self._is_demo(self._collection(dataset)):
+            return {video_id(file) for file in self.demo_files()}
+        return {annotation.video_id for annotation in self._annotations(dataset)}
+
+    def _list_videos(self, collection: str) -> dict[str, str]:
+        """Id -> file; of the demo, files that are still to be made."""
+        folder = self.videos_folder(collection)
+        if self._is_demo(collection):
+            return {video_id(file): file for file in self.demo_files()}
+        if folder is None or not os.path.isdir(folder):
+            return {}
+        named = self._named(collection)
+        found: dict[str, str] = {}
+        with os.scandir(folder) as entries:
+            for name in sorted(e.name for e in entries if os.path.splitext(e.name)[1].lower() in VIDEO_SUFFIXES):
+                if (key := video_id(name)) in named:
+                    if key in found:
+                        raise UserError(
+                            f"{folder} has two files of the video {key}, {found[key]} and {name}; remove one."
+                        )
+                    found[key] = name
+        return {key: os.path.join(folder, name) for key, name in found.items()}
+
+    def _named(self, collection: str) -> set[str]:
+        """What the data sets of a collection name, but for those whose own annotations are absent."""
+        datasets = [name for name in self.plan.datasets if self._collection(name) == collection]
+        ready = [d for d in datasets if all(os.path.exists(need.path) for need in self._annotation_files(d))]
+        return set().union(*(self._video_ids(dataset) for dataset in ready))
+
+    def _sort_into_shards(self, collection: str, extracted: bool) -> dict[int, list[str]]:
+        shards = defaultdict(list)
+        for name in sorted(self._videos(collection) if extracted else self._named(collection)):
+            shards[shard_of(name, self.plan.collections[collection]["shards"])].append(name)
+        return dict(shards)
+
+    def _checked(self, items: list[str], collection: str) -> list[str]:
+        if sum(len(item.encode()) + 4 for item in items) > LONGEST_COMMAND:
+            raise UserError(
+                f"a shard of collection {collection!r} has {len(items)} videos, too many for one command; "
+                f"raise collections.{collection}.shards."
+            )
+        return items

@@ -1,0 +1,208 @@
+"""The configuration resolved, for the rules: what a model inherits, and which settings a stage gets.
+
+Like all that the rules import, standard library only: every job on a cluster parses the Snakefile anew.
+"""
+
+import difflib
+import re
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+from typing import Any
+
+from mmdist.stage import UserError
+
+Settings = dict[str, Any]
+RESERVED = ("benchmarks", "features", "logs", "tables", "videos")  # names that paths under results/ already have
+EXTRACTORS = ("i3d", "c3d")  # others read features that exist
+ABOUT_STREAM = ("extractor", "input", "get_from")  # of a stream's keys those that are not its extractor's
+
+
+def merge(*layers: Mapping[str, Any]) -> Settings:
+    """Later layers over earlier ones, sections within sections too; lists are replaced whole."""
+    merged: Settings = {}
+    for layer in layers:
+        for key, value in layer.items():
+            both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
+            merged[key] = merge(merged[key], value) if both else value
+    return merged
+
+
+def keys(part: Any) -> set[str]:
+    """Every key in a configuration, however deep."""
+    if not isinstance(part, Mapping):
+        return set()
+    return set(part).union(*(keys(value) for value in part.values()))
+
+
+def explain(path: Iterable[str | int], message: str, known: Iterable[str]) -> str:
+    """A schema's complaint as one sentence for a person: which key, what is wrong, what might be meant."""
+    where = ".".join(map(str, path)) or "the top level"
+    if found := re.search(r"\('([^']*)'.* (?:was|were) unexpected\)", message):
+        near = difflib.get_close_matches(found[1], sorted(set(known) - {found[1]}), 1, cutoff=0.7)
+        meant = f"did you mean {near[0]!r}?" if near else "correct or remove it."
+        return f"configuration, {where}: the key {found[1]!r} is unknown; {meant}"
+    return f"configuration, {where}: {message}; config/README.md says what each key may hold."
+
+
+def own_keys(stream: Mapping[str, Any]) -> Settings:
+    """Of a stream's keys those that are its extractor's."""
+    return {key: value for key, value in stream.items() if key not in ABOUT_STREAM}
+
+
+class Plan:
+    """One configuration, complete (defaults included) and sound by the schema.
+
+    Precedence: a stage's own section < the model, its parents first < the data set (or the collection, the stream).
+
+    Raises:
+        UserError: a name that cannot be part of a path, or that something refers to and nothing has.
+    """
+
+    def __init__(self, config: Settings):
+        self.config = config
+        self.collections: Settings = config["collections"]
+        self.datasets: Settings = config["datasets"]
+        self._check_names()
+        self._check_references()
+
+    @cached_property
+    def models(self) -> Settings:
+        """Every model with what it inherits."""
+        return {name: self._inherit(name, ()) for name in self.config["models"]}
+
+    def seeds(self, dataset: str) -> list[int]:
+        return self.datasets[dataset].get("seeds", self.config["seeds"])
+
+    def compared(self, model: str) -> list[str]:
+        """The model itself and those that its result compares it with."""
+        return list(dict.fromkeys([model, *self.models[model].get("compare_with", [])]))
+
+    def teachers(self, model: str) -> list[str | Settings]:
+        """Of each teacher its name, or the keys name, pseudo_labels and activation_maps of tables from elsewhere."""
+        return self.models[model].get("teachers", [])
+
+    def trained(self, model: str) -> list[str]:
+        """All models that `model` needs trained for its result, itself first."""
+        found: list[str] = []
+        queue = self.compared(model)
+        while queue:
+            name = queue.pop(0)
+            if name not in found:
+                found.append(name)
+                queue += [teacher for teacher in self.teachers(name) if isinstance(teacher, str)]
+        return found
+
+    def roles(self, models: Iterable[str]) -> list[str]:
+        """The streams that these models read, each once."""
+        return list(dict.fromkeys(role for model in models for role in self.models[model]["streams"]))
+
+    def stream(self, dataset: str, role: str) -> str:
+        """The collection's stream that plays this role in a data set."""
+        name = self.datasets[dataset].get("streams", {}).get(role, role)
+        collection = self.datasets[dataset]["collection"]
+        if name not in self.collections[collection]["streams"]:
+            raise UserError(
+                f"configuration: a model reads the stream {role!r}, which the collection {collection!r} lacks; name one of "
+                f"its streams as datasets.{dataset}.streams.{role}, or add collections.{collection}.streams.{name}."
+            )
+        return name
+
+    def is_extracted(self, collection: str, stream: str) -> bool:
+        """Whether the workflow makes the features itself, from videos."""
+        return self.collections[collection]["streams"][stream]["extractor"] in EXTRACTORS
+
+    # Settings of the stages, named as these.
+
+    def queries(self, dataset: str) -> Settings:
+        keys = ("format", "annotations", "durations", "beyond_duration")
+        return {"dataset": dataset, **{key: self.datasets[dataset][key] for key in keys}}
+
+    def vocabulary(self, dataset: str) -> Settings:
+        return merge(self.config["vocabulary"], self.datasets[dataset].get("vocabulary", {}))
+
+    def decode(self, collection: str) -> Settings:
+        return merge(self.config["decode"], self.collections[collection].get("decode", {}))
+
+    def flow(self, collection: str) -> Settings:
+        return merge(self.config["flow"], self.collections[collection].get("flow", {}), self._device)
+
+    def features(self, collection: str, stream: str) -> Settings:
+        """Of `extract` or `external`, whichever makes the stream."""
+        about = self.collections[collection]["streams"][stream]
+        return merge(self.config[about["extractor"]], own_keys(about))
+
+    def train(self, dataset: str, model: str, seed: int) -> Settings:
+        about = self.models[model]
+        teachers = [t if isinstance(t, str) else t["name"] for t in self.teachers(model)]
+        return merge(
+            self.config["train"],
+            about.get("train", {}),
+            self.datasets[dataset].get("train", {}),
+            {"network": {"kind": about["network"]}, "streams": about["streams"], "teachers": teachers},
+            {"dataset": dataset, "model": model, "seed": seed},
+            self._device,
+        )
+
+    def export(self) -> Settings:
+        return merge(self.config["export"], self._device)
+
+    def evaluate(self, dataset: str, model: str) -> Settings:
+        return merge(
+            self.config["evaluate"],
+            self.datasets[dataset].get("evaluate", {}),
+            {
+                "dataset": dataset,
+                "model": model,
+                "compare_with": self.compared(model)[1:],
+                "seeds": self.seeds(dataset),
+            },
+            {"max_bad_share": self.config["max_bad_share"]},
+        )
+
+    @property
+    def _device(self) -> Settings:
+        return {"device": self.config["device"]}
+
+    def _inherit(self, name: str, heirs: tuple[str, ...]) -> Settings:
+        if name in heirs:
+            raise UserError(f"configuration, models.{name}: it is its own parent by way of {', '.join(heirs)}.")
+        own = dict(self.config["models"][name])
+        parent = own.pop("parent", None)
+        return merge(self._inherit(parent, (*heirs, name)), own) if parent else own
+
+    def _check_names(self) -> None:
+        streams = {
+            name: f"collections.{c}.streams" for c, about in self.collections.items() for name in about["streams"]
+        }
+        named = [(name, part) for part in ("models", "datasets", "collections") for name in self.config[part]]
+        for name, where in [*named, *streams.items()]:
+            if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9.-]*", name):
+                raise UserError(
+                    f"configuration, {where}: the name {name!r} cannot be part of a path; "
+                    "use letters, digits, '-' and '.', and no '_', which parts model and data set."
+                )
+            if where == "datasets" and name in RESERVED:
+                raise UserError(f"configuration, datasets: results/{name}/ is taken; give {name!r} another name.")
+
+    def _check_references(self) -> None:
+        parents = [(f"models.{m}.parent", about.get("parent")) for m, about in self.config["models"].items()]
+        refers = [(key, parent, "models") for key, parent in parents if parent]
+        refers += [
+            (f"datasets.{d}.collection", about["collection"], "collections") for d, about in self.datasets.items()
+        ]
+        self._check_exist(refers)
+        refers = [(f"models.{m}.compare_with", name, "models") for m in self.models for name in self.compared(m)]
+        refers += [
+            (f"models.{m}.teachers", t, "models") for m in self.models for t in self.teachers(m) if isinstance(t, str)
+        ]
+        self._check_exist(refers)
+        for name, about in self.models.items():
+            for key in ("streams", "network"):
+                if key not in about:
+                    raise UserError(f"configuration, models.{name}: the key {key!r} is missing; give it, or a parent.")
+
+    def _check_exist(self, refers: Iterable[tuple[str, str, str]]) -> None:
+        for key, name, part in refers:
+            if name not in self.config[part]:
+                known = ", ".join(self.config[part])
+                raise UserError(f"configuration, {key}: there is no {name!r} in {part}; known are {known}.")
