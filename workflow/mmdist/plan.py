@@ -124,7 +124,7 @@ class Plan:
         return merge(self.config["decode"], self.collections[collection].get("decode", {}))
 
     def flow(self, collection: str) -> Settings:
-        return merge(self.config["flow"], self.collections[collection].get("flow", {}), self._device)
+        return merge(self.config["flow"], self.collections[collection].get("flow", {}))
 
     def features(self, collection: str, stream: str) -> Settings:
         """Of `extract` or `external`, whichever makes the stream."""
