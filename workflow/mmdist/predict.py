@@ -85,8 +85,8 @@ def predict(
             scores = map_mean(encoded.center, encoded.width, fused)
         else:
             scores = score(encoded.center, encoded.width, errors, fused, score_weight)
-        parts = (encoded.center, encoded.width, errors, scores)
-        yield Predicted(rows, *(x.cpu() for x in parts), [m.cpu() for m in maps])
+        center, width, errors, scores = (x.cpu() for x in (encoded.center, encoded.width, errors, scores))
+        yield Predicted(rows, center, width, errors, scores, [m.cpu() for m in maps])
 
 
 def fuse(maps: list[Tensor]) -> Tensor | None:
