@@ -11,13 +11,15 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+from safetensors.numpy import save_file
+
+import small
 from conftest import parse
 from mmdist import evaluate as stage
-from mmdist import store
+from mmdist import store, train
 from mmdist.evaluation import predictions
 from mmdist.evaluation.metrics import iou
 from mmdist.stage import UserError
-from safetensors.numpy import save_file
 
 K, EPOCHS, TEST, TRAIN = 6, 3, 40, 30
 PREDICTIONS = pa.schema(
@@ -134,7 +136,7 @@ def runs(tmp_path: Path) -> Runs:
 def evaluate(config: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, Any]]:
     """Write the files, run the command, read the result."""
 
-    def command(runs: Runs, **changes: Any) -> dict[str, Any]:
+    def command(runs: Any, **changes: Any) -> dict[str, Any]:
         settings = {
             **config["evaluate"],
             "max_bad_share": 0.2,
@@ -433,6 +435,62 @@ def test_files_that_do_not_fit(runs: Runs, evaluate):
     runs.streams["student"] = ["rgb", "clip"]
     with pytest.raises(UserError, match="stream 'clip'"):
         evaluate(runs)
+
+
+class Trained:
+    """What the training stage itself writes for a small data set, in the place of `Runs`."""
+
+    def __init__(self, root: Path, config: dict[str, Any], monkeypatch: pytest.MonkeyPatch):
+        self.root, self.seeds = small.write(root), [0]
+        self.files: dict[str, list[str]] = {"--predictions": [], "--models": [], "--histories": []}
+        names = {"--predictions": "p.parquet", "--models": "m.safetensors", "--histories": "h.parquet"}
+        for model in ("baseline", "teacher"):
+            out = root / model
+            for option, name in names.items():
+                self.files[option].append(f"{model}:0={out / name}")
+            section = small.train_section(config, model, held_out=0.4)
+            outputs = [
+                "--model",
+                "m.safetensors",
+                "--history",
+                "h.parquet",
+                "--predictions",
+                "p.parquet",
+                "--work",
+                "w",
+            ]
+            paths = [word if word.startswith("--") else str(out / word) for word in outputs]
+            monkeypatch.setattr(sys, "argv", ["train", "--settings", json.dumps(section), *small.inputs(root), *paths])
+            train.main()
+
+    def write(self) -> dict[str, list[str]]:
+        queries = store.read_table(self.root / "queries.parquet")
+        moments = queries[["query_id"]].assign(start=1.0, end=queries["duration"] / 2)
+        schema = pa.schema([("query_id", pa.string()), ("start", pa.float64()), ("end", pa.float64())])
+        store.write_table(self.root / "moments.parquet", moments, schema, ["query_id"])
+        pd.DataFrame(columns=PROBLEMS).to_csv(self.root / "problems.csv", index=False)
+        tables = {"--queries": "queries.parquet", "--moments": "moments.parquet", "--problems": "problems.csv"}
+        return {
+            **{option: [str(self.root / name)] for option, name in tables.items()},
+            "--features": [f"{stream}={self.root / stream}.h5" for stream in ("rgb", "flow")],
+            **self.files,
+        }
+
+
+def test_what_training_writes_can_be_evaluated(tmp_path: Path, config: dict[str, Any], evaluate, monkeypatch):
+    """The files between the two stages: models, histories with a held-out loss, predictions of both splits."""
+    trained = Trained(tmp_path, config, monkeypatch)
+    result = evaluate(trained, model="teacher", compare_with=["baseline"])
+    queries = store.read_table(tmp_path / "queries.parquet")
+    in_test = int((queries["split"] == "test").sum())
+    assert result["coverage"]["splits"]["test"]["queries"]["used"] == in_test
+    assert result["comparisons"]["baseline"]["queries"] == in_test
+    history = store.read_table(tmp_path / "teacher" / "h.parquet")
+    lowest = int(history.loc[history["held_out_loss"].idxmin(), "epoch"])
+    assert result["selection"]["held_out"]["epoch"] == {"0": lowest}
+    assert result["models"]["teacher"]["settings"]["streams"] == ["rgb", "flow"]
+    assert result["features"]["flow"]["provenance"] == {"extractor": "random", "pretrained": False}
+    assert result["rules"]["vote"] is not None
 
 
 def test_settings_are_checked(config: dict[str, Any]):
