@@ -10,8 +10,9 @@ from snakemake.utils import validate
 
 PACKAGE = f"{workflow.basedir}/workflow"
 sys.path.insert(0, PACKAGE)
-# A plain clone runs without being installed; the environment reaches every job.
-os.environ["PYTHONPATH"] = os.pathsep.join([PACKAGE, *filter(None, [os.environ.get("PYTHONPATH")])])
+# A plain clone runs without being installed. A prefix, since Snakemake takes PYTHONPATH out of a conda environment's jobs.
+SEARCH = os.pathsep.join(filter(None, [PACKAGE, os.environ.get("PYTHONPATH")]))
+shell.prefix("export PYTHONPATH={}; ".format(shlex.quote(SEARCH).replace("{", "{{").replace("}", "}}")))
 
 from mmdist import code, plan as plans
 from mmdist.inventory import DEMO_VIDEOS, Inventory
@@ -50,7 +51,9 @@ def validated(config):
     check(config, [], "config.schema", set_default=False)
     for name, collection in config["collections"].items():
         for stream, about in collection["streams"].items():
-            check(plans.own_keys(about), ["collections", name, "streams", stream], about["extractor"], set_default=False)
+            check(
+                plans.own_keys(about), ["collections", name, "streams", stream], about["extractor"], set_default=False
+            )
     check(config, [], "general")
     for section in SECTIONS:
         check(config.setdefault(section, {}), [section], section)

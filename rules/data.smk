@@ -6,6 +6,8 @@ rule demo:
         "results/logs/demo.log",
     benchmark:
         "results/benchmarks/demo.tsv"
+    conda:
+        "../envs/mmdist.yaml"
     threads: 4
     resources:
         mem_mb=lambda wildcards, attempt: 4000 * attempt,
@@ -43,6 +45,8 @@ rule queries:
         problems="results/{dataset}/problems.csv",
     log:
         "results/logs/queries/{dataset}.log",
+    conda:
+        "../envs/mmdist.yaml"
     resources:
         mem_mb=lambda wildcards, attempt: 4000 * attempt,
         runtime=60,
@@ -70,6 +74,8 @@ rule vocabulary:
         vectors="results/{dataset}/word_vectors.safetensors",
     log:
         "results/logs/vocabulary/{dataset}.log",
+    conda:
+        "../envs/mmdist.yaml"
     resources:
         mem_mb=lambda wildcards, attempt: 4000 * attempt,
         runtime=60,

@@ -33,6 +33,8 @@ rule evaluate:
     log:
         "results/logs/evaluate/{dataset}/{model}.log",
     priority: 4
+    conda:
+        "../envs/mmdist.yaml"
     resources:
         mem_mb=lambda wildcards, attempt: 8000 * attempt,
         runtime=60,

@@ -33,6 +33,8 @@ rule extract:
     wildcard_constraints:
         stream=made_by(extracted=True),
     priority: 2
+    conda:
+        "../envs/mmdist.yaml"
     threads: 4
     resources:
         gpu=gpus(),
@@ -57,13 +59,19 @@ rule external:
     wildcard_constraints:
         stream=made_by(extracted=False),
     priority: 2
+    conda:
+        "../envs/mmdist.yaml"
     resources:
         mem_mb=lambda wildcards, attempt: 4000 * attempt,
         runtime=60,
     params:
         settings=stream_settings,
         code=code.digest("mmdist.features.external"),
-        ids=told(lambda wildcards: json.dumps(inventory.shard_ids(stream_of(wildcards)[0], int(wildcards.shard), extracted=False))),
+        ids=told(
+            lambda wildcards: json.dumps(
+                inventory.shard_ids(stream_of(wildcards)[0], int(wildcards.shard), extracted=False)
+            )
+        ),
     shell:
         "{PYTHON:q} -m mmdist.features.external --settings {params.settings:q} --source {input.source:q}"
         " --ids {params.ids:q} --output {output:q} > {log:q} 2>&1"

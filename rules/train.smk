@@ -36,6 +36,8 @@ rule train:
     benchmark:
         "results/benchmarks/train/{dataset}/{model}/seed-{seed}.tsv"
     priority: 3
+    conda:
+        "../envs/mmdist.yaml"
     threads: 2
     resources:
         gpu=gpus(),
@@ -67,6 +69,8 @@ rule export:
     benchmark:
         "results/benchmarks/export/{dataset}/{model}/seed-{seed}.tsv"
     priority: 3
+    conda:
+        "../envs/mmdist.yaml"
     threads: 2
     resources:
         gpu=gpus(),

@@ -12,6 +12,8 @@ rule decode:
         "results/logs/decode/{collection}/{shard}.log",
     benchmark:
         "results/benchmarks/decode/{collection}/{shard}.tsv"
+    conda:
+        "../envs/mmdist.yaml"
     threads: 4
     resources:
         mem_mb=lambda wildcards, attempt: 4000 * attempt,
@@ -37,6 +39,8 @@ rule flow:
         "results/benchmarks/flow/{collection}/{shard}.tsv"
     # A shard's features are made, and its frames freed, before all other shards are decoded.
     priority: 1
+    conda:
+        "../envs/mmdist.yaml"
     threads: 4
     resources:
         gpu=gpus(),
