@@ -1,0 +1,345 @@
+"""Flow against motion that is known, against DeepMind's own sample, and the stage around it."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import av
+import cv2
+import h5py
+import numpy as np
+import pytest
+from clips import write
+
+from conftest import ROOT, data, parse
+from mmdist import code, store
+from mmdist.stage import UserError
+from mmdist.video import flow as stage
+from mmdist.video import frames, tvl1_opencv
+from mmdist.video.flow import FlowSettings, choose, write_flow
+from mmdist.video.tvl1 import Tvl1, quantise
+
+
+@pytest.fixture(scope="session")
+def settings(config) -> FlowSettings:
+    return parse(FlowSettings, config["flow"], backend="opencv-cpu")
+
+
+@pytest.fixture(scope="session")
+def quick(config) -> FlowSettings:
+    """Fewer iterations, for what does not depend on them."""
+    return parse(FlowSettings, config["flow"], warps=1, outer_iterations=2, inner_iterations=10)
+
+
+def texture(height: int, width: int, seed: int = 0) -> np.ndarray:
+    """Smooth noise of several scales (H, W) float, 0 to 255."""
+    rng = np.random.default_rng(seed)
+    image = sum(cv2.GaussianBlur(rng.standard_normal((height, width)), (0, 0), s) * s for s in (1.5, 3, 8))
+    image -= image.min()
+    return image * (255 / image.max())
+
+
+def moving(count: int, u: float, v: float, height: int = 64, width: int = 80) -> np.ndarray:
+    """(count, H, W) uint8: a texture that moves by u pixels to the right and v down, a frame."""
+    margin = int(max(abs(u), abs(v)) * count) + 8
+    large = texture(height + 2 * margin, width + 2 * margin)
+    shifted = [
+        cv2.warpAffine(large, np.float64([[1, 0, u * t], [0, 1, v * t]]), large.shape[::-1]) for t in range(count)
+    ]
+    return np.stack(shifted)[:, margin:-margin, margin:-margin].round().astype(np.uint8)
+
+
+def error(flow: np.ndarray, u: float, v: float, border: int = 8) -> float:
+    """Mean end-point error in pixels, without the border, over which the picture leaves."""
+    return float(np.hypot(flow[..., 0] - u, flow[..., 1] - v)[:, border:-border, border:-border].mean())
+
+
+# --- TV-L1
+
+
+@pytest.mark.parametrize(("u", "v"), [(1.0, 0.0), (0.0, -1.5), (2.5, 1.25), (-3.0, 2.0)])
+def test_known_motion(settings, u, v):
+    flow = tvl1_opencv.cpu_estimator(settings, 1)(moving(3, u, v))
+    assert flow.shape == (2, 64, 80, 2)
+    assert flow.dtype == np.float32
+    assert error(flow, u, v) < 0.1
+
+
+def test_no_motion(settings):
+    assert np.abs(tvl1_opencv.cpu_estimator(settings, 1)(moving(2, 0, 0))).max() < 1e-3
+
+
+@pytest.mark.parametrize(("changes", "bound"), [({"warps": 1, "outer_iterations": 2, "inner_iterations": 10}, 0.3)])
+def test_parameters_reach_opencv(config, settings, changes, bound):
+    pair = moving(2, 2.5, 1.25)
+    fewer = tvl1_opencv.cpu_estimator(parse(FlowSettings, config["flow"], **changes), 1)(pair)
+    usual = tvl1_opencv.cpu_estimator(settings, 1)(pair)
+    assert error(usual, 2.5, 1.25) < error(fewer, 2.5, 1.25) < bound
+    for name, value in {
+        "lambda_": 0.02,
+        "theta": 0.8,
+        "tau": 0.1,
+        "scales": 1,
+        "epsilon": 0.5,
+        "scale_step": 0.5,
+    }.items():
+        other = tvl1_opencv.cpu_estimator(parse(FlowSettings, config["flow"], **changes, **{name: value}), 1)(pair)
+        assert np.abs(other - fewer).max() > 1e-3, name
+    made = tvl1_opencv._cpu_object(parse(FlowSettings, config["flow"], median_filtering=3, inner_iterations=7))
+    assert (made.getMedianFiltering(), made.getInnerIterations(), made.getOuterIterations()) == (3, 7, 10)
+
+
+def test_defaults_are_opencvs_own(settings):
+    ours, theirs = tvl1_opencv._cpu_object(settings), cv2.optflow.DualTVL1OpticalFlow_create()
+    getters = [name for name in dir(theirs) if name.startswith("get")]
+    assert len(getters) > 10
+    assert [getattr(ours, name)() for name in getters] == [getattr(theirs, name)() for name in getters]
+
+
+def test_threads_and_reuse_do_not_change_the_result(quick):
+    film = moving(8, 1.5, 0.5, 40, 48)
+    estimate = tvl1_opencv.cpu_estimator(quick, 1)
+    once = estimate(film)
+    assert np.array_equal(estimate(film), once)
+    assert np.array_equal(tvl1_opencv.cpu_estimator(quick, 3)(film), once)
+    assert np.array_equal(tvl1_opencv.cpu_estimator(quick, 16)(film), once), "more threads than pairs"
+    assert np.array_equal(np.concatenate([estimate(film[:4]), estimate(film[3:])]), once), "in blocks"
+
+
+@pytest.mark.parametrize("size", [(1, 1), (2, 300), (300, 2), (15, 16), (33, 17)])
+def test_odd_and_tiny_sizes(quick, size):
+    film = np.random.default_rng(0).integers(0, 255, (3, *size), dtype=np.uint8)
+    assert np.isfinite(tvl1_opencv.cpu_estimator(quick, 1)(film)).all()
+
+
+@pytest.mark.long
+def test_deepminds_sample(settings):
+    """Their flow of their frames: correlation on the pixels that move by more than one."""
+
+    def gif(name: str) -> np.ndarray:
+        with av.open(str(data("videos", f"v_CricketShot_g04_c01_{name}.gif"))) as container:
+            return np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)])
+
+    rgb, theirs = gif("rgb"), (gif("flow")[..., :2] / 255.0 - 0.5) * 20
+    grey = [cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) for image in rgb]
+    estimate = tvl1_opencv.cpu_estimator(settings, 1)
+    starts = range(3, 78, 12)
+    ours = np.stack([estimate(np.stack(grey[t : t + 2]))[0] for t in starts])
+
+    def correlation(shift: int, channels: slice) -> float:
+        other = theirs[[t + shift for t in starts]][..., channels]
+        moved = np.linalg.norm(other, axis=-1) > 1
+        return np.corrcoef(ours[moved].ravel(), other[moved].ravel())[0, 1]
+
+    assert correlation(0, slice(0, 2)) > 0.93
+    assert max(correlation(-1, slice(0, 2)), correlation(1, slice(0, 2))) < 0.85, "row t is from frame t to t + 1"
+    assert correlation(0, slice(None, None, -1)) < 0.5, "u comes first"
+
+
+# --- Quantisation
+
+
+def test_quantisation():
+    flow = np.float32([-1000, -20, -19.999, -10, 0, 0.0784, 0.0785, 10, 19.99, 20, 1000])
+    assert quantise(flow, 20).tolist() == [0, 0, 0, 63, 127, 127, 128, 191, 254, 255, 255]
+    assert quantise(flow, 20).dtype == np.uint8
+    assert quantise(np.float32([-8, 0, 4, 8]), 8).tolist() == [0, 127, 191, 255]
+
+
+def test_quantisation_loses_less_than_a_level():
+    flow = np.linspace(-20, 20, 10001, dtype=np.float32)
+    back = quantise(flow, 20) * (40 / 255) - 20
+    assert (flow - back).min() + 1e-5 >= 0
+    assert (flow - back).max() < 40 / 255 + 1e-5
+
+
+# --- Choice of the backend
+
+
+def test_auto_takes_the_first_that_works_and_says_why(monkeypatch, caplog):
+    caplog.set_level("INFO")
+    monkeypatch.delattr(cv2.cuda, "OpticalFlowDual_TVL1", raising=False)
+    assert choose("auto") == "opencv-cpu"
+    assert "opencv-cpu" in caplog.text
+    assert "built without CUDA" in caplog.text
+
+
+def test_auto_prefers_a_gpu(monkeypatch, caplog):
+    caplog.set_level("INFO")
+    monkeypatch.setattr(cv2.cuda, "OpticalFlowDual_TVL1", object(), raising=False)
+    monkeypatch.setattr(cv2.cuda, "getCudaEnabledDeviceCount", lambda: 1)
+    assert choose("auto") == choose("opencv-cuda") == "opencv-cuda"
+    assert choose("opencv-cpu") == "opencv-cpu"
+    monkeypatch.setattr(cv2.cuda, "getCudaEnabledDeviceCount", lambda: -1)
+    assert choose("auto") == "opencv-cpu"
+    with pytest.raises(UserError, match="no GPU"):
+        choose("opencv-cuda")
+
+
+def test_a_backend_that_is_absent_is_refused_in_a_sentence(monkeypatch):
+    monkeypatch.delattr(cv2.cuda, "OpticalFlowDual_TVL1", raising=False)
+    with pytest.raises(UserError, match=r"flow\.backend 'opencv-cuda' cannot run here.*without CUDA.*auto"):
+        choose("opencv-cuda")
+    monkeypatch.delattr(cv2, "optflow")
+    with pytest.raises(UserError, match="contrib"):
+        choose("auto")
+
+
+def test_cuda_gets_pairs_in_order_and_its_parameters_by_place(monkeypatch, quick):
+    """A class with the interface of OpenCV's, which computes on the CPU."""
+    made = []
+
+    class Matrix:
+        def upload(self, array):
+            self.array = array.copy()
+
+        def download(self):
+            return self.array
+
+    class Dual:
+        @staticmethod
+        def create(*parameters):
+            made.append(parameters)
+            return Dual()
+
+        def calc(self, first, second, flow):
+            assert flow is None
+            result = Matrix()
+            result.upload(tvl1_opencv.cpu_estimator(quick, 1)(np.stack([first.array, second.array]))[0])
+            return result
+
+    monkeypatch.setattr(cv2.cuda, "GpuMat", Matrix)
+    monkeypatch.setattr(cv2.cuda, "OpticalFlowDual_TVL1", Dual, raising=False)
+    film = moving(5, 1.5, 0.5, 32, 40)
+    assert np.array_equal(tvl1_opencv.cuda_estimator(quick, 1)(film), tvl1_opencv.cpu_estimator(quick, 1)(film))
+    # The order of OpenCV's header: tau, lambda, theta, nscales, warps, epsilon, iterations, scaleStep.
+    assert made == [(0.25, 0.15, 0.3, 5, 1, 0.01, 20, 0.8)]
+
+
+# --- The stage
+
+
+def frames_file(path: Path, **videos: np.ndarray | None) -> Path:
+    """A file as the stage decode writes it, of films (T, H, W); None: a bad video."""
+    with h5py.File(path, "w") as file:
+        for video_id, film in videos.items():
+            group = file.create_group(store.group_name(video_id))
+            group.attrs.update({"video_id": video_id, "status": "ok", "reason": ""})
+            if film is None:
+                group.attrs.update({"status": "bad", "reason": "no video stream"})
+                continue
+            images = [(frames.encode(np.repeat(g[..., None], 3, axis=2), "png", 100), 1) for g in film]
+            frames.write(group, images, 25.0)
+            height, width = film.shape[1:]
+            group.attrs.update({"fps": 25.0, "height": height, "width": width, "duration": len(film) / 25})
+    return path
+
+
+def run(arguments: dict, settings: dict) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", "mmdist.video.flow", "--settings", json.dumps(settings)]
+    command += [text for name, value in arguments.items() for text in (f"--{name}", str(value))]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "workflow")}
+    return subprocess.run(command, capture_output=True, text=True, env=environment)
+
+
+def test_layout(tmp_path, quick):
+    film = moving(40, 2.0, -1.0, 32, 40)  # several blocks
+    path = frames_file(tmp_path / "frames.h5", v=film)
+    with h5py.File(tmp_path / "flow.h5", "w") as out:
+        group = out.create_group("v")
+        write_flow("v", group, path=path, settings=quick, backend="opencv-cpu", threads=2)
+        got = group["flow"][:]
+        assert got.shape == (40, 32, 40, 2)
+        assert got.dtype == np.uint8
+        assert np.array_equal(got[:-1], quantise(tvl1_opencv.cpu_estimator(quick, 1)(film), quick.bound))
+        assert np.array_equal(got[-1], got[-2]), "the last row is repeated"
+        assert np.median(got[:, 8:-8, 8:-8], axis=(0, 1, 2)) == pytest.approx([127.5 + 2 * 6.375, 127.5 - 6.375], abs=1)
+        assert group["times"][:] == pytest.approx(np.arange(40) / 25)
+        assert {name: group.attrs[name] for name in ("backend", "bound", "fps", "width", "status")} == {
+            "backend": "opencv-cpu",
+            "bound": 20.0,
+            "fps": 25.0,
+            "width": 40,
+            "status": "ok",
+        }
+
+
+def test_the_stage(tmp_path, config):
+    one, two = moving(1, 0, 0, 32, 40), moving(2, 1.0, 0.0, 32, 40)
+    path = frames_file(tmp_path / "frames.h5", **{"one.a": one, "two": two, "bad": None})
+    done = run(
+        {"frames": path, "output": tmp_path / "flow.h5", "work": tmp_path / "work", "workers": 2}, config["flow"]
+    )
+    assert done.returncode == 0, done.stderr
+    assert "TV-L1 by opencv-c" in done.stderr
+    assert "bad is bad: no video stream" in done.stderr
+    with h5py.File(tmp_path / "flow.h5") as out:
+        assert json.loads(out.attrs["settings"])["tau"] == 0.25
+        found = {group.attrs["video_id"]: group for group in out.values()}
+        assert sorted(found) == ["bad", "one.a", "two"]
+        assert (found["bad"].attrs["status"], list(found["bad"])) == ("bad", [])
+        assert found["one.a"]["flow"].shape == (1, 32, 40, 2)
+        assert (found["one.a"]["flow"][:] == 127).all(), "one frame: no motion"
+        assert found["two"]["flow"].shape == (2, 32, 40, 2)
+
+
+def test_frames_that_are_no_file(tmp_path, config):
+    (tmp_path / "frames.h5").write_bytes(b"half a file")
+    arguments = {"frames": tmp_path / "frames.h5", "output": tmp_path / "flow.h5", "work": tmp_path / "work"}
+    done = run(arguments, config["flow"])
+    assert done.returncode == 1
+    assert "frames.h5" in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
+
+
+def test_finished_videos_are_used_again_only_if_nothing_changed(tmp_path, config, monkeypatch):
+    """What an interrupted run finished counts as long as frames, settings and backend are the same."""
+    seen = []
+    monkeypatch.setattr(stage.shards, "fill", lambda *_, fingerprint, **__: seen.append(fingerprint["v"]))
+    monkeypatch.setattr(stage.frames, "report", lambda _: None)
+    film = moving(2, 1, 0, 16, 20)
+
+    def fingerprint(film: np.ndarray, **changes) -> str:
+        path = frames_file(tmp_path / "frames.h5", v=film)
+        text = json.dumps({**config["flow"], "backend": "opencv-cpu", **changes})
+        monkeypatch.setattr(
+            sys, "argv", ["flow", "--settings", text, "--frames", str(path), "--output", "o", "--work", "w"]
+        )
+        stage.main()
+        return seen[-1]
+
+    first = fingerprint(film)
+    assert fingerprint(film) == first == fingerprint(film, backend="auto"), "auto is the backend that it takes"
+    assert fingerprint(film[::-1]) != first
+    assert fingerprint(film, warps=2) != first
+
+
+def test_flow_of_a_decoded_video(tmp_path, config, quick):
+    """From a file to flow: a texture that moves 2 pixels a frame, shown at half the rate, moves 4."""
+    from mmdist.video.decode import DecodeSettings, decode
+
+    images = [np.repeat(grey[..., None], 3, axis=2) for grey in moving(21, 2.0, 0.0, 64, 80)]
+    clip = write(tmp_path / "v.mkv", images, rate=20, codec="ffv1", pixels="yuv444p")
+    with h5py.File(tmp_path / "frames.h5", "w") as file:
+        group = file.create_group("v")
+        group.attrs["video_id"] = "v"
+        decode("v", group, sources={"v": clip}, settings=parse(DecodeSettings, config["decode"], fps=10, short_side=64))
+    with h5py.File(tmp_path / "flow.h5", "w") as out:
+        group = out.create_group("v")
+        write_flow("v", group, path=tmp_path / "frames.h5", settings=quick, backend="opencv-cpu", threads=1)
+        pixels = group["flow"][:-1] * (40 / 255) - 20
+        assert error(pixels + 20 / 255, 4.0, 0.0) < 0.3
+
+
+def test_closure():
+    reached = code.closure("mmdist.video.flow")
+    assert [m for m in reached if m.startswith("mmdist.video.")] == [
+        "mmdist.video.flow",
+        "mmdist.video.frames",
+        "mmdist.video.tvl1",
+        "mmdist.video.tvl1_opencv",
+    ]
+    assert not [m for m in reached if m.startswith(("mmdist.model", "mmdist.features"))]
+    assert issubclass(FlowSettings, Tvl1)

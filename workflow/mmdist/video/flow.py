@@ -1,0 +1,123 @@
+"""Stage `flow`: TV-L1 optical flow between a shard's frames, quantised as the published flow networks expect it."""
+
+import dataclasses
+import functools
+import json
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import cv2
+import h5py
+import numpy as np
+
+from mmdist import code, shards, store
+from mmdist.settings import parse
+from mmdist.stage import UserError, arguments, run
+from mmdist.video import frames, tvl1_opencv
+from mmdist.video.tvl1 import Backend, Tvl1, quantise
+
+log = logging.getLogger(__name__)
+
+# The fastest first: `auto` takes the first one that can run.
+BACKENDS: dict[str, Backend] = {"opencv-cuda": tvl1_opencv.CUDA, "opencv-cpu": tvl1_opencv.CPU}
+CHUNK_BYTES = 2**18  # of one HDF5 chunk: what one read must unpack
+# Flow is smooth and mostly near zero: on real clips gzip at level 1 divides its size by 6 to 22 (lzf: 4 to 16) and
+# costs 1 ms a frame, where TV-L1 costs 600.
+COMPRESSION = {"compression": "gzip", "compression_opts": 1}
+
+
+@dataclass(frozen=True)
+class FlowSettings(Tvl1):
+    backend: Literal["auto", "opencv-cuda", "opencv-cpu"]
+    bound: float  # pixels
+
+
+def main() -> None:
+    parser = arguments(__doc__)
+    parser.add_argument("--frames", type=Path, required=True, help="a shard's frames, as stage decode writes them")
+    parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--workers", type=int, default=1)
+    args = parser.parse_args()
+    settings = parse(FlowSettings, args.settings)
+    backend = choose(settings.backend)
+    text = json.dumps({**dataclasses.asdict(settings), "backend": backend}, sort_keys=True)
+    digest = code.digest("mmdist.video.flow")
+    inputs = {v: json.dumps(_plain(group.attrs), sort_keys=True) for v, group in frames.videos(args.frames)}
+    shards.fill(
+        args.output,
+        args.work,
+        inputs,
+        functools.partial(
+            write_flow,
+            path=args.frames,
+            settings=settings,
+            backend=backend,
+            threads=max(1, args.workers // max(1, len(inputs))),  # a shard with few videos: over pairs as well
+        ),
+        fingerprint={v: store.digest(text, digest, attributes) for v, attributes in inputs.items()},
+        attributes={"settings": text, "code": digest, "versions": json.dumps({"opencv": cv2.__version__})},
+        workers=args.workers,
+    )
+    frames.report(args.output)
+
+
+def choose(wanted: str) -> str:
+    """The backend to use: the wanted one, or with `auto` the fastest that can run here; the log says which and why.
+
+    Raises:
+        UserError: if the wanted one, or none, can run here.
+    """
+    lacking = {name: backend.lacking() for name, backend in BACKENDS.items() if wanted in ("auto", name)}
+    for name, reason in lacking.items():
+        if not reason:
+            passed = [f"{other}: {why}" for other, why in lacking.items() if why]
+            log.info("TV-L1 by %s%s", name, f" ({'; '.join(passed)})" if passed else "")
+            return name
+    reasons = "; ".join(f"{name}: {why}" for name, why in lacking.items())
+    raise UserError(f"flow.backend {wanted!r} cannot run here ({reasons}); set flow.backend: auto, or see envs/.")
+
+
+def write_flow(
+    video_id: str, group: h5py.Group, *, path: Path, settings: FlowSettings, backend: str, threads: int
+) -> None:
+    """Write a video's quantised flow, laid out as docs/architecture.md has it; a bad one's status and reason go on."""
+    with h5py.File(path, "r") as file:
+        video = file[store.group_name(video_id)]
+        group.attrs.update(video.attrs)
+        if video.attrs["status"] == "bad":
+            return
+        group.attrs.update({"backend": backend, "bound": settings.bound})
+        pairs = BACKENDS[backend].pairs
+        count, height, width = len(video["frames"]), int(video.attrs["height"]), int(video.attrs["width"])
+        group["times"] = video["times"][:]
+        flow = group.create_dataset(
+            "flow",
+            (count, height, width, 2),
+            np.uint8,
+            chunks=(min(count, max(1, CHUNK_BYTES // (2 * height * width))), height, width, 2),
+            **COMPRESSION,
+        )
+        estimate = BACKENDS[backend].estimator(settings, threads)
+        last = quantise(np.zeros((height, width, 2), np.float32), settings.bound)  # of a single frame
+        for start in range(0, count - 1, pairs):
+            grey = _grey(frames.read(video, start, start + pairs + 1))
+            rows = quantise(estimate(grey), settings.bound)
+            flow[start : start + len(rows)] = rows
+            last = rows[-1]
+        flow[count - 1] = last
+
+
+def _grey(images: np.ndarray) -> np.ndarray:
+    """(n, H, W, 3) RGB -> (n, H, W), both uint8."""
+    return np.stack([cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) for image in images])
+
+
+def _plain(attributes: h5py.AttributeManager) -> dict[str, str | int | float]:
+    return {name: value.item() if isinstance(value, np.generic) else value for name, value in attributes.items()}
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,50 @@
+"""What every TV-L1 backend agrees on (Zach, Pock, Bischof 2007): its parameters, its arrays, and how flow is stored."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Tvl1:
+    """Parameters, named as OpenCV names them; its own defaults are those of the published flow networks."""
+
+    tau: float  # time step of the dual update
+    lambda_: float  # weight of brightness constancy against smoothness
+    theta: float  # tightness between flow and its smooth copy
+    scales: int
+    scale_step: float
+    warps: int  # per scale
+    inner_iterations: int
+    outer_iterations: int
+    median_filtering: int  # side of the median filter before each outer iteration; 1: none
+    epsilon: float  # pixels; an update below ends the iterations
+
+
+# (n + 1, H, W) uint8 grey frames -> (n, H, W, 2) float32 pixels (u right, v down), row t from frame t to t + 1.
+Estimator = Callable[[np.ndarray], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Backend:
+    """One way of computing TV-L1.
+
+    Attributes:
+        lacking: says why it cannot run on this machine; empty when it can.
+        estimator: makes an `Estimator` for one frame size, from the parameters and a number of threads that it may use.
+        pairs: how many pairs it likes to get at once; bounds memory.
+    """
+
+    lacking: Callable[[], str]
+    estimator: Callable[[Tvl1, int], Estimator]
+    pairs: int
+
+
+def quantise(flow: np.ndarray, bound: float) -> np.ndarray:
+    """Flow in pixels, clamped to +-`bound`, as uint8: [-bound, bound] -> [0, 255], truncated, so that zero is 127.
+
+    As in DeepMind's flow for I3D (Carreira and Zisserman 2017), whose bound is 20.
+    """
+    clamped = np.clip(flow, -bound, bound)  # finite by contract: estimators get no other input than uint8
+    return ((clamped + bound) * (255 / (2 * bound))).astype(np.uint8)
