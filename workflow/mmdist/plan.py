@@ -38,7 +38,7 @@ def explain(path: Iterable[str | int], message: str, known: Iterable[str]) -> st
     """A schema's complaint as one sentence for a person: which key, what is wrong, what might be meant."""
     where = ".".join(map(str, path)) or "the top level"
     if found := re.search(r"\('([^']*)'.* (?:was|were) unexpected\)", message):
-        near = difflib.get_close_matches(found[1], sorted(set(known) - {found[1]}), 1, cutoff=0.7)
+        near = difflib.get_close_matches(found[1], sorted(set(known) - {found[1]}), 1, cutoff=0.6)
         meant = f"did you mean {near[0]!r}?" if near else "correct or remove it."
         return f"configuration, {where}: the key {found[1]!r} is unknown; {meant}"
     return f"configuration, {where}: {message}; config/README.md says what each key may hold."

@@ -1,0 +1,90 @@
+"""Which code each stage reaches: the digest that reruns it, and the proof that training cannot read moments."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from mmdist import code
+
+ROOT = Path(__file__).resolve().parent.parent
+GROUND = {"mmdist.settings", "mmdist.shards", "mmdist.stage", "mmdist.store", "mmdist.code"}
+STAGES = {
+    "mmdist.data.demo": {"mmdist.data.demo_plan", "mmdist.data.demo_render"},
+    "mmdist.data.queries": {"mmdist.data.annotation", "mmdist.data.charades", "mmdist.data.activitynet", "mmdist.data.table"},
+    "mmdist.data.vocabulary": {"mmdist.data.text", "mmdist.data.glove"},
+    "mmdist.video.decode": {"mmdist.video.source", "mmdist.video.frames"},
+    "mmdist.video.flow": {"mmdist.video.tvl1", "mmdist.video.frames"},
+    "mmdist.features.extract": {"mmdist.features.i3d", "mmdist.features.c3d", "mmdist.features.weights"},
+    "mmdist.features.external": set(),
+    "mmdist.train": {"mmdist.losses", "mmdist.objective", "mmdist.samples", "mmdist.masking", "mmdist.model.network"},
+    "mmdist.export": {"mmdist.predict", "mmdist.samples", "mmdist.model.network"},
+    "mmdist.evaluate": {"mmdist.evaluation.metrics", "mmdist.evaluation.bootstrap"},
+}
+# Floor by floor: a module imports from its own and from those below, never from above.
+FLOORS = (
+    r"(settings|code|shards|store|stage|device|__init__)",
+    r"data(\..*)?",
+    r"video(\..*)?",
+    r"features(\..*)?",
+    r"model(\..*)?",
+    r"(train|export|losses|objective|samples|masking|lessons|predict|progress)",
+    r"(evaluate|evaluation(\..*)?)",
+    r"(ground|plots|tables)",
+)
+FOR_THE_RULES = ("mmdist.plan", "mmdist.inventory")  # no stage's code
+
+
+def floor(module: str) -> int:
+    name = module.removeprefix("mmdist").removeprefix(".") or "__init__"
+    return next(number for number, pattern in enumerate(FLOORS) if re.fullmatch(pattern, name))
+
+
+def modules() -> list[str]:
+    package = ROOT / "workflow" / "mmdist"
+    paths = [path.relative_to(package.parent).with_suffix("") for path in package.rglob("*.py")]
+    names = {".".join(path.parts).removesuffix(".__init__") for path in paths}
+    return sorted(names - set(FOR_THE_RULES))
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_reaches_what_it_is_made_of(stage: str) -> None:
+    assert {stage, *STAGES[stage]} <= set(code.closure(stage))
+
+
+@pytest.mark.parametrize("module", modules())
+def test_imports_run_downwards(module: str) -> None:
+    above = [name for name in code.closure(module) if floor(name) > floor(module)]
+    assert above == []
+
+
+@pytest.mark.parametrize("stage", ["mmdist.train", "mmdist.export", "mmdist.data.vocabulary"])
+def test_what_learns_reaches_no_code_that_reads_moments(stage: str) -> None:
+    reached = set(code.closure(stage))
+    readers = {name for name in modules() if re.search(r"--moments|read_moments|\bAnnotation\b", source(name))}
+    assert "mmdist.data.queries" in readers
+    assert "mmdist.evaluate" in readers
+    assert reached & readers == set()
+
+
+@pytest.mark.parametrize("stage", ["mmdist.video.decode", "mmdist.video.flow", "mmdist.data.queries", "mmdist.data.demo"])
+def test_what_comes_before_features_reaches_no_network(stage: str) -> None:
+    reached = code.closure(stage)
+    assert not [name for name in reached if re.match(r"mmdist\.(model|train|features|losses)", name)]
+    assert not [name for name in reached if re.search(r"^(import|from) torch", source(name), re.MULTILINE)]
+
+
+@pytest.mark.parametrize("module", FOR_THE_RULES)
+def test_what_the_rules_import_is_light(module: str) -> None:
+    heavy = r"^\s*(import|from) (torch|pandas|numpy|h5py|pyarrow|av|cv2|safetensors)\b"
+    assert not [name for name in code.closure(module) if re.search(heavy, source(name), re.MULTILINE)]
+
+
+def test_every_stage_of_the_rules_is_here() -> None:
+    rules = "".join(path.read_text() for path in (ROOT / "rules").glob("*.smk"))
+    assert set(re.findall(r'code\.digest\("([\w.]+)"\)', rules)) == set(re.findall(r"-m (mmdist[\w.]+)", rules)) == set(STAGES)
+
+
+def source(module: str) -> str:
+    """A module's code without comments and docstrings."""
+    return code._normalised(module)

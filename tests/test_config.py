@@ -1,0 +1,166 @@
+"""The configuration: what is refused and how it is said, what counts over what, and that all its copies agree."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from workflow_runs import ROOT, run
+
+from mmdist.plan import Plan, merge
+from mmdist.settings import parse
+from mmdist.stage import UserError
+
+SCHEMAS = ROOT / "workflow" / "schemas"
+SECTIONS = ("decode", "demo", "flow", "i3d", "c3d", "external", "vocabulary", "train", "export", "evaluate")
+
+
+def defaults(schema: dict[str, Any]) -> dict[str, Any]:
+    found = {}
+    for key, about in schema.get("properties", {}).items():
+        if "properties" in about:
+            found[key] = defaults(about)
+        elif "default" in about:
+            found[key] = about["default"]
+    return found
+
+
+@pytest.fixture
+def plan(config: dict[str, Any]) -> Plan:
+    queries = defaults(yaml.safe_load((SCHEMAS / "queries.yaml").read_text()))
+    return Plan({**config, "datasets": {name: {**queries, **about} for name, about in config["datasets"].items()}})
+
+
+@pytest.mark.parametrize("section", SECTIONS)
+def test_a_section_holds_every_key_with_the_schemas_default(config: dict[str, Any], section: str) -> None:
+    assert config[section] == defaults(yaml.safe_load((SCHEMAS / f"{section}.yaml").read_text()))
+
+
+def test_the_runs_own_keys_are_the_schemas(config: dict[str, Any]) -> None:
+    general = defaults(yaml.safe_load((SCHEMAS / "general.yaml").read_text()))
+    assert {key: config[key] for key in general} == general
+    assert set(config) == {*general, *SECTIONS, "models", "collections", "datasets"}
+
+
+def test_every_key_says_what_it_is() -> None:
+    def unsaid(schema: dict[str, Any], where: str) -> list[str]:
+        missing = []
+        for key, about in schema["properties"].items():
+            missing += [] if about.get("description") or "$ref" in about else [f"{where}.{key}"]
+            missing += unsaid(about, f"{where}.{key}") if "properties" in about and key != "annotations" else []
+        return missing
+
+    schema = yaml.safe_load((SCHEMAS / "config.schema.yaml").read_text())
+    parts = {name: yaml.safe_load((SCHEMAS / f"{name}.yaml").read_text()) for name in (*SECTIONS, "general", "queries")}
+    assert [key for name, part in {**parts, **schema["$defs"]}.items() if "properties" in part for key in unsaid(part, name)] == []
+    assert all(part["additionalProperties"] is False for name, part in parts.items() if name != "general")
+
+
+def test_the_page_of_keys_is_made_from_the_schema(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(SCHEMAS)
+    import document
+
+    assert (ROOT / "config" / "README.md").read_text() == document.page(), "run `make docs`"
+    assert sys.modules.pop("document")
+
+
+def test_every_stage_takes_the_settings_that_the_plan_gives(plan: Plan) -> None:
+    from mmdist.data.demo_plan import DemoSettings
+    from mmdist.data.sources import QueriesSettings
+    from mmdist.data.vocabulary import VocabularySettings
+    from mmdist.evaluate import EvaluateSettings
+    from mmdist.export import ExportSettings
+    from mmdist.features.external import ExternalSettings
+    from mmdist.features.extract import ExtractSettings
+    from mmdist.train import TrainSettings
+    from mmdist.video.decode import DecodeSettings
+    from mmdist.video.flow import FlowSettings
+
+    given: list[tuple[type, dict[str, Any]]] = [(DemoSettings, plan.config["demo"]), (ExportSettings, plan.export())]
+    for dataset in plan.datasets:
+        given += [(QueriesSettings, plan.queries(dataset)), (VocabularySettings, plan.vocabulary(dataset))]
+        for model in plan.models:
+            given += [(TrainSettings, plan.train(dataset, model, 0)), (EvaluateSettings, plan.evaluate(dataset, model))]
+    for collection, about in plan.collections.items():
+        given += [(DecodeSettings, plan.decode(collection)), (FlowSettings, plan.flow(collection))]
+        for stream in about["streams"]:
+            kind = ExtractSettings if plan.is_extracted(collection, stream) else ExternalSettings
+            given.append((kind, plan.features(collection, stream)))
+    external = {"extractor": "external", "source": "features.h5"}
+    plan.collections["demo"]["streams"]["clip"] = external
+    given.append((ExternalSettings, plan.features("demo", "clip")))
+    for kind, values in given:
+        parse(kind, json.dumps(values))
+
+
+def test_later_layers_count_and_lists_are_replaced() -> None:
+    below = {"a": {"b": 1, "c": [1, 2]}, "d": 1}
+    assert merge(below, {"a": {"c": [3]}}, {"d": None}) == {"a": {"b": 1, "c": [3]}, "d": None}
+    assert below == {"a": {"b": 1, "c": [1, 2]}, "d": 1}
+
+
+def test_section_then_parents_then_model_then_data_set(plan: Plan) -> None:
+    def rate(dataset: str, model: str) -> float:
+        return float(plan.train(dataset, model, 0)["optimisation"]["learning_rate"])
+
+    assert [rate("charades", model) for model in ("baseline", "teacher", "student")] == [0.0004, 0.00035, 0.0005]
+    assert plan.train("activitynet", "student", 0)["loss"]["diversity_lambda"] == 0.13
+    assert plan.train("charades", "student", 0)["loss"]["diversity_lambda"] == 0.146
+    models = {
+        "grandchild": {"parent": "child", "train": {"optimisation": {"epochs": 3}}},
+        "child": {"parent": "student", "streams": ["clip"], "train": {"optimisation": {"epochs": 2, "batch_size": 7}}},
+    }
+    dataset = {**plan.datasets["charades"], "train": {"optimisation": {"batch_size": 9}}}
+    config = merge(plan.config, {"models": models, "datasets": {"charades": dataset}})
+    about = Plan(config).train("charades", "grandchild", 5)
+    assert about["optimisation"] == {
+        **plan.config["train"]["optimisation"],
+        **{"learning_rate": 0.0005, "epochs": 3, "batch_size": 9},
+    }
+    assert (about["model"], about["seed"], about["streams"], about["teachers"]) == ("grandchild", 5, ["clip"], ["teacher"])
+
+
+def test_a_result_needs_what_it_is_compared_with_and_their_teachers(plan: Plan) -> None:
+    config = merge(plan.config, {"models": {"teacher": {"teachers": ["elder"]}, "elder": {"parent": "baseline"}}})
+    assert plan.trained("student") == ["student", "baseline", "teacher"]
+    assert plan.trained("teacher") == ["teacher"]
+    assert Plan(config).trained("student") == ["student", "baseline", "teacher", "elder"]
+
+
+WRONG = [
+    ({"train": {"optimisation": {"lerning_rate": 1}}}, "train.optimisation", "did you mean 'learning_rate'?"),
+    ({"datasets": {"demo": {"train": {"network": {"dims": 1}}}}}, "datasets.demo.train.network", "did you mean 'dim'?"),
+    ({"collections": {"demo": {"streams": {"rgb": {"weihgts": None}}}}}, "collections.demo.streams.rgb", "'weights'?"),
+    ({"collections": {"demo": {"streams": {"rgb": {"weights": 5}}}}}, "collections.demo.streams.rgb.weights", "not of type"),
+    ({"collections": {"demo": {"decode": {"fsp": 5}}}}, "collections.demo.decode", "did you mean 'fps'?"),
+    ({"collections": {"demo": {"shards": 0}}}, "collections.demo.shards", "minimum of 1"),
+    ({"sed": [1]}, "the top level", "did you mean 'seeds'?"),
+    ({"seeds": ["x"]}, "seeds.0", "not of type 'integer'"),
+    ({"device": "gpu"}, "device", "is not one of ['auto', 'cpu', 'cuda']"),
+    ({"datasets": {"own": {"collection": "demo"}}}, "datasets.own", "'annotations' is a required property"),
+    ({"datasets": {"demo": {"collection": "dmeo"}}}, "datasets.demo.collection", "there is no 'dmeo' in collections"),
+    ({"models": {"my_model": {"parent": "baseline"}}}, "models", "'my_model' cannot be part of a path"),
+    ({"models": {"b": {"parent": "c"}, "c": {"parent": "b"}}}, "models.b", "its own parent"),
+    ({"models": {"b": {"parent": "baselin"}}}, "models.b.parent", "there is no 'baselin' in models"),
+    ({"models": {"b": {"parent": "student", "teachers": ["c"]}}}, "models.b.teachers", "there is no 'c' in models"),
+    ({"models": {"b": {"streams": ["rgb"]}}}, "models.b", "'network' is missing"),
+    ({"datasets": {"logs": {"collection": "demo", "annotations": {"train": ["a"]}}}}, "datasets", "results/logs/ is taken"),
+]
+
+
+@pytest.mark.parametrize(("changes", "where", "what"), WRONG, ids=[row[2] for row in WRONG])
+def test_what_is_wrong_is_said_in_one_sentence(tmp_path: Path, changes: dict[str, Any], where: str, what: str) -> None:
+    outcome = run(tmp_path, changes=changes, dry=True)
+    assert outcome.status == 1
+    assert len(outcome.errors) == 1
+    assert outcome.errors[0].startswith(f"configuration, {where}: ")
+    assert what in outcome.errors[0]
+    assert "Traceback" not in outcome.text
+
+
+def test_a_stream_that_a_collection_lacks_is_named(plan: Plan) -> None:
+    del plan.collections["charades"]["streams"]["flow"]
+    with pytest.raises(UserError, match=r"collection 'charades' lacks; .* datasets\.charades\.streams\.flow"):
+        plan.stream("charades", "flow")

@@ -1,0 +1,135 @@
+"""What a change reruns: exactly what depends on it. Counted by dry runs over one finished tiny run."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from workflow_runs import ROOT, TINY, run
+
+RESULT = "results/student_demo.json"
+CODE = ("Snakefile", "rules", "profiles", "config", "workflow", "envs")
+
+EVALUATED = {"evaluate": 1}
+TRAINED = {"train": 3, "export": 1, **EVALUATED}
+VIDEOS_TO_RESULT = {"decode": 2, "flow": 2, "extract": 4, **TRAINED}
+SETTINGS = [
+    ({"evaluate": {"confidence": 0.9}}, EVALUATED),
+    ({"max_bad_share": 0.5}, EVALUATED),
+    ({"train": {"score_weight": 2.0}}, TRAINED),
+    ({"models": {"student": {"train": {"distillation": {"weight": 0.5}}}}}, {"train": 1, **EVALUATED}),
+    ({"models": {"teacher": {"train": {"loss": {"mutual_weight": 0.5}}}}}, {"train": 2, "export": 1, **EVALUATED}),
+    ({"models": {"student": {"compare_with": ["teacher"]}}}, EVALUATED),
+    ({"export": {"threads": 1}}, {"export": 1, "train": 1, **EVALUATED}),
+    ({"vocabulary": {"max_words": 3}}, {"vocabulary": 1, **TRAINED}),
+    ({"datasets": {"demo": {"beyond_duration": "drop"}}}, {"queries": 1, "vocabulary": 1, **TRAINED}),
+    ({"collections": {"demo": {"decode": {"jpeg_quality": 90}}}}, VIDEOS_TO_RESULT),
+    ({"keep_frames": True}, {}),
+    ({"seeds": [0, 1]}, {"train": 3, "export": 1, **EVALUATED}),
+    ({"datasets": {"other": {"collection": "charades", "annotations": {"train": ["nowhere.csv"]}}}}, {}),
+]
+CODE_EDITS = [
+    ("evaluation/metrics.py", EVALUATED),
+    ("losses.py", TRAINED),
+    ("export.py", {"export": 1, "train": 1, **EVALUATED}),
+    ("video/decode.py", VIDEOS_TO_RESULT),
+    ("data/vocabulary.py", {"vocabulary": 1, **TRAINED}),
+    ("plan.py", {}),
+]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the tiny demo's result, and the workflow's code in a copy that may be edited."""
+    folder = tmp_path_factory.mktemp("reruns")
+    for name in CODE:
+        source = ROOT / name
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(source, folder / "clone" / name, ignore=ignored) if source.is_dir() else shutil.copy(
+            source, folder / "clone" / name
+        )
+    outcome = run(folder, RESULT, config=[TINY], root=folder / "clone")
+    assert outcome.status == 0, outcome.text
+    return folder
+
+
+def reruns(folder: Path, **changes: Any) -> dict[str, int]:
+    outcome = run(folder, RESULT, config=[TINY], changes=changes, root=folder / "clone", dry=True)
+    assert outcome.status == 0, outcome.text
+    return dict(outcome.jobs)
+
+
+def edit(change: Callable[[str], str], path: Path) -> Callable[[], object]:
+    """Edit a file; what is returned takes the edit back."""
+    text, times = path.read_text(), path.stat()
+    path.write_text(change(text))
+    assert path.read_text() != text
+
+    def back() -> None:
+        path.write_text(text)
+        import os
+
+        os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+    return back
+
+
+def test_nothing_changed_reruns_nothing(finished: Path) -> None:
+    assert reruns(finished) == {}
+
+
+@pytest.mark.parametrize(("changes", "expected"), SETTINGS, ids=[str(row[0]) for row in SETTINGS])
+def test_a_setting_reruns_what_reads_it(finished: Path, changes: dict[str, Any], expected: dict[str, int]) -> None:
+    assert reruns(finished, **changes) == expected
+
+
+@pytest.mark.parametrize(("file", "expected"), CODE_EDITS, ids=[row[0] for row in CODE_EDITS])
+def test_code_reruns_what_reaches_it(finished: Path, file: str, expected: dict[str, int]) -> None:
+    back = edit(lambda text: text + "\nADDED = 1\n", finished / "clone" / "workflow" / "mmdist" / file)
+    try:
+        assert reruns(finished) == expected
+    finally:
+        back()
+
+
+def test_comments_and_docstrings_rerun_nothing(finished: Path) -> None:
+    for path in sorted((finished / "clone" / "workflow" / "mmdist").rglob("*.py")):
+        edit(lambda text: "# A comment.\n" + text.replace('"""', '"""Reworded: ', 1) + "\n# Another.\n", path)
+    assert reruns(finished) == {}
+
+
+def test_another_order_of_keys_reruns_nothing(finished: Path) -> None:
+    path = finished / "clone" / "config" / "config.yaml"
+    import yaml
+
+    def turned(part: Any) -> Any:
+        return {key: turned(value) for key, value in reversed(part.items())} if isinstance(part, dict) else part
+
+    back = edit(lambda text: yaml.safe_dump(turned(yaml.safe_load(text)), sort_keys=False), path)
+    try:
+        assert reruns(finished) == {}
+    finally:
+        back()
+
+
+def test_an_edited_annotation_reruns_its_tables_and_what_follows(finished: Path) -> None:
+    back = edit(lambda text: text.replace("a ", "one ", 1), finished / "results" / "demo" / "annotations.csv")
+    try:
+        assert reruns(finished) == {"queries": 1, "vocabulary": 1, **TRAINED}
+    finally:
+        back()
+
+
+def test_a_changed_video_reruns_its_shard_and_training(finished: Path) -> None:
+    video = finished / "results" / "demo" / "videos" / "demo-0000.mp4"
+    times = video.stat()
+    video.touch()
+    import os
+
+    try:
+        found = reruns(finished)
+        assert {rule: found[rule] for rule in ("decode", "flow", "extract")} == {"decode": 1, "flow": 1, "extract": 2}
+        assert {rule: found[rule] for rule in TRAINED} == TRAINED
+    finally:
+        os.utime(video, ns=(times.st_atime_ns, times.st_mtime_ns))

@@ -1,0 +1,170 @@
+"""The workflow through Snakemake itself: which jobs a target needs, what a run lacks, whole runs of small videos."""
+
+import json
+import shutil
+import zlib
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from workflow_runs import TINY, Run, run
+
+RESULT = "results/student_demo.json"
+IDS = [f"V{n:04d}" for n in range(40)]  # of no data set
+
+
+def shards(ids: list[str], number: int) -> int:
+    return len({zlib.crc32(video.encode()) % number for video in ids})
+
+
+def put(folder: Path, *names: str, text: str = "") -> None:
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+
+
+def charades_tree(folder: Path, ids: list[str] = IDS) -> None:
+    """Files as the configuration names them for Charades-STA, videos and weights empty."""
+    for split, videos in (("train", ids[: len(ids) // 2]), ("test", ids[len(ids) // 2 :])):
+        lines = "".join(f"{video} 1.0 4.0##a person opens the door.\n" for video in videos)
+        put(folder, f"data/charades/charades_sta_{split}.txt", text=lines)
+        put(folder, f"data/charades/Charades_v1_{split}.csv", text="id,length\n" + "".join(f"{v},9.5\n" for v in videos))
+    put(folder, *(f"data/charades/videos/{video}.mp4" for video in ids))
+    put(folder, "data/glove/glove.840B.300d.txt", "data/weights/rgb_imagenet.pt", "data/weights/flow_imagenet.pt")
+
+
+def activitynet_tree(folder: Path) -> None:
+    third = len(IDS) // 3
+    for split, videos in (("train", IDS[:third]), ("val_1", IDS[third : 2 * third]), ("val_2", IDS[2 * third :])):
+        entries = {f"v_{v}": {"duration": 9.5, "timestamps": [[1, 4]], "sentences": ["a man jumps."]} for v in videos}
+        put(folder, f"data/activitynet/{split}.json", text=json.dumps(entries))
+    put(folder, *(f"data/activitynet/videos/v_{video}.mkv" for video in IDS))
+    put(folder, "data/glove/glove.840B.300d.txt", "data/weights/flow_imagenet.pt", "data/weights/c3d.pt")
+
+
+def whole_chain(videos: int, streams: int = 2, seeds: int = 3) -> Counter[str]:
+    """The jobs of a student's result over so many shards of videos."""
+    each = {"decode": videos, "flow": videos, "extract": streams * videos}
+    return Counter({**each, "queries": 1, "vocabulary": 1, "train": 3 * seeds, "export": seeds, "evaluate": 1})
+
+
+@pytest.mark.parametrize("dataset", ["charades", "charades-cpl"])
+def test_a_result_on_charades_needs_exactly_its_jobs(tmp_path: Path, dataset: str) -> None:
+    charades_tree(tmp_path)
+    outcome = run(tmp_path, f"results/student_{dataset}.json", dry=True)
+    assert outcome.status == 0, outcome.text
+    assert outcome.jobs == whole_chain(shards(IDS, 200))
+
+
+def test_a_result_on_activitynet_needs_exactly_its_jobs(tmp_path: Path) -> None:
+    activitynet_tree(tmp_path)
+    outcome = run(tmp_path, "results/student_activitynet.json", dry=True)
+    assert outcome.status == 0, outcome.text
+    assert outcome.jobs == whole_chain(shards([f"v_{video}" for video in IDS], 450))
+
+
+def test_without_a_target_the_demo_is_built_and_nothing_else_need_be_there(tmp_path: Path) -> None:
+    with_target, without = run(tmp_path, RESULT, dry=True), run(tmp_path, dry=True)
+    assert with_target.status == without.status == 0, without.text
+    assert with_target.jobs == without.jobs == whole_chain(4) + Counter({"demo": 1})
+
+
+def test_a_baseline_needs_neither_flow_nor_teacher(tmp_path: Path) -> None:
+    charades_tree(tmp_path)
+    (tmp_path / "data/weights/flow_imagenet.pt").unlink()
+    made = run(tmp_path, "results/baseline_charades.json", dry=True).jobs
+    number = shards(IDS, 200)
+    assert made == {"decode": number, "extract": number, "queries": 1, "vocabulary": 1, "train": 3, "evaluate": 1}
+
+
+def test_a_named_variant_is_built_like_any_model(tmp_path: Path) -> None:
+    charades_tree(tmp_path)
+    distillation = {"train": {"distillation": {"local_level": False}}}
+    changes = {"models": {"student-global": {"parent": "student", "compare_with": [], **distillation}}, "seeds": [4]}
+    outcome = run(tmp_path, "results/student-global_charades.json", changes=changes, dry=True)
+    assert outcome.jobs["train"] == 2, outcome.text  # itself and its teacher
+    assert outcome.jobs["export"] == 1
+    assert any("results/charades/teacher/seed-4/pseudo_labels.parquet" in files for files in outcome.inputs("train"))
+
+
+def test_a_video_that_is_not_there_is_no_error(tmp_path: Path) -> None:
+    charades_tree(tmp_path)
+    left = IDS[:7]
+    for video in IDS[7:]:
+        (tmp_path / f"data/charades/videos/{video}.mp4").unlink()
+    put(tmp_path, "data/charades/videos/V9999.mp4", "data/charades/videos/notes.txt")  # which nobody names
+    assert run(tmp_path, "results/student_charades.json", dry=True).jobs["decode"] == shards(left, 200)
+
+
+def test_only_evaluation_is_given_moments(tmp_path: Path) -> None:
+    outcome = run(tmp_path, RESULT, dry=True)
+    readers = {
+        rule
+        for rule in outcome.jobs
+        for files in outcome.inputs(rule)
+        if any("moments" in file or file.endswith("annotations.csv") for file in files)
+    }
+    assert readers == {"queries", "evaluate"}
+    assert len(outcome.inputs("train")) == 9
+    assert all(len(files) > 3 for files in outcome.inputs("train"))
+    commands = [line for line in outcome.text.splitlines() if "--moments" in line]
+    assert {command.split(" -m ")[1].split()[0] for command in commands} <= {"mmdist.data.queries", "mmdist.evaluate"}
+
+
+ABSENT = [
+    ("data/charades/videos", "collections.charades.videos", "https://prior.allenai.org"),
+    ("data/charades/charades_sta_test.txt", "datasets.charades.annotations", "https://github.com/jiyanggao/TALL"),
+    ("data/charades/Charades_v1_train.csv", "datasets.charades.durations", "https://prior.allenai.org"),
+    ("data/glove/glove.840B.300d.txt", "datasets.charades.vocabulary.word_vectors", "set null"),
+    ("data/weights/flow_imagenet.pt", "collections.charades.streams.flow.weights", "https://github.com/piergiaj"),
+]
+
+
+@pytest.mark.parametrize(("path", "key", "where"), ABSENT, ids=[row[0] for row in ABSENT])
+def test_what_is_missing_is_said_in_one_sentence(tmp_path: Path, path: str, key: str, where: str) -> None:
+    charades_tree(tmp_path)
+    absent = tmp_path / path
+    shutil.rmtree(absent) if absent.is_dir() else absent.unlink()
+    outcome = run(tmp_path, "results/student_charades.json", dry=True)
+    assert outcome.status == 1
+    assert len(outcome.errors) == 1, outcome.text
+    assert outcome.errors[0].startswith(f"{path} does not exist, which {key} names; ")
+    assert where in outcome.errors[0]
+    assert "Traceback" not in outcome.text
+    assert "Exception" not in outcome.text
+
+
+def test_everything_that_is_missing_is_said_at_once(tmp_path: Path) -> None:
+    said = run(tmp_path, "results/student_charades.json", dry=True).errors
+    assert len(said) == 8
+    assert len(run(tmp_path, "results/baseline_charades.json", dry=True).errors) == 7  # no weights for flow
+
+
+def test_a_folder_without_any_named_video_is_said(tmp_path: Path) -> None:
+    charades_tree(tmp_path)
+    folder = tmp_path / "data/charades/videos"
+    for video in IDS:
+        (folder / f"{video}.mp4").rename(folder / f"renamed_{video}.mp4")
+    said = run(tmp_path, "results/student_charades.json", dry=True).errors
+    assert said == [
+        "none of the 40 videos that data set 'charades' names is in data/charades/videos; "
+        "name the files by their ids, as in V0000.mp4, or correct collections.charades.videos."
+    ]
+
+
+def test_two_files_of_one_video_are_said(tmp_path: Path) -> None:
+    charades_tree(tmp_path)
+    put(tmp_path, "data/charades/videos/V0003.mkv")
+    said = run(tmp_path, "results/baseline_charades.json", dry=True).errors
+    assert said == ["data/charades/videos has two files of the video V0003, V0003.mkv and V0003.mp4; remove one."]
+
+
+def test_too_few_shards_for_a_command_are_said(tmp_path: Path) -> None:
+    ids = [f"{n:0120d}" for n in range(900)]
+    charades_tree(tmp_path, ids)
+    outcome = run(tmp_path, "results/baseline_charades.json", changes={"collections": {"charades": {"shards": 1}}}, dry=True)
+    assert len(outcome.errors) == 1
+    assert "900 videos, too many for one command; raise collections.charades.shards." in outcome.errors[0]
+    assert run(tmp_path, "results/baseline_charades.json", dry=True).status == 0

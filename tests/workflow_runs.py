@@ -1,0 +1,63 @@
+"""Running the workflow as a person does, through Snakemake's command line, and reading what it says."""
+
+import re
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+ROOT = Path(__file__).resolve().parent.parent
+TINY = Path(__file__).with_name("tiny.yaml")  # the demo in seconds
+
+
+@dataclass(frozen=True)
+class Run:
+    """How a call of Snakemake ended."""
+
+    status: int
+    text: str
+
+    @property
+    def jobs(self) -> Counter[str]:
+        """Rule -> number of jobs that ran, or would run; `all`, which does nothing, left out."""
+        table = re.search(r"^job +count\n[- ]+\n((?:\w+ +\d+\n)+)", self.text, re.MULTILINE)
+        rows = (line.split() for line in table[1].splitlines()) if table else ()
+        return Counter({rule: int(count) for rule, count in rows if rule not in ("total", "all")})
+
+    @property
+    def errors(self) -> list[str]:
+        """What the user is told to mend."""
+        return re.findall(r"^error: (.*)$", self.text, re.MULTILINE)
+
+    def inputs(self, rule: str) -> list[list[str]]:
+        """The input files of each job of a rule, as a dry run lists them."""
+        blocks = re.findall(rf"^rule {rule}:\n(?:    .*\n)*?    input: (.*)$", self.text, re.MULTILINE)
+        return [block.split(", ") for block in blocks]
+
+
+def run(
+    folder: Path,
+    *targets: str,
+    changes: Mapping[str, Any] | None = None,
+    config: Iterable[Path] = (),
+    root: Path = ROOT,
+    dry: bool = False,
+    cores: int = 2,
+) -> Run:
+    """Snakemake in `folder`, with the configuration of `root`, over it the files `config` and then `changes`."""
+    command = [sys.executable, "-m", "snakemake", "--snakefile", str(root / "Snakefile"), "--cores", str(cores)]
+    command += ["--dry-run"] if dry else []
+    command += targets
+    files = list(config)
+    if changes:
+        files.append(folder / "changes.yaml")
+        files[-1].write_text(yaml.safe_dump(dict(changes)))
+    if files:
+        command += ["--configfile", *map(str, files)]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    return Run(done.returncode, done.stdout + done.stderr)
