@@ -63,7 +63,7 @@ def _tree(name: str) -> ast.Module:
 
 @functools.cache
 def _normalised(name: str) -> str:
-    tree = ast.parse(ast.unparse(_tree(name)))
+    tree = _tree(name)
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             first = node.body[0] if node.body else None

@@ -176,6 +176,8 @@ class Inventory:
         with os.scandir(folder) as entries:
             for name in sorted(e.name for e in entries if os.path.splitext(e.name)[1].lower() in VIDEO_SUFFIXES):
                 if (key := video_id(name)) in named:
+                    if "{" in name and "}" in name:
+                        raise UserError(f"{folder}/{name}: Snakemake takes {{...}} for a wildcard; rename the file.")
                     if key in found:
                         raise UserError(
                             f"{folder} has two files of the video {key}, {found[key]} and {name}; remove one."
