@@ -125,6 +125,7 @@ def test_a_long_video_is_cut(tmp_path, decoded):
     assert shown(group) == list(range(50))
     assert (group.attrs["status"], group.attrs["duration"]) == ("partial", 2)
     assert "max_seconds" in group.attrs["reason"]
+    assert shown(decoded(tmp_path / "v.mp4", max_seconds=0.01)) == [0]
 
 
 # --- Picture

@@ -114,7 +114,7 @@ def _decode(group: h5py.Group, source: Source, settings: DecodeSettings) -> None
     fps, film = output_rate(source, settings), _Film()
     if not frames.write(group, _encoded(source, fps, settings, film), float(fps)):
         raise BadVideoError(source.shortcoming(0.0) or "no frames")
-    if source.account.decoded > 1 and film.last_start == 0:
+    if source.account.decoded > 1 and film.last_start == 0 and not film.cut:
         raise BadVideoError(f"zero duration: its {source.account.decoded} frames all have the same time")
     reason = film.cut or source.shortcoming(film.seconds)
     group.attrs.update(
@@ -147,10 +147,11 @@ def _encoded(source: Source, fps: Fraction, settings: DecodeSettings, film: _Fil
         if count or film.size == (0, 0):
             try:
                 image = upright(_rgb(frame, width, height), matrix)
-                film.size = image.shape[1], image.shape[0]
-                yield frames.encode(image, settings.encoding, settings.jpeg_quality), count
+                encoded = frames.encode(image, settings.encoding, settings.jpeg_quality)
             except (*DAMAGE, cv2.error) as error:
                 raise BadVideoError(f"frames of pixel format {frame.format.name} cannot be converted") from error
+            film.size = image.shape[1], image.shape[0]
+            yield encoded, count
 
 
 def _until(stop: Fraction, shown: Iterable[Span], film: _Film) -> Iterator[Span]:

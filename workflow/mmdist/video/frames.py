@@ -81,7 +81,7 @@ def read(group: h5py.Group, start: int = 0, stop: int | None = None) -> np.ndarr
 
 
 def videos(path: str | Path) -> Iterator[tuple[str, h5py.Group]]:
-    """(video id, group) of all videos in a stage's HDF5 file.
+    """(video id, group) of all videos in a stage's HDF5 file, which is open while the iteration lasts.
 
     Raises:
         UserError: if the file cannot be read.
