@@ -45,7 +45,7 @@ def validated(config):
             validate(part, f"../workflow/schemas/{schema}.yaml", **options)
         except WorkflowError as error:
             problem = error.__context__
-            raise UserError(plans.explain([*where, *problem.absolute_path], problem.message, plans.keys(config)))
+            raise UserError(plans.explain(config, [*where, *problem.absolute_path], problem.message))
 
     # Defaults come after the check: within it they would be filled into what only differs from a section.
     check(config, [], "config.schema", set_default=False)

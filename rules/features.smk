@@ -16,14 +16,13 @@ def stream_settings(wildcards):
 
 def extractor_input(wildcards):
     collection, stream = stream_of(wildcards)
-    kind = plan.collections[collection]["streams"][stream]["input"]
-    return f"results/videos/{collection}/{kind}/{wildcards.shard}.h5"
+    return f"results/videos/{collection}/{plan.extracted_from(collection, stream)}/{wildcards.shard}.h5"
 
 
 rule extract:
     input:
         video=extractor_input,
-        weights=lambda wildcards: inventory.stream_files(*stream_of(wildcards)),
+        weights=lambda wildcards: inventory.weights(*stream_of(wildcards)),
     output:
         "results/features/{stream}/{shard}.h5",
     log:
@@ -49,9 +48,20 @@ rule extract:
         " --weights {input.weights:q} --output {output:q} --work {params.work:q} > {log:q} 2>&1"
 
 
+@told
+def existing_features(wildcards):
+    return inventory.existing_features(*stream_of(wildcards), int(wildcards.shard))
+
+
+@told
+def shard_ids(wildcards):
+    collection, _ = stream_of(wildcards)
+    return json.dumps(inventory.shard_ids(collection, int(wildcards.shard), extracted=False))
+
+
 rule external:
     input:
-        source=lambda wildcards: inventory.stream_files(*stream_of(wildcards)),
+        existing_features,
     output:
         "results/features/{stream}/{shard}.h5",
     log:
@@ -67,11 +77,7 @@ rule external:
     params:
         settings=stream_settings,
         code=code.digest("mmdist.features.external"),
-        ids=told(
-            lambda wildcards: json.dumps(
-                inventory.shard_ids(stream_of(wildcards)[0], int(wildcards.shard), extracted=False)
-            )
-        ),
+        ids=shard_ids,
     shell:
-        "{PYTHON:q} -m mmdist.features.external --settings {params.settings:q} --source {input.source:q}"
-        " --ids {params.ids:q} --output {output:q} > {log:q} 2>&1"
+        "{PYTHON:q} -m mmdist.features.external --settings {params.settings:q} --ids {params.ids:q}"
+        " --output {output:q} > {log:q} 2>&1"

@@ -1,15 +1,18 @@
 """What a change reruns: exactly what depends on it. Counted by dry runs over one finished tiny run."""
 
-import shutil
-from collections.abc import Callable
+import json
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from workflow_runs import ROOT, TINY, run
+import yaml
+
+from workflow_runs import TINY, clone, run
 
 RESULT = "results/student_demo.json"
-CODE = ("Snakefile", "rules", "profiles", "config", "workflow", "envs")
 
 EVALUATED = {"evaluate": 1}
 TRAINED = {"train": 3, "export": 1, **EVALUATED}
@@ -42,13 +45,8 @@ CODE_EDITS = [
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the tiny demo's result, and the workflow's code in a copy that may be edited."""
-    folder = tmp_path_factory.mktemp("reruns")
-    for name in CODE:
-        source = ROOT / name
-        ignored = shutil.ignore_patterns("__pycache__")
-        shutil.copytree(source, folder / "clone" / name, ignore=ignored) if source.is_dir() else shutil.copy(
-            source, folder / "clone" / name
-        )
+    folder = tmp_path_factory.mktemp("it's a run")
+    clone(folder / "clone")
     outcome = run(folder, RESULT, config=[TINY], root=folder / "clone")
     assert outcome.status == 0, outcome.text
     return folder
@@ -60,23 +58,36 @@ def reruns(folder: Path, **changes: Any) -> dict[str, int]:
     return dict(outcome.jobs)
 
 
-def edit(change: Callable[[str], str], path: Path) -> Callable[[], object]:
-    """Edit a file; what is returned takes the edit back."""
+@contextmanager
+def edited(path: Path, change: Callable[[str], str]) -> Iterator[None]:
+    """A file edited, and as it was, its time included, afterwards."""
     text, times = path.read_text(), path.stat()
     path.write_text(change(text))
     assert path.read_text() != text
-
-    def back() -> None:
+    try:
+        yield
+    finally:
         path.write_text(text)
-        import os
-
         os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
 
-    return back
+
+def test_the_chain_runs_and_leaves_what_it_should(finished: Path) -> None:
+    result = json.loads((finished / RESULT).read_text())
+    assert (result["model"], result["dataset"], result["seeds"]) == ("student", "demo", [0])
+    assert set(result["comparisons"]) >= {"baseline", "teacher"}
+    assert 0 <= result["metrics"]["mIoU"]["mean"] <= 100
+    assert result["coverage"]["splits"]["test"]["queries"]["total"] > 0
+    left = {
+        path.relative_to(finished / "results").parts[0] for path in (finished / "results").rglob("*") if path.is_file()
+    }
+    assert left == {"benchmarks", "demo", "features", "logs", "student_demo.json"}  # no frames, no flow, no .work
 
 
 def test_nothing_changed_reruns_nothing(finished: Path) -> None:
     assert reruns(finished) == {}
+    outcome = run(finished, RESULT, config=[TINY], root=finished / "clone")
+    assert outcome.status == 0
+    assert "Nothing to be done" in outcome.text
 
 
 @pytest.mark.parametrize(("changes", "expected"), SETTINGS, ids=[str(row[0]) for row in SETTINGS])
@@ -86,50 +97,37 @@ def test_a_setting_reruns_what_reads_it(finished: Path, changes: dict[str, Any],
 
 @pytest.mark.parametrize(("file", "expected"), CODE_EDITS, ids=[row[0] for row in CODE_EDITS])
 def test_code_reruns_what_reaches_it(finished: Path, file: str, expected: dict[str, int]) -> None:
-    back = edit(lambda text: text + "\nADDED = 1\n", finished / "clone" / "workflow" / "mmdist" / file)
-    try:
+    with edited(finished / "clone" / "workflow" / "mmdist" / file, lambda text: text + "\nADDED = 1\n"):
         assert reruns(finished) == expected
-    finally:
-        back()
 
 
 def test_comments_and_docstrings_rerun_nothing(finished: Path) -> None:
-    for path in sorted((finished / "clone" / "workflow" / "mmdist").rglob("*.py")):
-        edit(lambda text: "# A comment.\n" + text.replace('"""', '"""Reworded: ', 1) + "\n# Another.\n", path)
-    assert reruns(finished) == {}
+    with ExitStack() as edits:
+        for path in sorted((finished / "clone" / "workflow" / "mmdist").rglob("*.py")):
+            edits.enter_context(edited(path, lambda text: text.replace('"""', '"""Reworded: ', 1) + "\n# A comment.\n"))
+        assert reruns(finished) == {}
 
 
 def test_another_order_of_keys_reruns_nothing(finished: Path) -> None:
-    path = finished / "clone" / "config" / "config.yaml"
-    import yaml
-
     def turned(part: Any) -> Any:
         return {key: turned(value) for key, value in reversed(part.items())} if isinstance(part, dict) else part
 
-    back = edit(lambda text: yaml.safe_dump(turned(yaml.safe_load(text)), sort_keys=False), path)
-    try:
+    path = finished / "clone" / "config" / "config.yaml"
+    with edited(path, lambda text: yaml.safe_dump(turned(yaml.safe_load(text)), sort_keys=False)):
         assert reruns(finished) == {}
-    finally:
-        back()
 
 
 def test_an_edited_annotation_reruns_its_tables_and_what_follows(finished: Path) -> None:
-    back = edit(lambda text: text.replace("a ", "one ", 1), finished / "results" / "demo" / "annotations.csv")
-    try:
+    with edited(finished / "results" / "demo" / "annotations.csv", lambda text: text.replace("a ", "one ", 1)):
         assert reruns(finished) == {"queries": 1, "vocabulary": 1, **TRAINED}
-    finally:
-        back()
 
 
 def test_a_changed_video_reruns_its_shard_and_training(finished: Path) -> None:
     video = finished / "results" / "demo" / "videos" / "demo-0000.mp4"
     times = video.stat()
     video.touch()
-    import os
-
     try:
-        found = reruns(finished)
-        assert {rule: found[rule] for rule in ("decode", "flow", "extract")} == {"decode": 1, "flow": 1, "extract": 2}
-        assert {rule: found[rule] for rule in TRAINED} == TRAINED
+        tables = {"queries": 1, "vocabulary": 1}  # the demo's table has no durations, its videos are asked
+        assert reruns(finished) == {"decode": 1, "flow": 1, "extract": 2, **tables, **TRAINED}
     finally:
         os.utime(video, ns=(times.st_atime_ns, times.st_mtime_ns))

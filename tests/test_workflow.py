@@ -2,17 +2,28 @@
 
 import json
 import shutil
+import subprocess
+import sys
 import zlib
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
+import h5py
+import numpy as np
+import pandas as pd
 import pytest
 import yaml
-from workflow_runs import TINY, Run, run
+
+from mmdist.data import demo_plan, demo_render
+from mmdist.plan import merge
+from workflow_runs import TINY, clone, run
 
 RESULT = "results/student_demo.json"
 IDS = [f"V{n:04d}" for n in range(40)]  # of no data set
+CHARADES = [
+    *("AO8RW", "GG4UR", "KJ8G2", "BY6ZZ", "UZMMO", "GJJA1", "YEHFQ", "QUGSS", "AK9IB", "0AGCS"),
+    *("6FUDS", "ED6VQ", "54VBR", "UPJWV", "64F1C", "3MSZA", "BL7OF", "YZ8HK", "WKPQ3", "KERO6"),
+]
 
 
 def shards(ids: list[str], number: int) -> int:
@@ -30,7 +41,8 @@ def charades_tree(folder: Path, ids: list[str] = IDS) -> None:
     for split, videos in (("train", ids[: len(ids) // 2]), ("test", ids[len(ids) // 2 :])):
         lines = "".join(f"{video} 1.0 4.0##a person opens the door.\n" for video in videos)
         put(folder, f"data/charades/charades_sta_{split}.txt", text=lines)
-        put(folder, f"data/charades/Charades_v1_{split}.csv", text="id,length\n" + "".join(f"{v},9.5\n" for v in videos))
+        lengths = "".join(f"{video},9.5\n" for video in videos)
+        put(folder, f"data/charades/Charades_v1_{split}.csv", text="id,length\n" + lengths)
     put(folder, *(f"data/charades/videos/{video}.mp4" for video in ids))
     put(folder, "data/glove/glove.840B.300d.txt", "data/weights/rgb_imagenet.pt", "data/weights/flow_imagenet.pt")
 
@@ -41,7 +53,8 @@ def activitynet_tree(folder: Path) -> None:
         entries = {f"v_{v}": {"duration": 9.5, "timestamps": [[1, 4]], "sentences": ["a man jumps."]} for v in videos}
         put(folder, f"data/activitynet/{split}.json", text=json.dumps(entries))
     put(folder, *(f"data/activitynet/videos/v_{video}.mkv" for video in IDS))
-    put(folder, "data/glove/glove.840B.300d.txt", "data/weights/flow_imagenet.pt", "data/weights/c3d.pt")
+    put(folder, "data/glove/glove.840B.300d.txt", "data/weights/flow_imagenet.pt")
+    put(folder, "data/weights/c3d.pt", "data/weights/c3d_mean.npy", "data/weights/activitynet_pca.hdf5")
 
 
 def whole_chain(videos: int, streams: int = 2, seeds: int = 3) -> Counter[str]:
@@ -110,7 +123,7 @@ def test_only_evaluation_is_given_moments(tmp_path: Path) -> None:
     assert len(outcome.inputs("train")) == 9
     assert all(len(files) > 3 for files in outcome.inputs("train"))
     commands = [line for line in outcome.text.splitlines() if "--moments" in line]
-    assert {command.split(" -m ")[1].split()[0] for command in commands} <= {"mmdist.data.queries", "mmdist.evaluate"}
+    assert {command.split(" -m ")[1].split()[0] for command in commands} == {"mmdist.data.queries", "mmdist.evaluate"}
 
 
 ABSENT = [
@@ -164,7 +177,105 @@ def test_two_files_of_one_video_are_said(tmp_path: Path) -> None:
 def test_too_few_shards_for_a_command_are_said(tmp_path: Path) -> None:
     ids = [f"{n:0120d}" for n in range(900)]
     charades_tree(tmp_path, ids)
-    outcome = run(tmp_path, "results/baseline_charades.json", changes={"collections": {"charades": {"shards": 1}}}, dry=True)
+    changes = {"collections": {"charades": {"shards": 1}}}
+    outcome = run(tmp_path, "results/baseline_charades.json", changes=changes, dry=True)
     assert len(outcome.errors) == 1
     assert "900 videos, too many for one command; raise collections.charades.shards." in outcome.errors[0]
     assert run(tmp_path, "results/baseline_charades.json", dry=True).status == 0
+
+
+def draw(folder: Path, names: list[str]) -> None:
+    """A short clip of the demo's under each of these names."""
+    folder.mkdir(parents=True)
+    clips = demo_plan.plan(
+        demo_plan.DemoSettings(seed=1, train_videos=len(names), test_videos=1, seconds=2.0, noise=2.0)
+    )
+    for name, clip in zip(names, clips, strict=False):
+        demo_render.encode(clip, folder / name, 2.0)
+
+
+def test_the_literal_command_runs_to_its_end_on_videos_of_charades(tmp_path: Path) -> None:
+    clone(tmp_path)
+    charades_tree(tmp_path, CHARADES)
+    shutil.rmtree(tmp_path / "data/charades/videos")
+    draw(tmp_path / "data/charades/videos", [f"{video}.mp4" for video in CHARADES[1:]])  # one is missing
+    (tmp_path / "data/charades/videos" / f"{CHARADES[2]}.mp4").write_bytes(b"no video")  # and one is broken
+    path = tmp_path / "config/config.yaml"
+    small = merge(yaml.safe_load(path.read_text()), yaml.safe_load(TINY.read_text()))
+    decode = small["collections"]["demo"]["decode"]
+    streams = {name: {"weights": None} for name in ("rgb", "flow")}
+    charades = {"shards": 2, "decode": decode, "streams": streams}
+    small = merge(small, {"collections": {"charades": charades}})
+    small["datasets"]["charades"]["vocabulary"] = {"word_vectors": None}
+    path.write_text(yaml.safe_dump(small))
+
+    command = [sys.executable, "-m", "snakemake", *["--cores", "8", "results/student_charades.json"]]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    result = json.loads((tmp_path / "results/student_charades.json").read_text())
+    train, test = (result["coverage"]["splits"][split] for split in ("train", "test"))
+    assert train["queries"]["total"] == test["queries"]["total"] == len(CHARADES) // 2
+    assert train["queries"]["used"] == len(CHARADES) // 2 - 2
+    assert test["queries"]["used"] == len(CHARADES) // 2
+    lines = (tmp_path / "results/charades/student/predictions.jsonl").read_text().splitlines()
+    assert {json.loads(line)["vid"] for line in lines} == set(CHARADES[len(CHARADES) // 2 :])
+
+
+def test_any_file_name_will_do(tmp_path: Path) -> None:
+    names = ['it\'s a "clip" $HOME;.mp4', "日本 *?.mp4"]
+    draw(tmp_path / "my videos", names)
+    rows = [
+        {"video": name, "sentence": "a ball", "split": split}
+        for name, split in zip(names, ("train", "test"), strict=True)
+    ]
+    put(tmp_path, "it's mine.jsonl", text="".join(json.dumps(row) + "\n" for row in rows))
+    streams = {"rgb": {"extractor": "i3d"}}
+    collection = {"videos": "my videos", "shards": 1, "streams": streams, "decode": {"fps": 4, "short_side": 32}}
+    changes = {
+        "collections": {"mine": collection},
+        "datasets": {"mine": {"collection": "mine", "annotations": {"train": ["it's mine.jsonl"]}}},
+        "keep_frames": True,
+    }
+    (tmp_path / "the clone's").mkdir()
+    clone(tmp_path / "the clone's" / "mmdist")
+    targets = ("results/videos/mine/frames/0.h5", "results/mine/queries.parquet")
+    outcome = run(tmp_path, *targets, changes=changes, root=tmp_path / "the clone's" / "mmdist")
+    assert outcome.status == 0, outcome.text
+    with h5py.File(tmp_path / targets[0]) as file:
+        assert {video.attrs["video_id"]: video.attrs["status"] for video in file.values()} == {
+            name.removesuffix(".mp4"): "ok" for name in names
+        }
+    table = pd.read_parquet(tmp_path / targets[1])
+    assert set(table["video_id"]) == {name.removesuffix(".mp4") for name in names}
+    assert (table["duration"] > 1.5).all()  # asked of the files
+
+
+def test_features_that_exist_are_read_in_place_of_videos(tmp_path: Path) -> None:
+    folder = tmp_path / "features"
+    folder.mkdir()
+    for video in ("one", "two", "three"):
+        np.save(folder / f"{video}.npy", np.ones((5, 4), np.float32))
+    rows = "".join(
+        f"{video},a ball,{split}\n" for video, split in (("one", "train"), ("two", "test"), ("absent", "test"))
+    )
+    put(tmp_path, "own.csv", text="video,sentence,split\n" + rows)
+    stream = {"extractor": "external", "source": "features"}
+    changes = {
+        "collections": {"own": {"shards": 1, "streams": {"rgb": stream}}},
+        "datasets": {"own": {"collection": "own", "annotations": {"train": ["own.csv"]}}},
+    }
+    target = "results/features/own/rgb/0.h5"
+    outcome = run(tmp_path, target, changes=changes)
+    assert outcome.status == 0, outcome.text
+    with h5py.File(tmp_path / target) as file:
+        found = {video.attrs["video_id"]: video.attrs["status"] for video in file.values()}
+    assert found == {"one": "ok", "two": "ok", "absent": "bad"}
+    (folder / "three.npy").touch()  # of no data set
+    assert run(tmp_path, target, changes=changes, dry=True).jobs == {}
+    np.save(folder / "absent.npy", np.ones((5, 4), np.float32))
+    assert run(tmp_path, target, changes=changes, dry=True).jobs == {"external": 1}
+    student = run(tmp_path, "results/student_own.json", changes=changes, dry=True)
+    assert student.errors == [
+        "configuration: a model reads the stream 'flow', which the collection 'own' lacks; name one of its streams as "
+        "datasets.own.streams.flow, or add collections.own.streams.flow."
+    ]

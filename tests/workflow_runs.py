@@ -1,6 +1,7 @@
 """Running the workflow as a person does, through Snakemake's command line, and reading what it says."""
 
 import re
+import shutil
 import subprocess
 import sys
 from collections import Counter
@@ -61,3 +62,10 @@ def run(
         command += ["--configfile", *map(str, files)]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     return Run(done.returncode, done.stdout + done.stderr)
+
+
+def clone(folder: Path) -> None:
+    """What a run needs of the project, copied into `folder`."""
+    for name in ("rules", "profiles", "config", "workflow", "envs"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "Snakefile", folder)

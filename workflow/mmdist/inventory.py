@@ -95,17 +95,33 @@ class Inventory:
         numbers = [number for number, found in sorted(shards.items()) if not ids.isdisjoint(found)]
         if not numbers:
             raise UserError(
-                f"none of the {len(ids)} videos that data set {dataset!r} names is in {self.videos_folder(collection)}; "
-                f"name the files by their ids, as in {min(ids, default='ID')}.mp4, or correct collections.{collection}.videos."
+                f"none of the {len(ids)} videos that data set {dataset!r} names is in "
+                f"{self.videos_folder(collection)}; name the files by their ids, as in {min(ids, default='ID')}.mp4, "
+                f"or correct collections.{collection}.videos."
             )
         return numbers
 
-    def stream_files(self, collection: str, stream: str) -> list[str]:
-        """The files that a stream's settings name: an extractor's weights, or features that exist."""
+    def weights(self, collection: str, stream: str) -> list[str]:
+        """The files that an extractor reads besides videos."""
         return [path for key, path in self.plan.features(collection, stream).items() if key in STREAM_FILES and path]
 
+    def existing_features(self, collection: str, stream: str, shard: int) -> list[str]:
+        """The files, of those that a user has, with the features of one shard's videos.
+
+        Raises:
+            UserError: as `shard_ids`.
+        """
+        source = self.plan.features(collection, stream)["source"]
+        if not os.path.isdir(source):
+            return [source]
+        ids = set(self.shard_ids(collection, shard, extracted=False))
+        names = [(name, *os.path.splitext(name)) for name in sorted(os.listdir(source))]
+        # A file a video, or files with many.
+        found = [name for name, stem, suffix in names if stem in ids or suffix in (".h5", ".hdf5", ".hdf")]
+        return self._checked([os.path.join(source, name) for name in found], collection)
+
     def lacks(self, dataset: str, roles: Iterable[str]) -> list[str]:
-        """A sentence for each file or folder that a data set needs, when it is read with these streams, and that is absent."""
+        """A sentence for each file or folder that a data set, read with these streams, needs and that is absent."""
         collection = self._collection(dataset)
         needs = [*self._annotation_files(dataset), *self._word_vectors(dataset)]
         streams = list(dict.fromkeys(self.plan.stream(dataset, role) for role in roles))
@@ -143,7 +159,13 @@ class Inventory:
 
     def _stream_files(self, collection: str, stream: str) -> Iterator[Need]:
         about = self.plan.collections[collection]["streams"][stream]
-        for key, path in self.plan.features(collection, stream).items():
+        settings = self.plan.features(collection, stream)
+        if not self.plan.is_extracted(collection, stream) and not settings["source"]:
+            raise UserError(
+                f"configuration, collections.{collection}.streams.{stream}: features are to be read and none are "
+                "named; give their file or folder as source."
+            )
+        for key, path in settings.items():
             if key in STREAM_FILES and path:
                 owner = f"collections.{collection}.streams.{stream}" if key in about else about["extractor"]
                 yield Need(path, f"{owner}.{key}", about.get("get_from"))
@@ -151,8 +173,8 @@ class Inventory:
             about = self.plan.collections[collection]
             if "videos" not in about:
                 raise UserError(
-                    f"configuration, collections.{collection}: its stream {stream!r} is made from videos; give their folder as "
-                    "videos, or read features that exist (extractor: external)."
+                    f"configuration, collections.{collection}: its stream {stream!r} is made from videos; give their "
+                    "folder as videos, or read features that exist (extractor: external)."
                 )
             yield Need(about["videos"], f"collections.{collection}.videos", about.get("get_from"))
 

@@ -5,7 +5,7 @@ Like all that the rules import, standard library only: every job on a cluster pa
 
 import difflib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -34,14 +34,28 @@ def keys(part: Any) -> set[str]:
     return set(part).union(*(keys(value) for value in part.values()))
 
 
-def explain(path: Iterable[str | int], message: str, known: Iterable[str]) -> str:
-    """A schema's complaint as one sentence for a person: which key, what is wrong, what might be meant."""
+def explain(config: Settings, path: Sequence[str | int], message: str) -> str:
+    """A schema's complaint about the place `path` as one sentence: which key, what is wrong, what might be meant."""
     where = ".".join(map(str, path)) or "the top level"
     if found := re.search(r"\('([^']*)'.* (?:was|were) unexpected\)", message):
-        near = difflib.get_close_matches(found[1], sorted(set(known) - {found[1]}), 1, cutoff=0.6)
-        meant = f"did you mean {near[0]!r}?" if near else "correct or remove it."
+        near = _near(found[1], config, path)
+        meant = f"did you mean {near!r}?" if near else "correct or remove it."
         return f"configuration, {where}: the key {found[1]!r} is unknown; {meant}"
     return f"configuration, {where}: {message}; config/README.md says what each key may hold."
+
+
+def _near(typo: str, config: Settings, path: Sequence[str | int]) -> str | None:
+    """A key like `typo` that belongs at `path`, or failing that anywhere."""
+    belonging: set[str] = set()
+    for start in range(len(path) + 1):  # a section's keys may stand under a data set, a model or a collection too
+        part: Any = config
+        for step in path[start:]:
+            part = part.get(step) if isinstance(part, Mapping) else None
+        belonging |= set(part) if isinstance(part, Mapping) and (part is not config or not path) else set()
+    for known in (belonging, keys(config)):
+        if near := difflib.get_close_matches(typo, sorted(known - {typo}), 1):
+            return near[0]
+    return None
 
 
 def own_keys(stream: Mapping[str, Any]) -> Settings:
@@ -102,14 +116,19 @@ class Plan:
         collection = self.datasets[dataset]["collection"]
         if name not in self.collections[collection]["streams"]:
             raise UserError(
-                f"configuration: a model reads the stream {role!r}, which the collection {collection!r} lacks; name one of "
-                f"its streams as datasets.{dataset}.streams.{role}, or add collections.{collection}.streams.{name}."
+                f"configuration: a model reads the stream {role!r}, which the collection {collection!r} lacks; "
+                f"name one of its streams as datasets.{dataset}.streams.{role}, or add "
+                f"collections.{collection}.streams.{name}."
             )
         return name
 
     def is_extracted(self, collection: str, stream: str) -> bool:
         """Whether the workflow makes the features itself, from videos."""
         return self.collections[collection]["streams"][stream]["extractor"] in EXTRACTORS
+
+    def extracted_from(self, collection: str, stream: str) -> str:
+        """What a stream's extractor is given: `frames` or `flow`."""
+        return str(self.collections[collection]["streams"][stream].get("input", "frames"))
 
     # Settings of the stages, named as these.
 
@@ -129,7 +148,8 @@ class Plan:
     def features(self, collection: str, stream: str) -> Settings:
         """Of `extract` or `external`, whichever makes the stream."""
         about = self.collections[collection]["streams"][stream]
-        return merge(self.config[about["extractor"]], own_keys(about))
+        kind = {"extractor": about["extractor"], "input": self.extracted_from(collection, stream), **self._device}
+        return merge(self.config[about["extractor"]], own_keys(about), kind if about["extractor"] in EXTRACTORS else {})
 
     def train(self, dataset: str, model: str, seed: int) -> Settings:
         about = self.models[model]

@@ -10,8 +10,8 @@ README = SCHEMAS.parent.parent / "config" / "README.md"
 INTRODUCTION = """# Configuration
 
 `config.yaml` is the one file to edit. Snakemake reads `config/config.yaml` of the working directory or, where there is
-none, the one of this folder; `--configfile FILE` lays another over it, key by key. A key that is misspelt or of the wrong
-kind is an error before anything runs.
+none, the one of this folder; `--configfile FILE` lays another over it, key by key. A key that is misspelt or of the
+wrong kind is an error before anything runs.
 
 A stage's settings are looked up in its own section below, then in the model (its parents first) or in the collection
 (its stream), then in the data set; the last place that has a setting counts. What is changed reruns what depends on it,
@@ -35,7 +35,8 @@ def page() -> str:
         about = schema["properties"][part]
         text += [f"## {part}\n", f"{about['description'].strip()}\n", table(definitions[name])]
         if name == "collection":
-            text += ["Keys of a stream, which stand beside those of its extractor's section:\n", table(definitions["stream"])]
+            text.append("Keys of a stream, which stand beside those of its extractor's section:\n")
+            text.append(table(definitions["stream"]))
     for section in (key for key in schema["properties"] if key not in PARTS):
         about = load(f"{section}.yaml")
         text += [f"## {section}\n", f"{about['description'].strip()}\n", table(about)]
