@@ -49,4 +49,4 @@ rule evaluate:
         "{PYTHON:q} -m mmdist.evaluate --settings {params.settings:q} --queries {input.queries:q}"
         " --moments {input.moments:q} --problems {input.problems:q} --features {params.features:q}"
         " --predictions {params.predictions:q} --models {params.models:q} --histories {params.histories:q}"
-        " --result {output.result:q} --predictions-out {output.predictions:q} > {log:q} 2>&1"
+        " --result {output.result:q} --predictions-out {output.predictions:q} 2>&1 | tee {log:q} >&2"
