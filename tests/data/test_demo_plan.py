@@ -104,16 +104,21 @@ def test_events_lie_in_the_video_and_follow_each_other(planned: list[Video]):
         assert all(a < b for a, b in pairwise(video.times))
 
 
-def test_moments_differ_so_much_that_no_constant_interval_is_useful(planned: list[Video]):
-    train, test = normalised(planned, "train"), normalised(planned, "test")
-    lengths = np.concatenate([train, test]) @ [-1, 1]
-    assert lengths.min() >= 0.149
-    assert lengths.max() <= 0.451
-    assert lengths.std() > 0.05
-    grid = np.linspace(0, 1, 51)
-    _, start, end = max((recall(a, b, train, 0.5), a, b) for a in grid for b in grid if a < b)
-    assert recall(start, end, test, 0.5) < 0.22
-    assert recall(0, 1, test, 0.5) == 0
+def test_moments_differ_so_much_that_no_constant_interval_is_useful(config: dict[str, Any]):
+    """The interval that is best on train, evaluated on test, as the mean over seeds since 266 queries vary."""
+    grid, found = np.linspace(0, 1, 51), []
+    for seed in range(4):
+        videos = plan(parse(DemoSettings, config["demo"], seed=seed))
+        train, test = normalised(videos, "train"), normalised(videos, "test")
+        lengths = np.concatenate([train, test]) @ [-1, 1]
+        assert lengths.min() >= 0.149
+        assert lengths.max() <= 0.451
+        assert lengths.std() > 0.05
+        _, start, end = max((recall(a, b, train, 0.5), a, b) for a in grid for b in grid if 0.1 < b - a < 0.6)
+        found.append(recall(start, end, test, 0.5))
+        assert recall(0, 1, test, 0.5) == 0
+    assert np.mean(found) < 0.21
+    assert max(found) < 0.25
 
 
 def test_an_appearance_query_names_an_object_that_is_there_in_its_moment_alone(planned: list[Video]):

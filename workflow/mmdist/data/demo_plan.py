@@ -30,14 +30,13 @@ MOTION = {
     "shakes": ("the {} shakes", "the {} shakes back and forth", "the {} moves back and forth"),
     "spins": ("the {} spins", "the {} spins around", "the {} turns around"),
     "grows": ("the {} grows", "the {} gets bigger"),
-    "shrinks": ("the {} shrinks", "the {} gets smaller"),
 }
 ACTIONS = tuple(MOTION)
 
-# What each video asks: (appearance queries, motion queries). Over one round the two kinds are equally frequent.
+# What the videos ask, in turn: (appearance queries, motion queries); 19 and 21 in one round.
 CASTS = ((0, 3), (2, 2), (3, 0), (1, 2), (3, 0), (0, 3), (2, 2), (1, 2), (3, 0), (0, 3), (2, 2), (2, 2))
 
-SHORTEST, LONGEST = 0.15, 0.45  # a moment's share of its video
+SHORTEST, LONGEST = 0.15, 0.42  # a moment's share of its video
 FULLEST = 0.94  # the share of a video that its events fill at most
 
 
@@ -74,7 +73,7 @@ FORMATS = (
     Format("webm", "webm", "libvpx", Fraction(10), 136, 112),
     Format("mp4", "mp4", "libx264", Fraction(20), 128, 112, variable=True),
     Format("avi", "avi", "mjpeg", Fraction(15), 127, 99, "yuvj420p"),  # odd sides
-    Format("mov", "mov", "libx264", Fraction(30000, 1001), 160, 120, "yuv444p"),
+    Format("mov", "mov", "libx264", Fraction(30000, 1001), 160, 120),
     Format("mpg", "mpeg", "mpeg2video", Fraction(25), 128, 96),  # starts half a second after zero
     Format("mkv", "matroska", "libvpx-vp9", Fraction(12), 113, 97),  # odd sides
     Format("mp4", "mp4", "mpeg4", Fraction(24000, 1001), 112, 112),
@@ -176,18 +175,22 @@ def _events(draw: random.Random, duration: float, appearances: int, motions: int
     for (colour, shape, action, kind), (start, end) in zip(roles, _intervals(draw, len(roles)), strict=True):
         wordings = {"appearance": APPEARANCE, "motion": MOTION.get(action, ()), "": ("",)}[kind]
         sentence = draw.choice(wordings).format(f"{colour} {shape}")
-        moment = round(start * duration, 2), round(end * duration, 2)
+        moment = int(100 * start * duration) / 100, int(100 * end * duration) / 100  # rounded down: never past the end
         events.append(Event(colour, shape, action, *moment, sentence, kind))
     return events
 
 
 def _intervals(draw: random.Random, count: int) -> list[tuple[float, float]]:
-    """`count` intervals of [0, 1] one after another, lengths and gaps drawn at random."""
+    """`count` intervals of [0, 1] one after another, lengths and gaps drawn at random.
+
+    Most are short (the cube), and the outer gaps are long: otherwise so many moments would begin with the video or
+    end with it that one constant interval were a good answer.
+    """
     while True:
         lengths = [SHORTEST + (LONGEST - SHORTEST) * draw.random() ** 3 for _ in range(count)]
         if sum(lengths) <= FULLEST:
             break
-    gaps = [draw.expovariate(1 if 0 < n < count else 1 / 3) for n in range(count + 1)]
+    gaps = [draw.expovariate(1 if 0 < n < count else 1 / 4) for n in range(count + 1)]
     scale = (1 - sum(lengths)) / sum(gaps)
     found, at = [], 0.0
     for gap, length in zip(gaps, lengths, strict=False):

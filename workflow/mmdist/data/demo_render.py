@@ -25,14 +25,14 @@ RGB: dict[str, Colour] = {
     "black": (8, 8, 8),
 }
 RADIUS = 0.17  # of the frame's short side
-SLIDE, SHAKE, SPIN, SCALE = 0.5, 1.2, 0.6, 0.9  # short sides, swings, turns and strides of growth per second
+SLIDE, SHAKE, SPIN, GROW = 0.5, 1.2, 0.6, 0.9  # short sides, swings, turns and bouts of growth per second
 SUBPIXEL = 4  # bits of OpenCV's fixed-point coordinates
 NOISES = 16  # different noise pictures of a video; enough that none is recognised
 
 # Fast presets at high quality: the pictures are small, and every grey level of motion counts.
 ENCODERS = {
     # Without asm: x264's SIMD code makes decisions that differ from run to run on pictures of some of these sizes.
-    "libx264": {"preset": "veryfast", "crf": "18", "threads": "1", "x264-params": "asm=0"},
+    "libx264": {"preset": "superfast", "crf": "21", "threads": "1", "x264-params": "asm=0"},
     "libvpx-vp9": {"deadline": "realtime", "cpu-used": "8", "crf": "20", "b": "0", "threads": "1"},
     # "good": VP8 in real time adapts its effort to the clock.
     "libvpx": {"deadline": "good", "cpu-used": "5", "crf": "8", "b": "2M", "threads": "1"},
@@ -131,9 +131,8 @@ def _draw_event(picture: np.ndarray, event: Event, chance: np.ndarray, time: flo
             x += 0.1 * short * math.sin(2 * math.pi * SHAKE * since)
         case "spins":
             angle = 2 * math.pi * SPIN * since
-        case "grows" | "shrinks":
-            phase = SCALE * since % 1
-            radius *= 0.5 + 0.9 * (phase if event.action == "grows" else 1 - phase)
+        case "grows":
+            radius *= 0.5 + 0.9 * (GROW * since % 1)
         case _:
             assert event.action == STANDING
     colour = RGB[event.colour]
