@@ -32,6 +32,7 @@ test: $(READY) ## linters, types, tests
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
 	$(RUN) -m snakefmt --check Snakefile rules
+	$(RUN) -m snakemake --lint
 	$(RUN) -m mypy
 	$(RUN) -m pytest -m 'not long'
 

@@ -10,17 +10,21 @@ from snakemake.utils import validate
 
 PACKAGE = f"{workflow.basedir}/workflow"
 sys.path.insert(0, PACKAGE)
-# A plain clone runs without being installed. A prefix, since Snakemake takes PYTHONPATH out of a conda environment's jobs.
-SEARCH = os.pathsep.join(filter(None, [PACKAGE, os.environ.get("PYTHONPATH")]))
-shell.prefix("export PYTHONPATH={}; ".format(shlex.quote(SEARCH).replace("{", "{{").replace("}", "}}")))
+# A plain clone runs without being installed, by the interpreter that runs Snakemake or by that of a job's own environment.
+# A prefix does it, since Snakemake takes PYTHONPATH out of a conda environment's jobs.
+SEARCHED = {"PYTHONPATH": PACKAGE}
+if not workflow.deployment_settings.deployment_method:
+    SEARCHED["PATH"] = os.path.dirname(sys.executable)
+for variable, first in SEARCHED.items():
+    folders = os.pathsep.join(filter(None, [first, os.environ.get(variable)]))
+    SEARCHED[variable] = f"export {variable}={shlex.quote(folders)}; "
+shell.prefix("".join(SEARCHED.values()).replace("{", "{{").replace("}", "}}"))
 
 from mmdist import code, plan as plans
-from mmdist.inventory import DEMO_VIDEOS, Inventory
+from mmdist.inventory import Inventory
 from mmdist.stage import UserError
 
 SECTIONS = ("demo", "decode", "flow", "i3d", "c3d", "external", "vocabulary", "train", "export", "evaluate")
-# The interpreter that runs Snakemake has what the stages need, unless each has an environment of its own.
-PYTHON = "python" if workflow.deployment_settings.deployment_method else sys.executable
 
 
 def told(function):
@@ -99,9 +103,10 @@ def require(dataset, models):
         raise UserError("\n".join(missing))
 
 
+@functools.cache
 def features(dataset, models):
     """The files of features that models read in a data set, by role."""
-    require(dataset, tuple(models))
+    require(dataset, models)
     collection = plan.datasets[dataset]["collection"]
     return {
         role: [
@@ -119,3 +124,118 @@ def files_of(by_stream):
 def by_role(by_stream):
     """Files of features as a command line takes them, STREAM=H5."""
     return [f"{role}={file}" for role, shards in by_stream.items() for file in shards]
+
+
+# What data.smk asks for.
+
+
+@told
+def annotations(wildcards):
+    """Annotation files, and the videos whose durations they do not give."""
+    dataset = wildcards.dataset
+    require(dataset, ())
+    about = plan.queries(dataset)
+    files = [file for files in about["annotations"].values() for file in files]
+    return {"files": [*files, *about["durations"]], "videos": inventory.undated_videos(dataset)}
+
+
+def videos_folder(wildcards, input):
+    """Named on the command line in place of its files, since they may be more than a command can hold."""
+    return inventory.videos_folder(plan.datasets[wildcards.dataset]["collection"]) if input.videos else []
+
+
+@told
+def word_vectors(wildcards):
+    require(wildcards.dataset, ())
+    return plan.vocabulary(wildcards.dataset)["word_vectors"] or []
+
+
+# What video.smk asks for.
+
+
+@told
+def shard_videos(wildcards):
+    return inventory.shard_videos(wildcards.collection, int(wildcards.shard))
+
+
+# What features.smk asks for.
+
+
+STREAMS = [(collection, stream) for collection, about in plan.collections.items() for stream in about["streams"]]
+
+
+def made_by(extracted):
+    """A constraint for {stream}, which is COLLECTION/STREAM here: one rule cannot tell from either alone who makes it."""
+    return one_of(f"{c}/{s}" for c, s in STREAMS if plan.is_extracted(c, s) == extracted)
+
+
+def stream_of(wildcards):
+    return wildcards.stream.split("/")
+
+
+def stream_settings(wildcards):
+    return settings(plan.features(*stream_of(wildcards)))
+
+
+def extractor_input(wildcards):
+    collection, stream = stream_of(wildcards)
+    return f"results/videos/{collection}/{plan.extracted_from(collection, stream)}/{wildcards.shard}.h5"
+
+
+@told
+def existing_features(wildcards):
+    return inventory.existing_features(*stream_of(wildcards), int(wildcards.shard))
+
+
+@told
+def shard_ids(wildcards):
+    collection, _ = stream_of(wildcards)
+    return json.dumps(inventory.shard_ids(collection, int(wildcards.shard), extracted=False))
+
+
+# What train.smk asks for.
+
+
+@told
+def lessons(wildcards):
+    """What the model's teachers know, of the same seed; nothing for a model without any."""
+    tables = {"pseudo_labels": [], "activation_maps": []}
+    for teacher in plan.teachers(wildcards.model):
+        for table, paths in tables.items():
+            if isinstance(teacher, str):
+                paths.append(f"results/{wildcards.dataset}/{teacher}/seed-{wildcards.seed}/{table}.parquet")
+            else:
+                paths.append(teacher[table].replace("{seed}", wildcards.seed))
+                if not os.path.exists(paths[-1]):
+                    raise UserError(
+                        f"{paths[-1]} does not exist, which models.{wildcards.model}.teachers names; correct it there."
+                    )
+    return tables
+
+
+@told
+def model_features(wildcards):
+    return features(wildcards.dataset, (wildcards.model,))
+
+
+# What evaluate.smk asks for.
+
+
+def of_compared(wildcards, name):
+    """A file of every model in a result and of every seed, by the label that the command line wants."""
+    return {
+        f"{model}:{seed}": f"results/{wildcards.dataset}/{model}/seed-{seed}/{name}"
+        for model in plan.compared(wildcards.model)
+        for seed in plan.seeds(wildcards.dataset)
+    }
+
+
+def labelled(name):
+    return lambda wildcards: [f"{label}={file}" for label, file in of_compared(wildcards, name).items()]
+
+
+@told
+def result_features(wildcards):
+    """The features of the result's own model; first of all, whatever is missing for any model that it needs is said."""
+    require(wildcards.dataset, tuple(plan.trained(wildcards.model)))
+    return features(wildcards.dataset, (wildcards.model,))

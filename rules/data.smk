@@ -15,25 +15,10 @@ rule demo:
     params:
         settings=settings(config["demo"]),
         code=code.digest("mmdist.data.demo"),
-        folder=DEMO_VIDEOS,
+        folder=lambda wildcards, output: os.path.dirname(output.videos[0]),
     shell:
-        "{PYTHON:q} -m mmdist.data.demo --settings {params.settings:q} --videos {params.folder:q}"
+        "python -m mmdist.data.demo --settings {params.settings:q} --videos {params.folder:q}"
         " --annotations {output.annotations:q} --workers {threads} > {log:q} 2>&1"
-
-
-@told
-def annotations(wildcards):
-    """Annotation files, and the videos whose durations they do not give."""
-    dataset = wildcards.dataset
-    require(dataset, ())
-    about = plan.queries(dataset)
-    files = [file for files in about["annotations"].values() for file in files]
-    return {"files": [*files, *about["durations"]], "videos": inventory.undated_videos(dataset)}
-
-
-def videos_folder(wildcards, input):
-    """Named on the command line in place of its files, since they may be more than a command can hold."""
-    return inventory.videos_folder(plan.datasets[wildcards.dataset]["collection"]) if input.videos else []
 
 
 rule queries:
@@ -55,14 +40,8 @@ rule queries:
         code=code.digest("mmdist.data.queries"),
         folder=videos_folder,
     shell:
-        "{PYTHON:q} -m mmdist.data.queries --settings {params.settings:q} --videos {params.folder:q}"
+        "python -m mmdist.data.queries --settings {params.settings:q} --videos {params.folder:q}"
         " --queries {output.queries:q} --moments {output.moments:q} --problems {output.problems:q} > {log:q} 2>&1"
-
-
-@told
-def word_vectors(wildcards):
-    require(wildcards.dataset, ())
-    return plan.vocabulary(wildcards.dataset)["word_vectors"] or []
 
 
 rule vocabulary:
@@ -83,5 +62,5 @@ rule vocabulary:
         settings=lambda wildcards: settings(plan.vocabulary(wildcards.dataset)),
         code=code.digest("mmdist.data.vocabulary"),
     shell:
-        "{PYTHON:q} -m mmdist.data.vocabulary --settings {params.settings:q} --queries {input.queries:q}"
+        "python -m mmdist.data.vocabulary --settings {params.settings:q} --queries {input.queries:q}"
         " --vocabulary {output.vocabulary:q} --word-vectors {output.vectors:q} > {log:q} 2>&1"

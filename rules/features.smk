@@ -1,24 +1,3 @@
-STREAMS = [(collection, stream) for collection, about in plan.collections.items() for stream in about["streams"]]
-
-
-def made_by(extracted):
-    """A constraint for {stream}, which is COLLECTION/STREAM here: one rule cannot tell from either alone who makes it."""
-    return one_of(f"{c}/{s}" for c, s in STREAMS if plan.is_extracted(c, s) == extracted)
-
-
-def stream_of(wildcards):
-    return wildcards.stream.split("/")
-
-
-def stream_settings(wildcards):
-    return settings(plan.features(*stream_of(wildcards)))
-
-
-def extractor_input(wildcards):
-    collection, stream = stream_of(wildcards)
-    return f"results/videos/{collection}/{plan.extracted_from(collection, stream)}/{wildcards.shard}.h5"
-
-
 rule extract:
     input:
         video=extractor_input,
@@ -44,19 +23,8 @@ rule extract:
         code=code.digest("mmdist.features.extract"),
         work="results/.work/extract/{stream}/{shard}",
     shell:
-        "{PYTHON:q} -m mmdist.features.extract --settings {params.settings:q} --input {input.video:q}"
+        "python -m mmdist.features.extract --settings {params.settings:q} --input {input.video:q}"
         " --weights {input.weights:q} --output {output:q} --work {params.work:q} > {log:q} 2>&1"
-
-
-@told
-def existing_features(wildcards):
-    return inventory.existing_features(*stream_of(wildcards), int(wildcards.shard))
-
-
-@told
-def shard_ids(wildcards):
-    collection, _ = stream_of(wildcards)
-    return json.dumps(inventory.shard_ids(collection, int(wildcards.shard), extracted=False))
 
 
 rule external:
@@ -79,5 +47,5 @@ rule external:
         code=code.digest("mmdist.features.external"),
         ids=shard_ids,
     shell:
-        "{PYTHON:q} -m mmdist.features.external --settings {params.settings:q} --ids {params.ids:q}"
+        "python -m mmdist.features.external --settings {params.settings:q} --ids {params.ids:q}"
         " --output {output:q} > {log:q} 2>&1"

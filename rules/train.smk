@@ -1,24 +1,3 @@
-MODEL = "results/{dataset}/{model}/seed-{seed}"
-
-
-@told
-def lessons(wildcards):
-    """What the model's teachers know, of the same seed; nothing for a model without any."""
-    tables = {"pseudo_labels": [], "activation_maps": []}
-    for teacher in plan.teachers(wildcards.model):
-        for table, paths in tables.items():
-            if isinstance(teacher, str):
-                paths.append(f"results/{wildcards.dataset}/{teacher}/seed-{wildcards.seed}/{table}.parquet")
-            else:
-                paths.append(teacher[table].replace("{seed}", wildcards.seed))
-    return tables
-
-
-@told
-def model_features(wildcards):
-    return features(wildcards.dataset, (wildcards.model,))
-
-
 # No rule here may list moments: training is weakly supervised, and the graph of the workflow is the proof.
 rule train:
     input:
@@ -28,9 +7,9 @@ rule train:
         vocabulary="results/{dataset}/vocabulary.json",
         vectors="results/{dataset}/word_vectors.safetensors",
     output:
-        model=f"{MODEL}/model.safetensors",
-        history=f"{MODEL}/history.parquet",
-        predictions=f"{MODEL}/predictions.parquet",
+        model="results/{dataset}/{model}/seed-{seed}/model.safetensors",
+        history="results/{dataset}/{model}/seed-{seed}/history.parquet",
+        predictions="results/{dataset}/{model}/seed-{seed}/predictions.parquet",
     log:
         "results/logs/train/{dataset}/{model}/seed-{seed}.log",
     benchmark:
@@ -49,7 +28,7 @@ rule train:
         features=lambda wildcards: by_role(model_features(wildcards)),
         work="results/.work/train/{dataset}/{model}/seed-{seed}",
     shell:
-        "{PYTHON:q} -m mmdist.train --settings {params.settings:q} --queries {input.queries:q}"
+        "python -m mmdist.train --settings {params.settings:q} --queries {input.queries:q}"
         " --vocabulary {input.vocabulary:q} --word-vectors {input.vectors:q} --features {params.features:q}"
         " --pseudo-labels {input.pseudo_labels:q} --activation-maps {input.activation_maps:q}"
         " --model {output.model:q} --history {output.history:q} --predictions {output.predictions:q}"
@@ -59,11 +38,11 @@ rule train:
 rule export:
     input:
         features=lambda wildcards: files_of(model_features(wildcards)),
-        model=f"{MODEL}/model.safetensors",
+        model="results/{dataset}/{model}/seed-{seed}/model.safetensors",
         queries="results/{dataset}/queries.parquet",
     output:
-        pseudo_labels=f"{MODEL}/pseudo_labels.parquet",
-        activation_maps=f"{MODEL}/activation_maps.parquet",
+        pseudo_labels="results/{dataset}/{model}/seed-{seed}/pseudo_labels.parquet",
+        activation_maps="results/{dataset}/{model}/seed-{seed}/activation_maps.parquet",
     log:
         "results/logs/export/{dataset}/{model}/seed-{seed}.log",
     benchmark:
@@ -81,6 +60,6 @@ rule export:
         code=code.digest("mmdist.export"),
         features=lambda wildcards: by_role(model_features(wildcards)),
     shell:
-        "{PYTHON:q} -m mmdist.export --settings {params.settings:q} --model {input.model:q} --queries {input.queries:q}"
+        "python -m mmdist.export --settings {params.settings:q} --model {input.model:q} --queries {input.queries:q}"
         " --features {params.features:q} --pseudo-labels {output.pseudo_labels:q}"
         " --activation-maps {output.activation_maps:q} > {log:q} 2>&1"

@@ -1,8 +1,3 @@
-@told
-def shard_videos(wildcards):
-    return inventory.shard_videos(wildcards.collection, int(wildcards.shard))
-
-
 rule decode:
     input:
         shard_videos,
@@ -24,7 +19,7 @@ rule decode:
         code=code.digest("mmdist.video.decode"),
         work="results/.work/decode/{collection}/{shard}",
     shell:
-        "{PYTHON:q} -m mmdist.video.decode --settings {params.settings:q} --videos {input:q} --output {output:q}"
+        "python -m mmdist.video.decode --settings {params.settings:q} --videos {input:q} --output {output:q}"
         " --work {params.work:q} --workers {threads} > {log:q} 2>&1"
 
 
@@ -52,5 +47,5 @@ rule flow:
         code=code.digest("mmdist.video.flow"),
         work="results/.work/flow/{collection}/{shard}",
     shell:
-        "{PYTHON:q} -m mmdist.video.flow --settings {params.settings:q} --frames {input:q} --output {output:q}"
+        "python -m mmdist.video.flow --settings {params.settings:q} --frames {input:q} --output {output:q}"
         " --work {params.work:q} --workers {threads} > {log:q} 2>&1"
