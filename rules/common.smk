@@ -93,7 +93,9 @@ def unless(kept, path):
 
 
 def gpus():
-    return 0 if config["device"] == "cpu" else 1
+    """GPUs that a job of a network asks for: none on a machine without, or its jobs would wait for each other."""
+    here = any(map(os.path.exists, ("/dev/nvidiactl", "/dev/dxg", "/dev/kfd")))
+    return 0 if config["device"] == "cpu" or not (here or workflow.non_local_exec) else 1
 
 
 @functools.cache

@@ -13,7 +13,7 @@ rule extract:
     priority: 2
     conda:
         "../envs/mmdist.yaml"
-    threads: 4
+    threads: lambda wildcards: plan.features(*stream_of(wildcards))["threads"]
     resources:
         gpu=gpus(),
         mem_mb=lambda wildcards, attempt: 16000 * attempt,

@@ -17,7 +17,7 @@ rule train:
     priority: 3
     conda:
         "../envs/mmdist.yaml"
-    threads: 2
+    threads: lambda wildcards: plan.train(wildcards.dataset, wildcards.model, int(wildcards.seed))["threads"]
     resources:
         gpu=gpus(),
         mem_mb=lambda wildcards, attempt: 16000 * attempt,
@@ -50,7 +50,7 @@ rule export:
     priority: 3
     conda:
         "../envs/mmdist.yaml"
-    threads: 2
+    threads: plan.export()["threads"]
     resources:
         gpu=gpus(),
         mem_mb=lambda wildcards, attempt: 16000 * attempt,
