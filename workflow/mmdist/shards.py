@@ -3,7 +3,6 @@
 import logging
 import shutil
 import time
-import zlib
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
@@ -15,11 +14,6 @@ import h5py
 from mmdist import store
 
 log = logging.getLogger(__name__)
-
-
-def shard_of(video_id: str, shards: int) -> int:
-    """The shard of a video: a function of its id alone, so that adding a video changes one shard."""
-    return zlib.crc32(video_id.encode()) % shards
 
 
 def fill(
