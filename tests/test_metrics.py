@@ -5,6 +5,7 @@ import json
 
 import numpy as np
 import pytest
+
 from conftest import data
 from mmdist.evaluation import bootstrap, metrics, ranking, video_free
 

@@ -5,6 +5,7 @@ import random
 from pathlib import Path
 
 import pytest
+
 from conftest import data
 from mmdist.data import activitynet
 from mmdist.stage import UserError

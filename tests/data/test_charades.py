@@ -4,6 +4,7 @@ import random
 from pathlib import Path
 
 import pytest
+
 from conftest import data
 from mmdist.data import charades
 from mmdist.stage import UserError

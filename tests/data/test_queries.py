@@ -11,6 +11,7 @@ from typing import Any
 import av
 import numpy as np
 import pytest
+
 from conftest import ROOT, data
 from mmdist import settings as settings_module
 from mmdist import store

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from conftest import ROOT
 from mmdist import settings as settings_module
 from mmdist.data import sources

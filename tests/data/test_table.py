@@ -6,6 +6,7 @@ import random
 from pathlib import Path
 
 import pytest
+
 from mmdist.data import table
 from mmdist.stage import UserError
 

@@ -3,6 +3,7 @@
 import math
 
 import pytest
+
 from conftest import data
 from mmdist.data.text import FUNCTION_WORDS, masking_weight, tokenise
 

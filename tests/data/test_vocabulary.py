@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+
 from conftest import ROOT, data, parse
 from mmdist import store
 from mmdist.data import charades, glove

@@ -19,9 +19,7 @@ def arguments(description: str | None) -> argparse.ArgumentParser:
 
 def run(main: Callable[[], None]) -> None:
     """Run a stage's main: log to stderr, end with status 1 and one sentence on a `UserError`."""
-    logging.basicConfig(
-        level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(message)s", datefmt="%H:%M:%S"
-    )
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     try:
         main()
     except UserError as error:
