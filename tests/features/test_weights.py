@@ -96,7 +96,7 @@ def spoilt(state: dict[str, Tensor], path: Path, how: str) -> None:
         case "code in a pickle":
             torch.save({**state, "x": _Malicious(path.with_name("hacked"))}, path)
         case "code in a bare pickle":
-            path.write_bytes(pickle.dumps(_Malicious(path.with_name("hacked"))))
+            path.write_bytes(pickle.dumps(_Malicious(path.with_name("hacked")), protocol=2))
         case "no tensors by name":
             torch.save([1, 2], path)
         case "numbers":

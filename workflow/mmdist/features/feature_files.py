@@ -54,37 +54,43 @@ def opened(path: Path, form: Format, key: str | None) -> Iterator[Source]:
     """
     if not path.exists():
         raise UserError(f"{path} does not exist; correct `source` of the stream in the configuration.")
-    if form == "auto":
-        form = _recognised(path)
-    if form in ("npy_folder", "npz_folder"):
-        yield _Folder(path, ".npy" if form == "npy_folder" else ".npz", key)
+    suffix = {"npy_folder": ".npy", "npz_folder": ".npz"}.get(form) or (_suffix(path) if form == "auto" else None)
+    if suffix:
+        yield _Folder(path, suffix, key)
         return
-    files = sorted(p for p in path.iterdir() if p.suffix in HDF5_SUFFIXES) if path.is_dir() else [path]
     with ExitStack() as stack:
-        try:
-            opened_files = [stack.enter_context(h5py.File(file, "r")) for file in files]
-        except OSError as error:
-            raise UserError(f"{path} is no whole HDF5 file ({error}); get it again, or correct `format`.") from error
-        yield _Own(opened_files) if form == "own" else _Hdf5(opened_files, key)
+        files = [stack.enter_context(_hdf5(file)) for file in _hdf5_files(path)]
+        own = _is_own(files[0]) if form == "auto" else form == "own"
+        yield _Own(files) if own else _Hdf5(files, key)
 
 
-def _recognised(path: Path) -> Format:
-    if path.is_dir():
-        suffixes = {entry.suffix for entry in islice(path.iterdir(), 1000)}
-        for suffix, form in ((".npy", "npy_folder"), (".npz", "npz_folder")):
-            if suffix in suffixes:
-                return form  # type: ignore[return-value]
-        files = [entry for entry in path.iterdir() if entry.suffix in HDF5_SUFFIXES]
-        if not files:
-            raise UserError(
-                f"{path} has no .npy, .npz or .h5 files; name the folder or file of the features as `source`."
-            )
-        path = sorted(files)[0]
-    if not h5py.is_hdf5(path):
-        raise UserError(f"{path} is no HDF5 file; name an HDF5 file, or a folder of .npy or .npz files, as `source`.")
-    with h5py.File(path, "r") as file:
-        first = next(iter(file.values()), None)
-        return "own" if isinstance(first, h5py.Group) and "status" in first.attrs else "hdf5"
+def _suffix(path: Path) -> str | None:
+    """Which of the two kinds of file a folder has."""
+    suffixes = {entry.suffix for entry in islice(path.iterdir(), 1000)} if path.is_dir() else set()
+    return next((suffix for suffix in (".npy", ".npz") if suffix in suffixes), None)
+
+
+def _hdf5_files(path: Path) -> list[Path]:
+    if path.is_file():
+        return [path]
+    files = sorted(entry for entry in path.iterdir() if entry.suffix in HDF5_SUFFIXES)
+    if not files:
+        raise UserError(f"{path} has no .npy, .npz or .h5 files; name the file or folder of the features as `source`.")
+    return files
+
+
+def _hdf5(path: Path) -> h5py.File:
+    try:
+        return h5py.File(path, "r")
+    except OSError as error:
+        raise UserError(
+            f"{path} is no whole HDF5 file ({error}); name one, or a folder of .npy or .npz files, as `source`."
+        ) from error
+
+
+def _is_own(file: h5py.File) -> bool:
+    first = next(iter(file.values()), None)
+    return isinstance(first, h5py.Group) and "status" in first.attrs
 
 
 class _Folder:

@@ -87,7 +87,7 @@ class C3DExtractor:
         if settings.weights:
             weights.load_into(network, settings.weights)
         else:
-            clips = random_weights.synthetic_clips(3, settings.seed)[:8]  # a few: the network is a slow one
+            clips = random_weights.synthetic_clips(3, settings.seed)[:4]  # the network is a slow one
             sized = nn.functional.interpolate(clips, size=(c3d.FRAMES, c3d.CROP, c3d.CROP))
             self._refine = _randomise(network, settings.seed, (sized + 1) * 127.5 - c3d.GREY)
         self._network = _Network(network, settings.precision, device)

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-CLIPS, FRAMES, SIZE = 48, 16, 64  # of the synthetic input
+CLIPS, FRAMES, SIZE = 32, 16, 48  # of the synthetic input
 FLOOR = 0.03  # smallest standard deviation that is scaled to 1, as a share of the largest
 
 

@@ -1,0 +1,264 @@
+"""Features that a user has: every form gives the same file, and whatever is wrong names the video."""
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+
+from conftest import data, parse
+from mmdist import store
+from mmdist.features import external
+from mmdist.features.external import ExternalSettings, convert, read_ids, temporal_difference
+from mmdist.stage import UserError
+
+DRAW = np.random.default_rng(0)
+FEATURES = {"v_a": DRAW.normal(size=(5, 6)).astype(np.float32), "v.b": DRAW.normal(size=(1, 6)).astype(np.float32)}
+
+
+def as_hdf5(folder: Path, features: dict[str, np.ndarray]) -> Path:
+    with h5py.File(folder / "features.h5", "w") as file:
+        for video_id, values in features.items():
+            file[video_id] = values
+    return folder / "features.h5"
+
+
+def as_groups(folder: Path, features: dict[str, np.ndarray]) -> Path:
+    return as_hdf5(folder, {f"{video_id}/c3d_features": values for video_id, values in features.items()})
+
+
+def as_npy(folder: Path, features: dict[str, np.ndarray]) -> Path:
+    for video_id, values in features.items():
+        np.save(folder / f"{video_id}.npy", values)
+    return folder
+
+
+def as_npz(folder: Path, features: dict[str, np.ndarray]) -> Path:
+    for video_id, values in features.items():
+        np.savez(folder / f"{video_id}.npz", features=values)
+    return folder
+
+
+def as_own(folder: Path, features: dict[str, np.ndarray]) -> Path:
+    """Two shards, a video each."""
+    for shard, (video_id, values) in enumerate(features.items()):
+        with h5py.File(folder / f"{shard}.h5", "w") as file:
+            file.attrs["provenance"] = json.dumps({"extractor": "i3d", "pretrained": True})
+            group = file.create_group(store.group_name(video_id))
+            group.attrs.update({"video_id": video_id, "status": "ok", "reason": "", "duration": 9.0})
+            group["features"], group["times"] = values, np.full((len(values), 2), 1.5)
+    return folder
+
+
+FORMS: dict[str, Callable[[Path, dict[str, np.ndarray]], Path]] = {
+    "hdf5": as_hdf5,
+    "groups": as_groups,
+    "npy_folder": as_npy,
+    "npz_folder": as_npz,
+    "own": as_own,
+}
+
+
+@pytest.fixture
+def run(config: dict[str, Any], tmp_path: Path) -> Callable[..., h5py.File]:
+    """Convert features written by one of `FORMS`; the output, open."""
+    opened = []
+
+    def converted(form: str, ids: list[str], features: dict[str, np.ndarray] = FEATURES, **changes: Any) -> h5py.File:
+        (tmp_path / "source").mkdir(exist_ok=True)
+        source = FORMS[form](tmp_path / "source", features)
+        convert(source, ids, tmp_path / "out.h5", parse(ExternalSettings, config["external"], **changes))
+        opened.append(h5py.File(tmp_path / "out.h5", "r"))
+        return opened[-1]
+
+    yield converted
+    for file in opened:
+        file.close()
+
+
+@pytest.mark.parametrize("stated", [True, False])
+@pytest.mark.parametrize("form", FORMS)
+def test_every_form_is_read(run: Callable[..., h5py.File], form: str, stated: bool) -> None:
+    named = {"groups": "hdf5"}.get(form, form)
+    file = run(form, list(FEATURES), **({"format": named} if stated else {}))
+    for video_id, values in FEATURES.items():
+        group = file[store.group_name(video_id)]
+        assert dict(group.attrs)["video_id"] == video_id
+        assert group.attrs["status"] == "ok"
+        assert group["features"].dtype == np.float32
+        np.testing.assert_array_equal(group["features"], values)
+        assert group["times"].shape == (len(values), 2)
+        # Nothing is known of times, unless this project made the features.
+        assert np.isnan(group["times"]).all() if form != "own" else (group["times"][:] == 1.5).all()
+        assert group.attrs.get("duration") == (9.0 if form == "own" else None)
+    provenance = json.loads(file.attrs["provenance"])
+    assert provenance["extractor"] == "external"
+    assert provenance["pretrained"] is (True if form == "own" else None)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_missing_video_is_listed(run: Callable[..., h5py.File], form: str, caplog: pytest.LogCaptureFixture) -> None:
+    file = run(form, ["v_a", "absent", ".", "../v_a"])
+    for video_id in ("absent", ".", "../v_a"):
+        group = file[store.group_name(video_id)]
+        assert group.attrs["status"] == "bad"
+        assert group.attrs["reason"].startswith("not in ")
+        assert "features" not in group
+    assert file["v_a"].attrs["status"] == "ok"
+    assert "lacks 3 videos" in caplog.text
+
+
+def test_a_video_that_this_project_found_bad_stays_so(config: dict[str, Any], tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "0.h5", "w") as file:
+        file.create_group("a").attrs.update({"video_id": "a", "status": "bad", "reason": "no frames"})
+    convert(tmp_path / "0.h5", ["a"], tmp_path / "out.h5", parse(ExternalSettings, config["external"]))
+    with h5py.File(tmp_path / "out.h5") as file:
+        assert dict(file["a"].attrs) == {"video_id": "a", "status": "bad", "reason": "no frames"}
+        assert not list(file["a"])
+
+
+@pytest.mark.parametrize(
+    ("shape", "expected"), [((5, 1, 1, 6), (5, 6)), ((1, 5, 6), (5, 6)), ((5, 6, 1, 1), (5, 6)), ((1, 1, 1, 6), (1, 6))]
+)
+def test_singleton_axes_are_dropped(
+    run: Callable[..., h5py.File], shape: tuple[int, ...], expected: tuple[int, int]
+) -> None:
+    values = np.arange(np.prod(shape), dtype=np.float64).reshape(shape)
+    file = run("npy_folder", ["a"], {"a": values})
+    np.testing.assert_array_equal(file["a/features"], values.reshape(expected))
+
+
+def spoilt(row: int, value: float) -> np.ndarray:
+    values = FEATURES["v_a"].copy()
+    values[row, 2] = value
+    return values
+
+
+@pytest.mark.parametrize(
+    ("values", "changes", "said"),
+    [
+        (spoilt(3, np.nan), {}, "values in 1 rows, 3 first, that are not finite"),
+        (spoilt(0, np.inf), {}, "not finite"),
+        (spoilt(0, 1e5), {"dtype": "float16"}, "too large for float16"),
+        (np.zeros((5, 7)), {"dimension": 6}, "have 7 dimensions, 6 are expected;"),
+        (np.zeros((6, 5)), {"dimension": 6}, "they seem to be transposed"),
+        (np.zeros(6), {}, "float64 of shape (6,)"),
+        (np.zeros((2, 3, 4)), {}, "float64 of shape (2, 3, 4)"),
+        (np.zeros((0, 6)), {}, "of shape (0, 6)"),
+        (np.array([["x", "y"]]), {}, "are <U1 of shape (1, 2)"),
+        (np.array([[{}]]), {}, "features of video 'v_z' are damaged (Object arrays cannot be loaded"),
+    ],
+)
+def test_wrong_values_are_errors_that_name_the_video(
+    run: Callable[..., h5py.File], tmp_path: Path, values: np.ndarray, changes: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(UserError, match=re.escape(said)) as caught:
+        run("npy_folder", ["v_z"], {"v_z": values}, **changes)
+    assert "'v_z'" in str(caught.value)
+    assert not (tmp_path / "out.h5").exists()
+
+
+def test_all_videos_have_one_dimension(run: Callable[..., h5py.File]) -> None:
+    with pytest.raises(UserError, match=r"video 'b' have 7 dimensions, 6 are expected"):
+        run("hdf5", ["a", "b"], {"a": np.zeros((5, 6)), "b": np.zeros((5, 7))})
+
+
+def test_which_array_of_several(run: Callable[..., h5py.File]) -> None:
+    several = {"a/c3d_features": np.ones((2, 3)), "a/other": np.zeros((2, 3))}
+    assert run("hdf5", ["a"], several, key="c3d_features")["a/features"][0, 0] == 1
+    with pytest.raises(UserError, match=r"video 'a' has 'c3d_features', 'other', more than one; set `key`"):
+        run("hdf5", ["a"], several)
+    with pytest.raises(UserError, match=r"'other', not 'c4d'; set `key`"):
+        run("hdf5", ["a"], several, key="c4d")
+
+
+def test_temporal_difference_is_a_motion_proxy(run: Callable[..., h5py.File]) -> None:
+    values = np.array([[0, 0], [1, 2], [4, 4]], np.float32)
+    assert temporal_difference(values).tolist() == [[1, 2], [3, 2], [3, 2]]
+    assert temporal_difference(values[:1]).tolist() == [[0, 0]]
+    file = run("hdf5", ["a"], {"a": values.astype(np.float16)}, transform="temporal_difference", dtype="float16")
+    assert file["a/features"].dtype == np.float16
+    assert file["a/features"][:].tolist() == [[1, 2], [3, 2], [3, 2]]
+
+
+def test_rows_are_dated_where_their_step_is_known(run: Callable[..., h5py.File]) -> None:
+    file = run("hdf5", ["v_a"], seconds_per_row=0.5)
+    assert file["v_a/times"][1].tolist() == [0.5, 1.0]
+    assert file["v_a"].attrs["duration"] == 2.5
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".npz", ".h5"])
+def test_a_damaged_file_is_one_sentence(config: dict[str, Any], tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"a{suffix}"
+    if suffix == ".h5":
+        with h5py.File(path, "w") as file:
+            file["a"] = np.zeros((5000, 6))
+    else:
+        np.save(path, np.zeros((50, 6))) if suffix == ".npy" else np.savez(path, np.zeros((50, 6)))
+    path.write_bytes(path.read_bytes()[:-1000])
+    settings = parse(ExternalSettings, config["external"])
+    with pytest.raises(UserError, match=r"damaged|no whole HDF5 file"):
+        convert(path if suffix == ".h5" else tmp_path, ["a"], tmp_path / "out" / "0.h5", settings)
+
+
+def test_a_source_of_no_known_form_is_one_sentence(config: dict[str, Any], tmp_path: Path) -> None:
+    settings = parse(ExternalSettings, config["external"])
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "features.pkl").write_bytes(b"\x80\x04.")
+    for name, said in (
+        ("absent", "does not exist"),
+        ("empty", "has no .npy"),
+        ("features.pkl", "is no whole HDF5 file"),
+    ):
+        with pytest.raises(UserError, match=said):
+            convert(tmp_path / name, ["a"], tmp_path / "out.h5", settings)
+
+
+def test_ids_are_a_list_or_a_file(tmp_path: Path) -> None:
+    (tmp_path / "ids.txt").write_text("b\n a \n\nb\n")
+    assert read_ids(str(tmp_path / "ids.txt")) == ["a", "b"]
+    (tmp_path / "ids.json").write_text('["é", "a b"]')
+    assert read_ids(str(tmp_path / "ids.json")) == ["a b", "é"]
+    assert read_ids('["x"]') == ["x"]
+    for wrong in ("absent.txt", "[1,", '["x"'):
+        with pytest.raises(UserError, match="neither a file of video ids nor a JSON list"):
+            read_ids(wrong)
+
+
+def test_the_command_line(config: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    as_npy(tmp_path, FEATURES)
+    settings = json.dumps({**config["external"], "source": str(tmp_path)})
+    command = [
+        "external",
+        "--settings",
+        settings,
+        "--ids",
+        json.dumps(list(FEATURES)),
+        "--output",
+        str(tmp_path / "o.h5"),
+    ]
+    monkeypatch.setattr("sys.argv", command)
+    external.main()
+    first = (tmp_path / "o.h5").read_bytes()
+    monkeypatch.setattr("sys.argv", [*command, "--source", str(tmp_path)])
+    external.main()
+    assert (tmp_path / "o.h5").read_bytes() == first
+    monkeypatch.setattr("sys.argv", [part.replace(json.dumps(str(tmp_path)), "null") for part in command])
+    with pytest.raises(UserError, match="no features are named"):
+        external.main()
+
+
+def test_real_features_of_charades(config: dict[str, Any], tmp_path: Path) -> None:
+    """CLIP features of another group, as users have them: a data set a video."""
+    path = data("charades-clip", "clip.h5")
+    with h5py.File(path) as file:
+        ids = sorted(file)[:20]
+        expected = file[ids[3]][()]
+    convert(path, [*ids, "absent"], tmp_path / "out.h5", parse(ExternalSettings, config["external"], dimension=256))
+    with h5py.File(tmp_path / "out.h5") as file:
+        assert sum("features" in group for group in file.values()) == 20
+        np.testing.assert_array_equal(file[ids[3]]["features"], expected.astype(np.float32))
