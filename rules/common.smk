@@ -21,7 +21,7 @@ for variable, first in SEARCHED.items():
 shell.prefix("".join(SEARCHED.values()).replace("{", "{{").replace("}", "}}"))
 
 from mmdist import code, plan as plans
-from mmdist.inventory import Inventory
+from mmdist.inventory import Inventory, has_gpu
 from mmdist.stage import UserError
 
 SECTIONS = ("demo", "decode", "flow", "i3d", "c3d", "external", "vocabulary", "train", "export", "evaluate")
@@ -94,8 +94,7 @@ def unless(kept, path):
 
 def gpus():
     """GPUs that a job of a network asks for: none on a machine without, or its jobs would wait for each other."""
-    here = any(map(os.path.exists, ("/dev/nvidiactl", "/dev/dxg", "/dev/kfd")))
-    return 0 if config["device"] == "cpu" or not (here or workflow.non_local_exec) else 1
+    return 0 if config["device"] == "cpu" or not (has_gpu() or workflow.non_local_exec) else 1
 
 
 @functools.cache
