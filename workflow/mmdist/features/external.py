@@ -62,7 +62,7 @@ def read_ids(text: str) -> list[str]:
 
 
 def convert(path: Path, video_ids: Iterable[str], output: Path, settings: ExternalSettings) -> None:
-    """Write the features of `video_ids`, laid out as docs/architecture.md has it; a video that is not there is `bad`.
+    """Write the features of `video_ids`, laid out as docs/architecture.md has it; one that is not there is left out.
 
     Raises:
         UserError: the source, or what it has of a video, cannot be used.
@@ -76,14 +76,12 @@ def convert(path: Path, video_ids: Iterable[str], output: Path, settings: Extern
         missing = []
         dimension = settings.dimension
         for video_id in video_ids:
-            group = file.create_group(store.group_name(video_id))
-            group.attrs.update({"video_id": video_id, "status": "ok", "reason": ""})
             found = source.read(video_id)
-            if found is None:
+            if found is None:  # not bad, but missing, as a video without a file is
                 missing.append(video_id)
-                group.attrs.update({"status": "bad", "reason": f"not in {path.name}"})
                 continue
-            group.attrs.update(found.attributes)
+            group = file.create_group(store.group_name(video_id))
+            group.attrs.update({"video_id": video_id, "status": "ok", "reason": "", **found.attributes})
             if found.values is not None:
                 values = checked(found.values, f"{path}: features of video {video_id!r}", dimension)
                 dimension = values.shape[1]
