@@ -46,3 +46,34 @@ def test_word_positions_are_a_sine_half_and_a_cosine_half():
         angle = 3 * 10000 ** (-i / 3)
         torch.testing.assert_close(table[3, i].item(), math.sin(angle), atol=1e-6, rtol=1e-5)
         torch.testing.assert_close(table[3, 4 + i].item(), math.cos(angle), atol=1e-6, rtol=1e-5)
+
+
+def test_few_queries_read_a_long_memory_without_projecting_it():
+    torch.manual_seed(0)
+    attention, x, memory = Attention(16, 4), torch.randn(3, 2, 16), torch.randn(3, 9, 16, requires_grad=True)
+    for projection in (attention.query, attention.key, attention.value):
+        torch.nn.init.normal_(projection.bias)
+    bias = torch.rand(3, 1, 9).log()
+    expected = attention(x, memory, bias)
+    found = attention.few_to_many(x, memory, bias)
+    torch.testing.assert_close(found, expected, atol=1e-6, rtol=1e-5)
+    weights = torch.randn_like(found)
+    gradients = [torch.autograd.grad((y * weights).sum(), [memory, attention.key.weight]) for y in (found, expected)]
+    torch.testing.assert_close(*gradients, atol=1e-6, rtol=1e-4)
+
+
+def test_copies_are_as_if_each_were_encoded_alone():
+    torch.manual_seed(0)
+    stack, x = Stack(16, 4, 32, 2, 0.0), torch.randn(2, 6, 16)
+    bias = torch.rand(6, 6, 6).log()  # three for each x
+    found = stack(x, bias, copies=3)
+    expected = torch.cat([stack(x[i // 3 : i // 3 + 1], bias[i : i + 1]) for i in range(6)])
+    torch.testing.assert_close(found, expected, atol=1e-6, rtol=1e-5)
+
+
+def test_the_last_position_alone_is_that_of_the_whole():
+    torch.manual_seed(0)
+    stack, x, memory = Stack(16, 4, 32, 2, 0.0), torch.randn(2, 6, 16), torch.randn(2, 3, 16)
+    bias, memory_bias = causal_bias(6, x.device), torch.zeros(1, 1, 3)
+    found = stack(x, bias, memory, memory_bias, last_only=True)
+    torch.testing.assert_close(found, stack(x, bias, memory, memory_bias)[:, -1:], atol=1e-6, rtol=1e-5)

@@ -37,6 +37,7 @@ class OptimisationSettings:
     gradient_norm: float
     precision: Literal["fp32", "bf16"]
     selection_precision: Literal["fp32", "bf16"]
+    compile: bool
 
 
 @dataclass(frozen=True)
@@ -90,6 +91,9 @@ def train(
     parameters = [p for p in network.parameters() if p.requires_grad]
     optimiser = torch.optim.Adam(parameters, lr=o.learning_rate, betas=(0.9, 0.999))
     progress.restore(network, optimiser)
+    if o.compile:
+        for stack in (network.video_stack, network.text_stack):
+            stack.compile(dynamic=True)  # lengths of sentences differ from batch to batch
     objective = Objective(
         network, s.loss, s.distillation if s.teachers else None, _autocast(o.selection_precision, where)
     )

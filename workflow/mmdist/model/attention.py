@@ -18,17 +18,39 @@ class Attention(nn.Module):
             nn.init.xavier_uniform_(projection.weight)
             nn.init.zeros_(projection.bias)
 
-    def forward(self, x: Tensor, memory: Tensor, bias: Tensor | None) -> Tensor:
-        """x (N, T, d) attends to memory (N, S, d); bias (N or 1, T or 1, S) is added to the logits."""
+    def forward(self, x: Tensor, memory: Tensor, bias: Tensor | None, copies: int = 1) -> Tensor:
+        """x (N, T, d) attends to memory (N, S, d); bias (N or 1, T or 1, S) is added to the logits.
+
+        With `copies` the bias is (N * copies, T or 1, S), those of one x together, and the result (N * copies, T, d).
+        """
         n, t, d = x.shape
         q, k, v = (
             projection(source).view(n, -1, self.heads, d // self.heads).transpose(1, 2)  # (N, nh, T or S, hs)
             for projection, source in ((self.query, x), (self.key, memory), (self.value, memory))
         )
+        if copies > 1:
+            q, k, v = (y.repeat_interleave(copies, 0) for y in (q, k, v))
         if bias is not None:
             bias = bias.unsqueeze(1).to(q.dtype)
         y = F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
-        return self.out(y.transpose(1, 2).reshape(n, t, d))
+        return self.out(y.transpose(1, 2).reshape(n * copies, t, d))
+
+    def few_to_many(self, x: Tensor, memory: Tensor, bias: Tensor | None) -> Tensor:
+        """The same for few x and a long memory, which is not projected: the queries and what they read are.
+
+        (W_q x) . (W_k m) = (W_k^T W_q x) . m, and a sum of W_v m is W_v of the sum; the keys' bias shifts all logits of
+        a softmax alike, the values' is added once. bias (N or 1, 1, S).
+        """
+        n, t, d = x.shape
+        h = self.heads
+        key, value = (w.view(h, d // h, d) for w in (self.key.weight, self.value.weight))
+        q = torch.einsum("nthc,hcd->nhtd", self.query(x).view(n, t, h, d // h), key).reshape(n, 1, h * t, d)
+        memory = memory.unsqueeze(1)
+        if bias is not None:
+            bias = bias.unsqueeze(1).to(q.dtype)
+        y = F.scaled_dot_product_attention(q, memory, memory, attn_mask=bias, scale=(d // h) ** -0.5)
+        y = torch.einsum("nhtd,hcd->nthc", y.view(n, h, t, d), value).reshape(n, t, d)
+        return self.out(y + self.value.bias)
 
 
 class Layer(nn.Module):
@@ -46,10 +68,25 @@ class Layer(nn.Module):
         self.norms = nn.ModuleList(nn.LayerNorm(dim) for _ in range(3))
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, x: Tensor, bias: Tensor | None, memory: Tensor | None, memory_bias: Tensor | None) -> Tensor:
-        x = self.norms[0](x + self.dropout(self.self_attention(x, x, bias)))
+    def forward(
+        self,
+        x: Tensor,
+        bias: Tensor,
+        memory: Tensor | None,
+        memory_bias: Tensor | None,
+        *,
+        copies: int = 1,
+        last_only: bool = False,
+    ) -> Tensor:
+        """What `Stack.forward` does, once."""
+        source = x
+        if last_only:
+            x, bias = x[:, -1:], bias[:, -1:]
+        attended = self.dropout(self.self_attention(x, source, bias, copies))
+        x = self.norms[0]((x.repeat_interleave(copies, 0) if copies > 1 else x) + attended)
         if memory is not None:
-            x = self.norms[1](x + self.dropout(self.cross_attention(x, memory, memory_bias)))
+            read = self.cross_attention.few_to_many if memory.shape[1] > x.shape[1] else self.cross_attention
+            x = self.norms[1](x + self.dropout(read(x, memory, memory_bias)))
         return self.norms[2](x + self.dropout(self.narrow(F.relu(self.wide(x)))))
 
 
@@ -61,11 +98,34 @@ class Stack(nn.Module):
         self.layers = nn.ModuleList(Layer(dim, heads, feed_forward, dropout) for _ in range(layers))
 
     def forward(
-        self, x: Tensor, bias: Tensor | None, memory: Tensor | None = None, memory_bias: Tensor | None = None
+        self,
+        x: Tensor,
+        bias: Tensor,
+        memory: Tensor | None = None,
+        memory_bias: Tensor | None = None,
+        *,
+        copies: int = 1,
+        last_only: bool = False,
     ) -> Tensor:
-        """x (N, T, d), bias (N or 1, T or 1, T), memory (N, S, d), memory_bias (N or 1, T or 1, S) -> (N, T, d)."""
-        for layer in self.layers:
-            x = layer(x, bias, memory, memory_bias)
+        """Encode x (N, T, d), which reads `memory` (N, S, d) where there is one.
+
+        Args:
+            bias: (N or 1, T, T), or (N * copies, T, T): each x under several biases, those of one x together.
+            memory_bias: (N or 1, 1, S).
+            last_only: compute the last position alone where the others are not needed, in the last layer.
+
+        Returns:
+            (N * copies, T, d), or (N * copies, 1, d) of the last position.
+        """
+        for i, layer in enumerate(self.layers):
+            x = layer(
+                x,
+                bias,
+                memory,
+                memory_bias,
+                copies=copies if i == 0 else 1,
+                last_only=last_only and i == len(self.layers) - 1,
+            )
         return x
 
 

@@ -110,7 +110,7 @@ class Network(nn.Module):
         bias = self._video_bias(size, frames.device).clone()
         bias[..., -1] = -torch.inf  # nothing attends to the prediction token, not even itself
         started = F.pad(sentence.valid, (1, 0), value=True)
-        hidden = self.video_stack(frames, bias, sentence.context, padding_bias(started))
+        hidden = self.video_stack(frames, bias, sentence.context, padding_bias(started), last_only=True)
         center, width = self.proposal_head(hidden[:, -1]).view(len(frames), -1, 2).float().sigmoid().unbind(-1)
         return center, width
 
@@ -127,10 +127,9 @@ class Network(nn.Module):
         """
         b, r, p = masks.shape
         snippets = frames[:, self.reconstruction_index(frames.shape[1] - 1, frames.device)]  # (B, P, d)
-        snippets = snippets.unsqueeze(1).expand(b, r, p, -1).reshape(b * r, p, -1)
         # Multiplying softmaxed attention by (g + 1e-10) and renormalising is adding its logarithm to the logits.
         mask_bias = (masks.reshape(b * r, 1, p) + 1e-10).log()
-        video = self.video_stack(snippets, self._video_bias(p, frames.device) + mask_bias)
+        video = self.video_stack(snippets, self._video_bias(p, frames.device) + mask_bias, copies=r)
 
         mask_word = self.word_projection(self.mask_token)
         words = torch.where(hidden_words.unsqueeze(-1), mask_word, sentence.words[:, 1:])
