@@ -59,6 +59,7 @@ def validated(config):
                 plans.own_keys(about), ["collections", name, "streams", stream], about["extractor"], set_default=False
             )
     check(config, [], "general")
+    config.setdefault("tables", {})
     for section in SECTIONS:
         check(config.setdefault(section, {}), [section], section)
     queries = {}

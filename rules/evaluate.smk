@@ -30,3 +30,25 @@ rule evaluate:
         " --moments {input.moments:q} --problems {input.problems:q} --features {params.features:q}"
         " --predictions {params.predictions:q} --models {params.models:q} --histories {params.histories:q}"
         " --result {output.result:q} --predictions-out {output.predictions:q} 2>&1 | tee {log:q} >&2"
+
+
+rule tables:
+    input:
+        results=lambda wildcards: [f"results/{model}_{wildcards.dataset}.json" for model in plan.in_tables()],
+    output:
+        csv="results/tables_{dataset}.csv",
+        markdown="results/tables_{dataset}.md",
+    log:
+        "results/logs/tables/{dataset}.log",
+    priority: 5
+    conda:
+        "../envs/mmdist.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    params:
+        settings=lambda wildcards: settings(plan.tables(wildcards.dataset)),
+        code=code.digest("mmdist.tables"),
+    shell:
+        "python -m mmdist.tables --settings {params.settings:q} --results {input.results:q}"
+        " --csv {output.csv:q} --markdown {output.markdown:q} 2>&1 | tee {log:q} >&2"

@@ -25,6 +25,7 @@ STAGES = {
     "mmdist.train": {"mmdist.losses", "mmdist.objective", "mmdist.samples", "mmdist.masking", "mmdist.model.network"},
     "mmdist.export": {"mmdist.predict", "mmdist.samples", "mmdist.model.network"},
     "mmdist.evaluate": {"mmdist.evaluation.metrics", "mmdist.evaluation.bootstrap"},
+    "mmdist.tables": {"mmdist.evaluation.published"},
 }
 # Floor by floor: a module imports from its own and from those below, never from above.
 FLOORS = (

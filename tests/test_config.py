@@ -41,7 +41,7 @@ def test_a_section_holds_every_key_with_the_schemas_default(config: dict[str, An
 def test_the_runs_own_keys_are_the_schemas(config: dict[str, Any]) -> None:
     general = defaults(yaml.safe_load((SCHEMAS / "general.yaml").read_text()))
     assert {key: config[key] for key in general} == general
-    assert set(config) == {*general, *SECTIONS, "models", "collections", "datasets"}
+    assert set(config) == {*general, *SECTIONS, "models", "tables", "collections", "datasets"}
 
 
 def test_every_key_says_what_it_is() -> None:
@@ -75,6 +75,7 @@ def test_every_stage_takes_the_settings_that_the_plan_gives(plan: Plan) -> None:
     from mmdist.export import ExportSettings
     from mmdist.features.external import ExternalSettings
     from mmdist.features.options import C3DSettings, I3DSettings
+    from mmdist.tables import TablesSettings
     from mmdist.train import TrainSettings
     from mmdist.video.decode import DecodeSettings
     from mmdist.video.flow import FlowSettings
@@ -82,6 +83,7 @@ def test_every_stage_takes_the_settings_that_the_plan_gives(plan: Plan) -> None:
     given: list[tuple[type, dict[str, Any]]] = [(DemoSettings, plan.config["demo"]), (ExportSettings, plan.export())]
     for dataset in plan.datasets:
         given += [(QueriesSettings, plan.queries(dataset)), (VocabularySettings, plan.vocabulary(dataset))]
+        given += [(TablesSettings, plan.tables(dataset))]
         for model in plan.models:
             given += [(TrainSettings, plan.train(dataset, model, 0)), (EvaluateSettings, plan.evaluate(dataset, model))]
     for collection, about in plan.collections.items():
@@ -151,6 +153,7 @@ WRONG = [
     ({"models": {"b": {"parent": "c"}, "c": {"parent": "b"}}}, "models.b", "its own parent"),
     ({"models": {"b": {"parent": "baselin"}}}, "models.b.parent", "there is no 'baselin' in models"),
     ({"models": {"b": {"parent": "student", "teachers": ["c"]}}}, "models.b.teachers", "there is no 'c' in models"),
+    ({"tables": {"Table 1": ["b"]}}, "tables.Table 1", "there is no 'b' in models"),
     ({"models": {"b": {"streams": ["rgb"]}}}, "models.b", "'network' is missing"),
     ({"datasets": {"logs": {"collection": "demo", "annotations": {"train": ["a"]}}}}, "datasets", "/logs/ is taken"),
 ]

@@ -106,6 +106,10 @@ class Plan:
                 queue += [teacher for teacher in self.teachers(name) if isinstance(teacher, str)]
         return found
 
+    def in_tables(self) -> list[str]:
+        """All models that the tables name, each once."""
+        return list(dict.fromkeys(model for models in self.config["tables"].values() for model in models))
+
     def roles(self, models: Iterable[str]) -> list[str]:
         """The streams that these models read, each once."""
         return list(dict.fromkeys(role for model in models for role in self.models[model]["streams"]))
@@ -179,6 +183,9 @@ class Plan:
             {"max_bad_share": self.config["max_bad_share"]},
         )
 
+    def tables(self, dataset: str) -> Settings:
+        return {"dataset": dataset, "tables": self.config["tables"]}
+
     @property
     def _device(self) -> Settings:
         return {"device": self.config["device"]}
@@ -214,6 +221,9 @@ class Plan:
         refers = [(f"models.{m}.compare_with", name, "models") for m in self.models for name in self.compared(m)]
         refers += [
             (f"models.{m}.teachers", t, "models") for m in self.models for t in self.teachers(m) if isinstance(t, str)
+        ]
+        refers += [
+            (f"tables.{table}", name, "models") for table, names in self.config["tables"].items() for name in names
         ]
         self._check_exist(refers)
         for name, about in self.models.items():

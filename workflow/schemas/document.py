@@ -19,7 +19,12 @@ and nothing else.
 
 This page is made from `workflow/schemas/` by `make docs`.
 """
-PARTS = ("models", "collections", "datasets")
+PARTS = {
+    "models": "model",
+    "tables": None,
+    "collections": "collection",
+    "datasets": "dataset",
+}  # -> whose keys they hold
 
 
 def load(name: str) -> dict[str, Any]:
@@ -31,9 +36,9 @@ def page() -> str:
     schema = load("config.schema.yaml")
     definitions = schema["$defs"]
     text = [INTRODUCTION, "## The run\n", table(load("general.yaml"))]
-    for part, name in zip(PARTS, ("model", "collection", "dataset"), strict=True):
-        about = schema["properties"][part]
-        text += [f"## {part}\n", f"{about['description'].strip()}\n", table(definitions[name])]
+    for part, name in PARTS.items():
+        text += [f"## {part}\n", f"{schema['properties'][part]['description'].strip()}\n"]
+        text += [table(definitions[name])] if name else []
         if name == "collection":
             text.append("Keys of a stream, which stand beside those of its extractor's section:\n")
             text.append(table(definitions["stream"]))

@@ -1,0 +1,141 @@
+"""Stage `tables`: the results of many models side by side, beside the paper's."""
+
+import json
+import logging
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from mmdist import settings as settings_module
+from mmdist import store
+from mmdist.evaluation.published import SOURCE, Published, published
+from mmdist.stage import UserError, arguments, run
+
+log = logging.getLogger(__name__)
+OTHER_CODE = "CPL"  # published, and no model of ours: in the first table
+COLUMNS = [
+    *("table", "row", "minus", "metric", "value", "std", "seeds", "low", "high", "resolved"),
+    *("published", "published_on"),
+]
+
+
+@dataclass(frozen=True)
+class TablesSettings:
+    dataset: str
+    tables: dict[str, tuple[str, ...]]  # name -> models
+
+
+def rows(s: TablesSettings, results: Mapping[str, Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Every number of every table: models, what needs no video, and paired differences."""
+    papers = published(s.dataset)
+    for table, models in s.tables.items():
+        first = results[models[0]]
+        names = [name for name in first["metrics"] if not name.startswith("R5")]
+        if table == next(iter(s.tables)):
+            for name, value in papers.models.get(OTHER_CODE, {}).items():
+                yield {"table": table, "row": OTHER_CODE, "metric": name, **_published({name: value}, name, papers)}
+        for row, baseline in (("constant interval", "constant"), ("whole video", "whole_video")):
+            for name, value in (first["video_free"][baseline] or {}).items():
+                yield {"table": table, "row": row, "metric": name, "value": value}
+        for model in models:
+            for name in names:
+                found = results[model]["metrics"][name]
+                yield {
+                    **{"table": table, "row": model, "metric": name, "value": found["mean"], "std": found["std"]},
+                    **{"seeds": len(found["per_seed"]), **_limits(found["interval"])},
+                    **_published(papers.models.get(model, {}), name, papers),
+                }
+        for model in models:
+            for other, compared in results[model]["comparisons"].items():
+                if other not in ("video_free", *models):
+                    continue
+                label = "best without video" if other == "video_free" else other
+                for name, found in compared["metrics"].items():
+                    if name in names:
+                        yield {
+                            **{"table": table, "row": model, "minus": label, "metric": name},
+                            **{"value": found["difference"], "resolved": found["resolved"]},
+                            **_limits(found["interval"]),
+                        }
+
+
+def _published(values: Mapping[str, float], name: str, papers: Published) -> dict[str, Any]:
+    return {"published": values[name], "published_on": papers.dataset} if name in values else {}
+
+
+def _limits(interval: list[float] | None) -> dict[str, float]:
+    return {} if interval is None else {"low": interval[0], "high": interval[1]}
+
+
+def markdown(s: TablesSettings, table: pd.DataFrame, results: Mapping[str, Mapping[str, Any]]) -> str:
+    """All tables as a person reads them."""
+    result = next(iter(results.values()))
+    papers = published(s.dataset)
+    text = [
+        f"# {s.dataset}, split {result['split']}",
+        f"Percent; mean and standard deviation over the seeds {', '.join(map(str, result['seeds']))}. Differences are "
+        "paired, query by query; one whose bootstrap interval over queries contains 0 is not resolved. "
+        "The constant interval is fitted on the training moments for each column alone.",
+    ]
+    if papers.models:
+        where = "" if papers.dataset == s.dataset else f" of {papers.dataset}, which are other queries"
+        text.append(
+            f"In brackets, published numbers{where}; their code takes the best epoch on the test split. {SOURCE}."
+        )
+    for name, part in table.groupby("table", sort=False):
+        alone, paired = part[part["minus"].isna()], part[part["minus"].notna()]
+        text += [f"## {name}", _grid(alone, alone["row"], _value)]
+        if not paired.empty:
+            text.append(_grid(paired, paired["row"] + " minus " + paired["minus"], _difference))
+    return "\n\n".join(text) + "\n"
+
+
+def _grid(part: pd.DataFrame, labels: pd.Series, cell: Any) -> str:
+    """Rows by label, columns by metric, both in the order in which they come."""
+    cells = part.assign(label=labels, cell=part.apply(cell, axis=1))
+    grid = cells.pivot(index="label", columns="metric", values="cell").fillna("")
+    grid = grid.loc[list(dict.fromkeys(cells["label"])), list(dict.fromkeys(cells["metric"]))]
+    return str(grid.rename_axis(None).to_markdown(stralign="right"))
+
+
+def _value(row: pd.Series) -> str:
+    ours = "" if pd.isna(row["value"]) else f"{row['value']:.2f}"
+    spread = "" if pd.isna(row["std"]) else f" ± {row['std']:.2f}"
+    theirs = "" if pd.isna(row["published"]) else f" [{row['published']:.2f}]"
+    return (ours + spread + theirs).strip()
+
+
+def _difference(row: pd.Series) -> str:
+    if pd.isna(row["low"]):
+        return f"{row['value']:+.2f}"
+    resolved = "" if row["resolved"] else ", not resolved"
+    return f"{row['value']:+.2f} ({row['low']:+.2f} to {row['high']:+.2f}{resolved})"
+
+
+def main() -> None:
+    parser = arguments(__doc__)
+    parser.add_argument("--results", type=Path, nargs="+", required=True, help="of every model in the tables")
+    for option in ("--csv", "--markdown"):
+        parser.add_argument(option, type=Path, required=True)
+    args = parser.parse_args()
+    s = settings_module.parse(TablesSettings, args.settings)
+    results = {}
+    for path in args.results:
+        result = json.loads(path.read_text(encoding="utf-8"))
+        results[result["model"]] = result
+    if absent := {model for models in s.tables.values() for model in models} - results.keys():
+        raise UserError(f"no result is of {', '.join(sorted(absent))}, which the tables name; give theirs too.")
+    table = pd.DataFrame(rows(s, results), columns=COLUMNS)
+    with store.atomic(args.csv) as temporary:
+        table.to_csv(temporary, index=False)
+    text = markdown(s, table, results)
+    with store.atomic(args.markdown) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    log.info("%s", text)
+
+
+if __name__ == "__main__":
+    run(main)
