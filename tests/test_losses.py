@@ -1,11 +1,15 @@
 """Each loss against the sum that its equation writes, one number at a time."""
 
+import inspect
 import math
+import re
 
 import pytest
 import torch
 
-from mmdist import losses
+import small
+from mmdist import losses, predict
+from mmdist.model import network, proposals
 
 
 @pytest.fixture(autouse=True)
@@ -109,3 +113,33 @@ def test_mutual_loss_teaches_both_ways():
     # Each map is pulled by one term alone: as a target it is constant.
     assert a.grad.tolist() == [[-0.5, -0.5]]
     assert b.grad.tolist() == [[0.5, 0.5]]
+
+
+def test_the_global_loss_is_weighted_as_cpl_does_or_as_eq_3(config):
+    terms = [torch.tensor([x]) for x in (2.0, 0.3, 0.05)]
+    for changes, expected in (
+        ({"ranking_weight": 2.0, "diversity_weight": 0.1}, 2.0 + 2 * 0.3 + 0.1 * 0.05),
+        ({"global_terms": "paper", "ranking_weight": 2.0}, 2.0 + 0.3),
+    ):
+        settings = small.train_settings(config, loss=changes).loss
+        assert losses.global_loss(*terms, settings).item() == pytest.approx(expected)
+
+
+def test_totals_add_their_terms_with_their_weights():
+    a, b, c = (torch.tensor([x]) for x in (1.0, 0.5, 0.25))
+    assert losses.baseline_loss(a, b, 4.5).item() == pytest.approx(1 + 4.5 * 0.5)
+    assert losses.distillation_loss(a, b, 4.5).item() == pytest.approx(1 + 4.5 * 0.5)
+    assert losses.student_loss(a, b, 0.9).item() == pytest.approx(1 + 0.9 * 0.5)
+    streams = torch.tensor([[0.5], [0.7]])
+    assert losses.teacher_loss(a, streams, c, 4.5, 2.0).item() == pytest.approx(1 + 4.5 * 0.6 + 2 * 0.25)
+
+
+def test_each_equation_has_one_function():
+    """Its docstring begins with the equation's number."""
+    found = {}
+    for module in (losses, network, proposals, predict):
+        for name, function in inspect.getmembers(module, inspect.isfunction):
+            number = re.match(r"Eq\. (\d+):", function.__doc__ or "")
+            if number and function.__module__ == module.__name__:
+                found.setdefault(int(number[1]), []).append(name)
+    assert {number: len(names) for number, names in found.items()} == dict.fromkeys(range(1, 15), 1)

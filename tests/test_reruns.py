@@ -83,6 +83,15 @@ def test_the_chain_runs_and_leaves_what_it_should(finished: Path) -> None:
     assert left == {"benchmarks", "demo", "features", "logs", "student_demo.json"}  # no frames, no flow, no .work
 
 
+def test_the_number_of_cores_changes_no_byte(finished: Path, tmp_path: Path) -> None:
+    outcome = run(tmp_path, RESULT, config=[TINY], cores=1)
+    assert outcome.status == 0, outcome.text
+    kinds = ("*.json", "*.jsonl", "*.parquet", "*.safetensors", "*.csv")
+    files = [path.relative_to(finished) for kind in kinds for path in (finished / "results").rglob(kind)]
+    assert len(files) > 15
+    assert [str(name) for name in files if (finished / name).read_bytes() != (tmp_path / name).read_bytes()] == []
+
+
 def test_nothing_changed_reruns_nothing(finished: Path) -> None:
     assert reruns(finished) == {}
     outcome = run(finished, RESULT, config=[TINY], root=finished / "clone")

@@ -102,6 +102,14 @@ def test_a_named_variant_is_built_like_any_model(tmp_path: Path) -> None:
     assert any("results/charades/teacher/seed-4/pseudo_labels.parquet" in files for files in outcome.inputs("train"))
 
 
+def test_the_tables_need_every_ablation_and_share_what_they_can(tmp_path: Path) -> None:
+    charades_tree(tmp_path)
+    outcome = run(tmp_path, "results/tables_charades.md", dry=True)
+    chain = whole_chain(shards(IDS, 200))
+    chain.update({"train": 6 * 3, "evaluate": 8, "tables": 1})  # six more models of three seeds, no more features
+    assert outcome.jobs == chain, outcome.text
+
+
 def test_a_video_that_is_not_there_is_no_error(tmp_path: Path) -> None:
     charades_tree(tmp_path)
     left = IDS[:7]

@@ -48,14 +48,14 @@ def reconstruction_error(logits: Tensor, tokens: Tensor, label_smoothing: float)
 
 
 def reconstruction_loss(chosen: Tensor, full: Tensor, form: str) -> Tensor:
-    """Eq. 1 and 3: the error of the chosen proposal with that of the whole video, (B,) each -> (B,)."""
+    """Eq. 1: the error of the chosen proposal with that of the whole video, (B,) each -> (B,)."""
     return (chosen + full) / 2 if form == "mean" else chosen + full
 
 
 def ranking_loss(
     chosen: Tensor, full: Tensor, left: Tensor, right: Tensor, margin_full: float, margin: float
 ) -> Tensor:
-    """Eq. 2-3: the chosen proposal explains the sentence better than the whole video and both negatives; (B,)."""
+    """Eq. 2: the chosen proposal explains the sentence better than the whole video and both negatives; (B,)."""
     return F.relu(chosen - full + margin_full) + F.relu(chosen - left + margin) + F.relu(chosen - right + margin)
 
 
@@ -64,6 +64,13 @@ def diversity_loss(masks: Tensor, diversity_lambda: float) -> Tensor:
     g = masks / masks.sum(-1, keepdim=True)
     gram = g @ g.transpose(1, 2)
     return (diversity_lambda * torch.eye(g.shape[1], device=g.device) - gram).square().sum((1, 2))
+
+
+def global_loss(reconstruction: Tensor, ranking: Tensor, diversity: Tensor, s: LossSettings) -> Tensor:
+    """Eq. 3: reconstruction + ranking, with CPL's weights and diversity unless `global_terms` is `paper`; (B,)."""
+    if s.global_terms == "paper":
+        return reconstruction + ranking
+    return reconstruction + s.ranking_weight * ranking + s.diversity_weight * diversity
 
 
 def similarity(maps: Tensor, top_share: float) -> Tensor:
@@ -77,30 +84,54 @@ def same_pairs(video_index: Tensor, tokens: Tensor) -> Tensor:
     return same & ~torch.eye(len(same), dtype=torch.bool, device=same.device)
 
 
-def local_loss(similarities: Tensor, excluded: Tensor, temperature: float, symmetric: bool) -> Tensor:
-    """Eq. 6-7: InfoNCE over the sentences of the batch for a fixed video.
+def pairing(similarities: Tensor, excluded: Tensor, temperature: float) -> Tensor:
+    """Eq. 6: log-probability that sentence j is the one of video i, among all sentences of the batch.
 
     Args:
         similarities: (B, B), video i with sentence j.
         excluded: (B, B) bool, pairs kept out of the denominator.
 
     Returns:
-        (B,).
+        (B, B), -inf for excluded pairs.
     """
-    logits = (similarities / temperature).masked_fill(excluded, -torch.inf)
-    loss = -logits.log_softmax(1).diagonal()
+    return (similarities / temperature).masked_fill(excluded, -torch.inf).log_softmax(1)
+
+
+def local_loss(similarities: Tensor, excluded: Tensor, temperature: float, symmetric: bool) -> Tensor:
+    """Eq. 7: InfoNCE of each video with its sentence, or the mean of both directions; (B, B) as `pairing` -> (B,)."""
+    loss = -pairing(similarities, excluded, temperature).diagonal()
     if symmetric:
-        loss = (loss - logits.log_softmax(0).diagonal()) / 2
+        loss = (loss - pairing(similarities.T, excluded.T, temperature).diagonal()) / 2
     return loss
 
 
+def baseline_loss(global_loss: Tensor, local_loss: Tensor, alpha: float) -> Tensor:
+    """Eq. 8: L^B = L_global + alpha L_local, (B,) each -> (B,)."""
+    return global_loss + alpha * local_loss
+
+
 def map_difference(student: Tensor, target: Tensor, form: str) -> Tensor:
-    """phi of Eq. 12 and 14: mean absolute (or square) difference of maps (B, L); no gradient into `target` -> (B,)."""
+    """phi of Eq. 11 and 13: mean absolute (or square) difference of maps (B, L); no gradient into `target` -> (B,)."""
     difference = student - target.detach()
     return (difference.abs() if form == "absolute" else difference.square()).mean(-1)
+
+
+def distillation_loss(global_loss: Tensor, map_difference: Tensor, alpha: float) -> Tensor:
+    """Eq. 11: what the teacher adds, L_global of its proposal k^T + alpha phi(m^S, m^T); (B,) each -> (B,)."""
+    return global_loss + alpha * map_difference
+
+
+def student_loss(baseline_loss: Tensor, distillation_loss: Tensor, beta: float) -> Tensor:
+    """Eq. 12: L^S = L^B + beta times what the teacher adds; (B,) each -> (B,)."""
+    return baseline_loss + beta * distillation_loss
 
 
 def mutual_loss(maps: list[Tensor], form: str) -> Tensor:
     """Eq. 13: each map learns from the other, phi(m_1, sg(m_2)) + phi(m_2, sg(m_1)); (B, L) each -> (B,)."""
     pairs = [map_difference(a, b, form) for a in maps for b in maps if a is not b]
     return torch.stack(pairs).sum(0)
+
+
+def teacher_loss(global_loss: Tensor, local_losses: Tensor, mutual_loss: Tensor, alpha: float, mu: float) -> Tensor:
+    """Eq. 14: L^T = L_global + alpha mean(L_local of each stream) + mu L_mutual; local_losses (streams, B) -> (B,)."""
+    return global_loss + alpha * local_losses.mean(0) + mu * mutual_loss

@@ -48,28 +48,21 @@ class Objective:
     def __call__(self, batch: Batch, progress: float) -> tuple[Tensor, dict[str, Tensor]]:
         """Loss (scalar) and the mean of each term; `progress` is epoch / epochs."""
         encoded = encode(self.network, batch)
-        chosen = self._select(batch, encoded)
-        targets = [chosen]
-        distil_global = self.distillation is not None and self.distillation.global_level
+        terms: dict[str, Tensor] = {}
+        targets = [self._select(batch, encoded)]
         injected = None
-        if distil_global:
+        if self.distillation is not None and self.distillation.global_level:
             target, injected = self._teacher_proposal(batch, encoded)
+            terms["teacher_agreement"] = (targets[0] == target).float()
             targets.append(target)
-        global_losses, terms = self._global(batch, encoded, targets, injected, progress)
-        total = global_losses[0]
-        if self.loss.global_learning and self.loss.global_terms == "paper":
-            diversity = torch.zeros_like(total)
-        else:
-            diversity = losses.diversity_loss(encoded.masks, self.loss.diversity_lambda)
-            total = total + self.loss.diversity_weight * diversity
-            terms["diversity"] = diversity
-        if distil_global:
-            assert self.distillation is not None
-            total = total + self.distillation.weight * global_losses[1]
-            terms["distillation_global"] = global_losses[1]
-            terms["teacher_agreement"] = (targets[0] == targets[1]).float()
+        own, *distilled = self._global(batch, encoded, targets, injected, progress, terms)
+        maps: list[Tensor] = []
+        total = own
         if self.network.has_local_branch:
-            total = total + self._local(batch, encoded, terms)
+            maps, local = self._local(batch, encoded, terms)
+            total = self._with_local(own, local, maps, terms)
+        if self.distillation is not None:
+            total = self._with_teacher(total, distilled, batch, maps, terms)
         means = {name: value.detach().mean() for name, value in terms.items()}
         return total.mean(), {"loss": total.detach().mean(), **means}
 
@@ -104,8 +97,9 @@ class Objective:
         targets: list[Tensor],
         injected: tuple[Tensor, Tensor] | None,
         progress: float,
-    ) -> tuple[list[Tensor], dict[str, Tensor]]:
-        """Global loss without diversity for each target proposal (B,), and the terms of the first."""
+        terms: dict[str, Tensor],
+    ) -> list[Tensor]:
+        """L_global (B,) of each target proposal (B,), diversity counted once; the terms are those of the first."""
         loss, s = self.loss, self.network.settings
         masks = []
         for i, target in enumerate(targets):
@@ -124,55 +118,59 @@ class Objective:
             encoded.frames, encoded.sentence, batch.hidden_words, torch.stack(masks, dim=1)
         )
         errors = losses.reconstruction_error(logits, batch.tokens, loss.label_smoothing).unbind(1)
+        diversity = losses.diversity_loss(encoded.masks, loss.diversity_lambda)
+        nothing = torch.zeros_like(diversity)
+        terms["diversity"] = diversity
         if not loss.global_learning:  # proposals stay: their error and diversity are kept, what ranks them is not
-            return list(errors), {"reconstruction": errors[0]}
+            terms["reconstruction"] = errors[0]
+            return [error + loss.diversity_weight * (nothing if i else diversity) for i, error in enumerate(errors)]
         full = errors[-1]
         results = []
-        terms: dict[str, Tensor] = {}
         for i in range(len(targets)):
             chosen, left, right = errors[3 * i : 3 * i + 3]
             form = "sum" if loss.global_terms == "paper" else loss.reconstruction
-            weight = 1.0 if loss.global_terms == "paper" else loss.ranking_weight
             reconstruction = losses.reconstruction_loss(chosen, full, form)
             ranking = losses.ranking_loss(chosen, full, left, right, loss.margin_full, loss.margin_negative)
-            results.append(reconstruction + weight * ranking)
+            results.append(losses.global_loss(reconstruction, ranking, nothing if i else diversity, loss))
             if i == 0:
-                terms = {
-                    "reconstruction": reconstruction,
-                    "ranking": ranking,
-                    "error_chosen": chosen,
-                    "error_full": full,
-                }
-        return results, terms
+                terms |= {"reconstruction": reconstruction, "ranking": ranking}
+                terms |= {"error_chosen": chosen, "error_full": full}
+        return results
 
-    def _local(self, batch: Batch, encoded: Encoded, terms: dict[str, Tensor]) -> Tensor:
-        """alpha L_local (Eq. 5-8), and with them the mutual loss (Eq. 13) or the teacher's map (Eq. 12); (B,)."""
-        loss = self.loss
+    def _local(self, batch: Batch, encoded: Encoded, terms: dict[str, Tensor]) -> tuple[list[Tensor], Tensor]:
+        """The semantic activation maps (B, L) and the local loss (streams, B) of each stream."""
+        loss, q = self.loss, encoded.sentence.feature
         snippets = self.network.snippet_features(batch.features, encoded.frames)
         excluded = losses.same_pairs(batch.video_index, batch.tokens)
-        contrastive = torch.stack(
-            [
-                losses.local_loss(
-                    losses.similarity(semantic_maps_all(v, encoded.sentence.feature), loss.top_share),
-                    excluded,
-                    loss.temperature,
-                    loss.symmetric,
-                )
-                for v in snippets
-            ]
-        ).mean(0)
-        maps = [semantic_map(v, encoded.sentence.feature) for v in snippets]
-        terms["local"] = contrastive
+        similarities = [losses.similarity(semantic_maps_all(v, q), loss.top_share) for v in snippets]
+        local = torch.stack([losses.local_loss(x, excluded, loss.temperature, loss.symmetric) for x in similarities])
+        maps = [semantic_map(v, q) for v in snippets]
+        terms["local"] = local.mean(0)
         terms["map_spread"] = torch.stack(maps).std(-1).mean(0)
-        total = loss.local_weight * contrastive
-        if len(maps) > 1:
-            terms["mutual"] = losses.mutual_loss(maps, loss.agreement)
-            total = total + loss.mutual_weight * terms["mutual"]
-        if self.distillation is not None and self.distillation.local_level:
+        return maps, local
+
+    def _with_local(self, own: Tensor, local: Tensor, maps: list[Tensor], terms: dict[str, Tensor]) -> Tensor:
+        """The baseline's loss of one map, the teacher's of several; (B,)."""
+        loss = self.loss
+        if len(maps) == 1:
+            return losses.baseline_loss(own, local[0], loss.local_weight)
+        terms["mutual"] = losses.mutual_loss(maps, loss.agreement)
+        return losses.teacher_loss(own, local, terms["mutual"], loss.local_weight, loss.mutual_weight)
+
+    def _with_teacher(
+        self, baseline: Tensor, distilled: list[Tensor], batch: Batch, maps: list[Tensor], terms: dict[str, Tensor]
+    ) -> Tensor:
+        """The student's loss (B,): the baseline's and, of what the teacher says, what the settings want."""
+        assert self.distillation is not None
+        from_proposal = from_map = torch.zeros_like(baseline)
+        if distilled:
+            from_proposal = terms["distillation_global"] = distilled[0]
+        if maps and self.distillation.local_level:
             assert batch.teacher_map is not None
-            terms["distillation_local"] = losses.map_difference(maps[0], batch.teacher_map, loss.agreement)
-            total = total + self.distillation.weight * loss.local_weight * terms["distillation_local"]
-        return total
+            from_map = losses.map_difference(maps[0], batch.teacher_map, self.loss.agreement)
+            terms["distillation_local"] = from_map
+        added = losses.distillation_loss(from_proposal, from_map, self.loss.local_weight)
+        return losses.student_loss(baseline, added, self.distillation.weight)
 
 
 def encode(network: Network, batch: Batch) -> Encoded:

@@ -165,12 +165,12 @@ class Network(nn.Module):
 
 
 def semantic_map(snippets: Tensor, sentence: Tensor) -> Tensor:
-    """Eq. 4, paired: m_l = cos(V^_l, q); snippets (B, L, d), sentence (B, d) -> (B, L)."""
+    """Eq. 4: m_l = cos(V^_l, q); snippets (B, L, d), sentence (B, d) -> (B, L)."""
     return F.cosine_similarity(snippets, sentence.unsqueeze(1), dim=-1, eps=1e-6)
 
 
 def semantic_maps_all(snippets: Tensor, sentences: Tensor) -> Tensor:
-    """Eq. 4 for every video i with every sentence j: (B, L, d), (B', d) -> (B, B', L)."""
+    """`semantic_map` of every video i with every sentence j: (B, L, d), (B', d) -> (B, B', L)."""
     snippets = snippets / snippets.norm(dim=-1, keepdim=True).clamp(min=1e-6)
     sentences = sentences / sentences.norm(dim=-1, keepdim=True).clamp(min=1e-6)
     return torch.einsum("ild,jd->ijl", snippets, sentences)

@@ -51,7 +51,10 @@ def overlap(a: Tensor, b: Tensor) -> Tensor:
 
 
 def nearest_proposal(center: Tensor, width: Tensor, target: Tensor) -> Tensor:
-    """Index (B,) of the proposal (B, K) that overlaps most with `target` (B, 2); nearest centre if none overlaps."""
+    """Eq. 10: k^T, the index (B,) of the proposal (B, K) that overlaps most with the pseudo label `target` (B, 2).
+
+    Where none overlaps, the one of the nearest centre.
+    """
     ious = overlap(moments(center, width), target.unsqueeze(1))
     distance = (center - target.mean(-1, keepdim=True)).abs()  # at most 1: below every IoU once shifted
     return torch.where(ious.amax(-1, keepdim=True) > 0, ious, -distance).argmax(-1)
