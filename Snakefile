@@ -21,6 +21,8 @@ wildcard_constraints:
     model=one_of(plan.models),
     dataset=one_of(plan.datasets),
     collection=one_of(plan.collections),
+    frames=r"frames(-[^/]+)?",
+    flow=r"flow(-[^/]+)?",
     seed=r"\d+",
     shard=r"\d+",
 

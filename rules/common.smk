@@ -53,13 +53,15 @@ def validated(config):
 
     # Defaults come after the check: within it they would be filled into what only differs from a section.
     check(config, [], "config.schema", set_default=False)
+    for part in ("tables", "recipes"):
+        config.setdefault(part, {})
+    plans.fill_in_recipes(config)
     for name, collection in config["collections"].items():
         for stream, about in collection["streams"].items():
             check(
                 plans.own_keys(about), ["collections", name, "streams", stream], about["extractor"], set_default=False
             )
     check(config, [], "general")
-    config.setdefault("tables", {})
     for section in SECTIONS:
         check(config.setdefault(section, {}), [section], section)
     queries = {}

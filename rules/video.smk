@@ -2,11 +2,11 @@ rule decode:
     input:
         shard_videos,
     output:
-        unless(config["keep_frames"], "results/videos/{collection}/frames/{shard}.h5"),
+        unless(config["keep_frames"], "results/videos/{collection}/{frames}/{shard}.h5"),
     log:
-        "results/logs/decode/{collection}/{shard}.log",
+        "results/logs/decode/{collection}/{frames}/{shard}.log",
     benchmark:
-        "results/benchmarks/decode/{collection}/{shard}.tsv"
+        "results/benchmarks/decode/{collection}/{frames}/{shard}.tsv"
     conda:
         "../envs/mmdist.yaml"
     threads: 4
@@ -15,9 +15,9 @@ rule decode:
         runtime=240,
         disk_mb=lambda wildcards, attempt: 20000 * attempt,
     params:
-        settings=lambda wildcards: settings(plan.decode(wildcards.collection)),
+        settings=lambda wildcards: settings(plan.decode(wildcards.collection, wildcards.frames)),
         code=code.digest("mmdist.video.decode"),
-        work="results/.work/decode/{collection}/{shard}",
+        work="results/.work/decode/{collection}/{frames}/{shard}",
     shell:
         "python -m mmdist.video.decode --settings {params.settings:q} --videos {input:q} --output {output:q}"
         " --work {params.work:q} --workers {threads} > {log:q} 2>&1"
@@ -25,13 +25,13 @@ rule decode:
 
 rule flow:
     input:
-        "results/videos/{collection}/frames/{shard}.h5",
+        lambda wildcards: f"results/videos/{{collection}}/{plan.frames_of(wildcards.collection, wildcards.flow)}/{{shard}}.h5",
     output:
-        unless(config["keep_flow"], "results/videos/{collection}/flow/{shard}.h5"),
+        unless(config["keep_flow"], "results/videos/{collection}/{flow}/{shard}.h5"),
     log:
-        "results/logs/flow/{collection}/{shard}.log",
+        "results/logs/flow/{collection}/{flow}/{shard}.log",
     benchmark:
-        "results/benchmarks/flow/{collection}/{shard}.tsv"
+        "results/benchmarks/flow/{collection}/{flow}/{shard}.tsv"
     # A shard's features are made, and its frames freed, before all other shards are decoded.
     priority: 1
     conda:
@@ -43,9 +43,9 @@ rule flow:
         runtime=720,
         disk_mb=lambda wildcards, attempt: 20000 * attempt,
     params:
-        settings=lambda wildcards: settings(plan.flow(wildcards.collection)),
+        settings=lambda wildcards: settings(plan.flow(wildcards.collection, wildcards.flow)),
         code=code.digest("mmdist.video.flow"),
-        work="results/.work/flow/{collection}/{shard}",
+        work="results/.work/flow/{collection}/{flow}/{shard}",
     shell:
         "python -m mmdist.video.flow --settings {params.settings:q} --frames {input:q} --output {output:q}"
         " --work {params.work:q} --workers {threads} > {log:q} 2>&1"

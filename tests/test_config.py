@@ -1,5 +1,6 @@
 """The configuration: what is refused and how it is said, what counts over what, and that all its copies agree."""
 
+import copy
 import json
 import sys
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from mmdist.plan import Plan, merge
+from mmdist.plan import Plan, fill_in_recipes, merge
 from mmdist.settings import parse
 from mmdist.stage import UserError
 from workflow_runs import ROOT, run
@@ -30,6 +31,8 @@ def defaults(schema: dict[str, Any]) -> dict[str, Any]:
 @pytest.fixture
 def plan(config: dict[str, Any]) -> Plan:
     queries = defaults(yaml.safe_load((SCHEMAS / "queries.yaml").read_text()))
+    config = copy.deepcopy(config)
+    fill_in_recipes(config)
     return Plan({**config, "datasets": {name: {**queries, **about} for name, about in config["datasets"].items()}})
 
 
@@ -41,7 +44,7 @@ def test_a_section_holds_every_key_with_the_schemas_default(config: dict[str, An
 def test_the_runs_own_keys_are_the_schemas(config: dict[str, Any]) -> None:
     general = defaults(yaml.safe_load((SCHEMAS / "general.yaml").read_text()))
     assert {key: config[key] for key in general} == general
-    assert set(config) == {*general, *SECTIONS, "models", "tables", "collections", "datasets"}
+    assert set(config) == {*general, *SECTIONS, "models", "tables", "recipes", "collections", "datasets"}
 
 
 def test_every_key_says_what_it_is() -> None:
@@ -154,6 +157,14 @@ WRONG = [
     ({"models": {"b": {"parent": "baselin"}}}, "models.b.parent", "there is no 'baselin' in models"),
     ({"models": {"b": {"parent": "student", "teachers": ["c"]}}}, "models.b.teachers", "there is no 'c' in models"),
     ({"tables": {"Table 1": ["b"]}}, "tables.Table 1", "there is no 'b' in models"),
+    ({"collections": {"demo": {"streams": {"x": {"recipe": "lgi"}}}}}, "collections.demo.streams.x", "no recipe 'lgi'"),
+    ({"collections": {"demo": {"streams": {"x": {"input": "flow"}}}}}, "collections.demo.streams.x", "'extractor' is"),
+    ({"collections": {"demo": {"streams": {"rgb": {"flow": {"warps": 1}}}}}}, "collections.demo.streams.rgb", "'flow'"),
+    (
+        {"collections": {"demo": {"streams": {"rgb": {"decode": {"fsp": 1}}}}}},
+        "collections.demo.streams.rgb.decode",
+        "fps",
+    ),
     ({"models": {"b": {"streams": ["rgb"]}}}, "models.b", "'network' is missing"),
     ({"datasets": {"logs": {"collection": "demo", "annotations": {"train": ["a"]}}}}, "datasets", "/logs/ is taken"),
 ]
@@ -173,3 +184,40 @@ def test_a_stream_that_a_collection_lacks_is_named(plan: Plan) -> None:
     del plan.collections["charades"]["streams"]["flow"]
     with pytest.raises(UserError, match=r"collection 'charades' lacks; .* datasets\.charades\.streams\.flow"):
         plan.stream("charades", "flow")
+
+
+@pytest.mark.parametrize("name", ["cpl", "vslnet", "deepmind-rgb", "deepmind-flow", "activitynet-c3d"])
+def test_a_recipe_says_what_is_uncertain_and_is_what_its_stage_takes(config: dict[str, Any], name: str) -> None:
+    from mmdist.features.options import C3DSettings, I3DSettings
+    from mmdist.video.decode import DecodeSettings
+
+    assert "Uncertain: " in config["recipes"][name]["about"]
+    config = merge(config, {"collections": {"charades": {"streams": {"made": {"recipe": name, "batch": 3}}}}})
+    fill_in_recipes(config)
+    plan = Plan(config)
+    kind = {"i3d": I3DSettings, "c3d": C3DSettings}[plan.collections["charades"]["streams"]["made"]["extractor"]]
+    settings = parse(kind, json.dumps(plan.features("charades", "made")))
+    assert settings.batch == 3
+    assert settings.weights == config["recipes"][name]["weights"]
+    folder = plan.extracted_from("charades", "made")
+    frames = plan.frames_of("charades", folder) if folder.startswith("flow") else folder
+    decoded = parse(DecodeSettings, json.dumps(plan.decode("charades", frames)))
+    assert decoded.fps == config["recipes"][name].get("decode", {}).get("fps", 25)
+
+
+def test_a_streams_own_decoding_is_apart_from_the_others(plan: Plan) -> None:
+    streams = plan.collections["charades"]["streams"]
+    streams["rgb"]["decode"], streams["flow"]["flow"] = {"fps": 10}, {"warps": 2}
+    streams["slow"] = {**streams["flow"], "decode": {"fps": 5}}
+    assert [plan.extracted_from("charades", s) for s in ("rgb", "flow", "slow")] == [
+        "frames-rgb",
+        "flow-flow",
+        "flow-slow",
+    ]
+    assert [plan.frames_of("charades", f) for f in ("flow", "flow-flow", "flow-slow")] == [
+        "frames",
+        "frames",
+        "frames-slow",
+    ]
+    assert [plan.decode("charades", f)["fps"] for f in ("frames", "frames-rgb", "frames-slow")] == [25, 10, 5]
+    assert [plan.flow("charades", f)["warps"] for f in ("flow", "flow-flow")] == [5, 2]

@@ -13,8 +13,10 @@ from mmdist.stage import UserError
 
 Settings = dict[str, Any]
 RESERVED = ("benchmarks", "features", "logs", "tables", "videos")  # names that paths under results/ already have
+MADE_FOR = {"decode": ("frames", "flow"), "flow": ("flow",)}  # settings of a stream's own, and inputs that need them
 EXTRACTORS = ("i3d", "c3d")  # others read features that exist
-ABOUT_STREAM = ("extractor", "input", "get_from")  # of a stream's keys those that are not its extractor's
+# Of a stream's keys those that are not its extractor's.
+ABOUT_STREAM = ("recipe", "about", "extractor", "input", "decode", "flow", "get_from")
 
 
 def merge(*layers: Mapping[str, Any]) -> Settings:
@@ -56,6 +58,24 @@ def _near(typo: str, config: Settings, path: Sequence[str | int]) -> str | None:
         if near := difflib.get_close_matches(typo, sorted(known - {typo}), 1):
             return near[0]
     return None
+
+
+def fill_in_recipes(config: Settings) -> None:
+    """Give every stream that names a recipe the recipe's keys, under its own.
+
+    Raises:
+        UserError: there is no such recipe, or nothing says what makes the stream.
+    """
+    recipes = config["recipes"]
+    for name, collection in config["collections"].items():
+        for stream, about in collection["streams"].items():
+            where = f"configuration, collections.{name}.streams.{stream}"
+            if "recipe" in about:
+                if about["recipe"] not in recipes:
+                    raise UserError(f"{where}: there is no recipe {about['recipe']!r}; known are {', '.join(recipes)}.")
+                about = collection["streams"][stream] = merge(recipes[about["recipe"]], about)
+            if "extractor" not in about:
+                raise UserError(f"{where}: the key 'extractor' is missing; give it, or a recipe that has it.")
 
 
 def own_keys(stream: Mapping[str, Any]) -> Settings:
@@ -131,8 +151,22 @@ class Plan:
         return self.collections[collection]["streams"][stream]["extractor"] in EXTRACTORS
 
     def extracted_from(self, collection: str, stream: str) -> str:
-        """What a stream's extractor is given: `frames` or `flow`."""
-        return str(self.collections[collection]["streams"][stream].get("input", "frames"))
+        """The folder of what a stream's extractor is given: `frames` or `flow`, or `frames-STREAM` for a stream that
+        has settings of its own for them."""
+        about = self.collections[collection]["streams"][stream]
+        kind = str(about.get("input", "frames"))
+        own = "decode" in about or (kind == "flow" and "flow" in about)
+        return f"{kind}-{stream}" if own else kind
+
+    def frames_of(self, collection: str, flow: str) -> str:
+        """The folder of the frames that this folder of flow is made from."""
+        stream = self._owner(collection, flow)
+        return flow.replace("flow", "frames", 1) if "decode" in stream else "frames"
+
+    def _owner(self, collection: str, folder: str) -> Settings:
+        """The stream that a folder of frames or flow is of; no keys for the collection's."""
+        _, _, stream = folder.partition("-")
+        return dict(self.collections[collection]["streams"][stream]) if stream else {}
 
     # Settings of the stages, named as these.
 
@@ -143,16 +177,18 @@ class Plan:
     def vocabulary(self, dataset: str) -> Settings:
         return merge(self.config["vocabulary"], self.datasets[dataset].get("vocabulary", {}))
 
-    def decode(self, collection: str) -> Settings:
-        return merge(self.config["decode"], self.collections[collection].get("decode", {}))
+    def decode(self, collection: str, frames: str = "frames") -> Settings:
+        layers = (self.collections[collection], self._owner(collection, frames))
+        return merge(self.config["decode"], *(layer.get("decode", {}) for layer in layers))
 
-    def flow(self, collection: str) -> Settings:
-        return merge(self.config["flow"], self.collections[collection].get("flow", {}))
+    def flow(self, collection: str, flow: str = "flow") -> Settings:
+        layers = (self.collections[collection], self._owner(collection, flow))
+        return merge(self.config["flow"], *(layer.get("flow", {}) for layer in layers))
 
     def features(self, collection: str, stream: str) -> Settings:
         """Of `extract` or `external`, whichever makes the stream."""
         about = self.collections[collection]["streams"][stream]
-        kind = {"extractor": about["extractor"], "input": self.extracted_from(collection, stream), **self._device}
+        kind = {"extractor": about["extractor"], "input": about.get("input", "frames"), **self._device}
         return merge(self.config[about["extractor"]], own_keys(about), kind if about["extractor"] in EXTRACTORS else {})
 
     def train(self, dataset: str, model: str, seed: int) -> Settings:
@@ -226,6 +262,15 @@ class Plan:
             (f"tables.{table}", name, "models") for table, names in self.config["tables"].items() for name in names
         ]
         self._check_exist(refers)
+        for collection, about in self.collections.items():
+            for stream, keys in about["streams"].items():
+                kind = keys.get("input", "frames") if keys["extractor"] in EXTRACTORS else "nothing"
+                unread = [key for key, kinds in MADE_FOR.items() if key in keys and kind not in kinds]
+                if unread:
+                    raise UserError(
+                        f"configuration, collections.{collection}.streams.{stream}: its extractor is given {kind}, so "
+                        f"{unread[0]!r} would be for nothing; remove it, or correct 'input'."
+                    )
         for name, about in self.models.items():
             for key in ("streams", "network"):
                 if key not in about:

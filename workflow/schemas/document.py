@@ -19,12 +19,14 @@ and nothing else.
 
 This page is made from `workflow/schemas/` by `make docs`.
 """
+# Part -> whose keys it holds.
 PARTS = {
     "models": "model",
     "tables": None,
+    "recipes": None,
     "collections": "collection",
     "datasets": "dataset",
-}  # -> whose keys they hold
+}
 
 
 def load(name: str) -> dict[str, Any]:
