@@ -131,9 +131,9 @@ def test_chunks_and_batches_change_nothing(run: Callable[..., Path], shard: Path
 def test_memory_is_bounded_by_the_chunk(run: Callable[..., Path], shard: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lengths, read = [], frames.read
 
-    def watched(group: h5py.Group, start: int, stop: int) -> np.ndarray:
+    def watched(group: h5py.Group, start: int, stop: int, *others: Any) -> np.ndarray:
         lengths.append(stop - start)
-        return read(group, start, stop)
+        return read(group, start, stop, *others)
 
     monkeypatch.setattr(frames, "read", watched)
     run(shard, **SMALL)

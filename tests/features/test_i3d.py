@@ -86,6 +86,25 @@ def test_a_vector_sees_what_the_grid_says_and_no_more() -> None:
         assert not torch.equal(network(inside)[:, vector], before[:, vector])
 
 
+def test_folding_batch_normalisation_changes_nothing() -> None:
+    torch.manual_seed(0)
+    network = i3d.I3D(3, "Mixed_3b").requires_grad_(False)
+    random_weights.initialise(network, 0)
+    for module in network.modules():
+        if isinstance(module, i3d.BatchNorm):
+            for name, low in (("weight", 0.5), ("bias", -1.0), ("running_mean", -1.0), ("running_var", 0.5)):
+                getattr(module, name).uniform_(low, 2.0)
+    clip = torch.rand(1, 3, 9, 33, 31) * 2 - 1
+    expected = network(clip)
+    folded = [module for module in network.modules() if isinstance(module, i3d.Unit3D)]
+    for unit in folded:
+        unit.fold()
+        unit.fold()  # once is enough
+    assert len(folded) == 9
+    assert not [module for module in network.modules() if isinstance(module, i3d.BatchNorm)]
+    torch.testing.assert_close(network(clip), expected, atol=1e-4, rtol=1e-4)
+
+
 def test_only_the_layers_up_to_the_endpoint_are_built() -> None:
     for endpoint in TRUNK:
         built = {name.split(".")[0] for name in I3D(3, endpoint).state_dict()}

@@ -4,7 +4,7 @@ import logging
 import shutil
 import time
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor, as_completed
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ def fill(
     fingerprint: Mapping[str, str],
     attributes: Mapping[str, str],
     workers: int = 1,
+    threads: int = 1,
 ) -> None:
     """Write one HDF5 file with one group a video, each finished video kept in `work` until all are.
 
@@ -38,6 +39,7 @@ def fill(
             a finished video is used again only if it is equal.
         attributes: of the output file as a whole.
         workers: processes.
+        threads: or, in their place, threads of this process.
     """
     video_ids = sorted(video_ids)
     work.mkdir(parents=True, exist_ok=True)
@@ -46,7 +48,7 @@ def fill(
     if len(left) < len(video_ids):
         log.info("%d of %d videos were finished by an interrupted run", len(video_ids) - len(left), len(video_ids))
     started = time.monotonic()
-    for done, video_id in enumerate(_make_all(left, parts, make, fingerprint, workers), 1):
+    for done, video_id in enumerate(_make_all(left, parts, make, fingerprint, workers, threads), 1):
         seconds = time.monotonic() - started
         log.info(
             "%d/%d %s, %.1f s a video, %.0f s left",
@@ -66,14 +68,18 @@ def fill(
 
 
 def _make_all(
-    left: list[str], parts: Mapping[str, Path], make: Any, fingerprint: Mapping[str, str], workers: int
+    left: list[str], parts: Mapping[str, Path], make: Any, fingerprint: Mapping[str, str], workers: int, threads: int
 ) -> Iterable[str]:
-    if workers <= 1 or len(left) <= 1:
+    at_once = min(max(workers, threads), len(left))
+    if at_once <= 1:
         for video_id in left:
             yield _make_one(video_id, parts[video_id], make, fingerprint[video_id])
         return
     # Spawned, not forked: OpenCV, PyAV and HDF5 all keep threads or locks that a fork would copy half-way.
-    with ProcessPoolExecutor(min(workers, len(left)), mp_context=get_context("spawn")) as pool:
+    executor: Executor = (
+        ProcessPoolExecutor(at_once, mp_context=get_context("spawn")) if workers > 1 else ThreadPoolExecutor(at_once)
+    )
+    with executor as pool:
         jobs = [pool.submit(_make_one, v, parts[v], make, fingerprint[v]) for v in left]
         for job in as_completed(jobs):
             yield job.result()

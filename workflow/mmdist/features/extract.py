@@ -38,7 +38,8 @@ def main() -> None:
     args = parser.parse_args()
     settings = options.read(args.settings)
     _check_listed(settings, args.weights)
-    extractor = networks.build(settings, device.choose(settings.device, settings.threads))
+    where = device.choose(settings.device, settings.threads)
+    extractor = networks.build(settings, where)
     inputs, origin = _identities(args.input)
     provenance = describe(settings, extractor, origin)
     shards.fill(
@@ -48,6 +49,8 @@ def main() -> None:
         functools.partial(extract, path=args.input, extractor=extractor, settings=settings),
         fingerprint={video_id: store.digest(provenance, identity) for video_id, identity in inputs.items()},
         attributes={"provenance": provenance},
+        # A GPU computes one video while the next is read: most are too short for reading ahead within them.
+        threads=2 if where.type == "cuda" else 1,
     )
     frames.report(args.output)
 
@@ -108,18 +111,18 @@ def _vectors(
 ) -> Iterator[np.ndarray]:
     """(n, D) float32 of each piece. While the network works on a batch, the next one is read and decoded."""
     count = len(video["times"])
+    with ThreadPoolExecutor(settings.threads) as readers:
 
-    def clips(batch: list[windows.Piece]) -> np.ndarray:
-        start, stop, index = windows.frames_of(batch, count)
-        return extractor.prepare(_images(video, settings.input, start, stop))[index]
+        def images(start: int, stop: int) -> np.ndarray:
+            return frames.read(video, start, stop, readers) if settings.input == "frames" else video["flow"][start:stop]
 
-    for batch, images in _ahead(windows.batches(pieces, settings.batch), clips):
-        for piece, vectors in zip(batch, extractor(images), strict=True):
-            yield vectors[piece.first : piece.last]
+        def clips(batch: list[windows.Piece]) -> np.ndarray:
+            start, stop, index = windows.frames_of(batch, count)
+            return extractor.prepare(images(start, stop))[index]
 
-
-def _images(video: h5py.Group, kind: str, start: int, stop: int) -> np.ndarray:
-    return frames.read(video, start, stop) if kind == "frames" else video["flow"][start:stop]
+        for batch, made in _ahead(windows.batches(pieces, settings.batch), clips):
+            for piece, vectors in zip(batch, extractor(made), strict=True):
+                yield vectors[piece.first : piece.last]
 
 
 def _ahead(items: list[Any], make: Callable[[Any], np.ndarray]) -> Iterator[tuple[Any, np.ndarray]]:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from mmdist.features.windows import Grid
 
@@ -108,7 +109,14 @@ class Unit3D(nn.Module):
     def __init__(self, inputs: int, channels: int, kernel: int, stride: int = 1):
         super().__init__()
         self.conv3d = nn.Conv3d(inputs, channels, kernel, stride, bias=False)
-        self.bn = BatchNorm(channels)
+        self.bn: nn.Module = BatchNorm(channels)
+
+    def fold(self) -> None:
+        """Normalise in the convolution's own weights: one pass less over its output."""
+        if isinstance(self.bn, BatchNorm):
+            statistics = (self.bn.running_mean, self.bn.running_var, EPS, self.bn.weight, self.bn.bias)
+            self.conv3d.weight, self.conv3d.bias = fuse_conv_bn_weights(self.conv3d.weight, None, *statistics)
+            self.bn = nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
         (kernel, *_), (stride, *_) = self.conv3d.kernel_size, self.conv3d.stride
@@ -116,7 +124,7 @@ class Unit3D(nn.Module):
         if any(before != after for before, after in pads):
             x = F.pad(x, [p for pad in reversed(pads) for p in pad])
             pads = [(0, 0)] * 3
-        x = F.conv3d(x, self.conv3d.weight, None, stride, [before for before, _ in pads])
+        x = F.conv3d(x, self.conv3d.weight, self.conv3d.bias, stride, [before for before, _ in pads])
         return F.relu_(self.bn(x))
 
 

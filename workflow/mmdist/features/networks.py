@@ -1,6 +1,7 @@
 """I3D and C3D behind one face: what the stage does with frames is the same for both."""
 
 import logging
+import threading
 from collections.abc import Callable
 from typing import Protocol
 
@@ -52,7 +53,7 @@ class I3DExtractor:
             weights.load_into(network, settings.weights, weights.i3d_name)
         else:
             self._refine = _randomise(network, settings.seed, random_weights.synthetic_clips(channels, settings.seed))
-        self._network = _Network(network, settings.precision, device)
+        self._network = _Network(network, settings, device)
         self._settings = settings
         self.grid = i3d.grid(settings.endpoint)
         if settings.temporal_mean and settings.window:
@@ -90,7 +91,7 @@ class C3DExtractor:
             clips = random_weights.synthetic_clips(3, settings.seed)[:4]  # the network is a slow one
             sized = nn.functional.interpolate(clips, size=(c3d.FRAMES, c3d.CROP, c3d.CROP))
             self._refine = _randomise(network, settings.seed, (sized + 1) * 127.5 - c3d.GREY)
-        self._network = _Network(network, settings.precision, device)
+        self._network = _Network(network, settings, device)
         self._mean = mean.to(device)
         self._pca = c3d.read_pca(settings.pca, settings.dimension) if settings.pca else None
         self._settings = settings
@@ -111,19 +112,24 @@ class C3DExtractor:
 class _Network:
     """A network on its device, in inference."""
 
-    def __init__(self, network: nn.Module, precision: str, device: torch.device):
-        # On the CPU channels last is faster, all the more in bfloat16.
-        self._layout = torch.channels_last_3d if device.type == "cpu" else torch.contiguous_format
+    def __init__(self, network: nn.Module, settings: I3DSettings | C3DSettings, device: torch.device):
+        for unit in network.modules():
+            if isinstance(unit, i3d.Unit3D):
+                unit.fold()
+        # Channels last is the layout of bfloat16 convolutions, on CPUs as on GPUs.
         self._network = network.requires_grad_(False).to(device)
-        self._network.to(memory_format=self._layout)  # type: ignore[call-overload]  # torch's own stub lacks it
-        self._device, self._precision = device, precision
-        torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = precision == "tf32"
+        self._network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]  # torch's own stub lacks it
+        if settings.compile:
+            self._network.compile(dynamic=True)  # the last piece of a video is shorter
+        self._lock = threading.Lock()  # of one device, whatever the number of videos that are read at once
+        self._device, self._bf16 = device, settings.precision == "bf16"
+        torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = settings.precision == "tf32"
 
     @torch.inference_mode()
     def __call__(self, clips: np.ndarray, scale: Callable[[Tensor], Tensor]) -> np.ndarray:
         x = torch.from_numpy(np.ascontiguousarray(clips)).to(self._device).permute(0, 4, 1, 2, 3)
-        x = scale(x.float()).contiguous(memory_format=self._layout)
-        with torch.autocast(self._device.type, torch.bfloat16, enabled=self._precision == "bf16"):
+        x = scale(x.float()).contiguous(memory_format=torch.channels_last_3d)
+        with self._lock, torch.autocast(self._device.type, torch.bfloat16, enabled=self._bf16):
             return self._network(x).float().cpu().numpy()
 
 

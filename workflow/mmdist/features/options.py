@@ -24,6 +24,7 @@ class ExtractSettings:
     last: Last
     batch: int  # windows at once
     precision: Literal["fp32", "tf32", "bf16"]
+    compile: bool
     dtype: Literal["float16", "float32"]  # of the file
 
 
