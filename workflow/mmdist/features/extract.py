@@ -120,7 +120,7 @@ def _vectors(
             start, stop, index = windows.frames_of(batch, count)
             return extractor.prepare(images(start, stop))[index]
 
-        for batch, made in _ahead(windows.batches(pieces, settings.batch), clips):
+        for batch, made in _ahead(windows.batches(pieces, extractor.batch), clips):
             for piece, vectors in zip(batch, extractor(made), strict=True):
                 yield vectors[piece.first : piece.last]
 

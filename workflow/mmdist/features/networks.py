@@ -18,9 +18,16 @@ log = logging.getLogger(__name__)
 
 
 class Extractor(Protocol):
-    """Attributes: `grid`, how its vectors lie on the frames; `digests`, SHA-256 of its files by setting."""
+    """What the stage needs of a network.
+
+    Attributes:
+        grid: how its vectors lie on the frames.
+        batch: pieces that it is shown at once.
+        digests: SHA-256 of its files by setting.
+    """
 
     grid: Grid
+    batch: int
     digests: dict[str, str]
 
     def pieces(self, frames: int) -> list[Piece]:
@@ -56,6 +63,7 @@ class I3DExtractor:
         self._network = _Network(network, settings, device)
         self._settings = settings
         self.grid = i3d.grid(settings.endpoint)
+        self.batch = settings.batch if settings.window else 1  # a chunk is large enough to bound the memory
         if settings.temporal_mean and settings.window:
             self.grid = windows.one_each(settings.window)
         self.digests = _digests(weights=settings.weights)
@@ -74,7 +82,7 @@ class I3DExtractor:
         return images[:, top : top + h, left : left + w]
 
     def __call__(self, clips: np.ndarray) -> np.ndarray:
-        features = self._refine(self._network(clips, lambda x: x * 2 / 255 - 1))
+        features = self._refine(self._network(clips, lambda x: x.mul_(2).div_(255).sub_(1)))
         return features.mean(1, keepdims=True) if self._settings.temporal_mean else features
 
 
@@ -95,7 +103,7 @@ class C3DExtractor:
         self._mean = mean.to(device)
         self._pca = c3d.read_pca(settings.pca, settings.dimension) if settings.pca else None
         self._settings = settings
-        self.grid = c3d.GRID
+        self.grid, self.batch = c3d.GRID, settings.batch
         self.digests = _digests(weights=settings.weights, mean=settings.mean, pca=settings.pca)
 
     def pieces(self, frames: int) -> list[Piece]:
@@ -105,7 +113,7 @@ class C3DExtractor:
         return c3d.prepare(images)
 
     def __call__(self, clips: np.ndarray) -> np.ndarray:
-        features = self._refine(self._network(clips, lambda x: x - self._mean))
+        features = self._refine(self._network(clips, lambda x: x.sub_(self._mean)))
         return c3d.reduce(features, *self._pca) if self._pca else features
 
 
@@ -127,6 +135,7 @@ class _Network:
 
     @torch.inference_mode()
     def __call__(self, clips: np.ndarray, scale: Callable[[Tensor], Tensor]) -> np.ndarray:
+        """(B, T, H, W, C) uint8, scaled in place -> the network's output, float32."""
         x = torch.from_numpy(np.ascontiguousarray(clips)).to(self._device).permute(0, 4, 1, 2, 3)
         x = scale(x.float()).contiguous(memory_format=torch.channels_last_3d)
         with self._lock, torch.autocast(self._device.type, torch.bfloat16, enabled=self._bf16):
