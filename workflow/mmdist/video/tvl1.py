@@ -21,6 +21,10 @@ class Tvl1:
     median_filtering: int  # side of the median filter before each outer iteration; 1: none
     epsilon: float  # pixels; an update below ends the iterations
 
+    def stop_below(self, height: int, width: int) -> float:
+        """Squared change of the flow, summed over the image, that ends the iterations when no longer exceeded."""
+        return self.epsilon**2 * height * width
+
 
 # (n + 1, H, W) uint8 grey frames -> (n, H, W, 2) float32 pixels (u right, v down), row t from frame t to t + 1.
 Estimator = Callable[[np.ndarray], np.ndarray]
