@@ -88,12 +88,18 @@ def _taps(source: int, target: int, scale: float | None, device: torch.device) -
 
 
 def warp(images: Tensor, u: Tensor) -> Tensor:
-    """Sample images (n, c, H, W) where the flow u (n, 2, H, W) points to: bicubic with a = -0.75, outside zero."""
+    """Sample images (n, c, H, W) where the flow u (n, 2, H, W) points to: bicubic with a = -0.75, outside zero.
+
+    grid_sample wants coordinates from -1 to 1. Up to sizes that are powers of two these are exact, so that zero flow
+    leaves an image as it is: at the border a thousandth of a grey level grows, warp by warp, to flow of a pixel.
+    """
     height, width = u.shape[-2:]
+    padded_height, padded_width = (1 << (side - 1).bit_length() for side in (height, width))
+    padded = F.pad(images, (0, padded_width - width, 0, padded_height - height))
     x = torch.arange(width, device=u.device, dtype=u.dtype) + u[:, 0]
     y = torch.arange(height, device=u.device, dtype=u.dtype)[:, None] + u[:, 1]
-    where = torch.stack([(2 * x + 1) / width - 1, (2 * y + 1) / height - 1], -1)
-    return F.grid_sample(images, where, mode="bicubic", padding_mode="zeros", align_corners=False)
+    where = torch.stack([(2 * x + 1) / padded_width - 1, (2 * y + 1) / padded_height - 1], -1)
+    return F.grid_sample(padded, where, mode="bicubic", padding_mode="zeros", align_corners=False)
 
 
 def pyramid(image: Tensor, parameters: Tvl1) -> list[Tensor]:

@@ -27,7 +27,7 @@ from mmdist.video.tvl1_images import (
 )
 
 # Float32 planes a pair at once: pyramids, flow and dual twice (ping-pong), warped image and gradients, temporaries.
-PLANES = 40
+PLANES = 50
 GPU_BYTES = 4 * 2**30  # of a batch; the more pairs, the less launches and the slowest pair's last iterations count
 
 
