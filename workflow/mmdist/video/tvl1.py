@@ -1,7 +1,8 @@
 """What every TV-L1 backend agrees on (Zach, Pock, Bischof 2007): its parameters, its arrays, and how flow is stored."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -30,18 +31,24 @@ class Tvl1:
 Estimator = Callable[[np.ndarray], np.ndarray]
 
 
+Kind = Literal["cpu", "cuda"]  # of a device
+
+
 @dataclass(frozen=True)
 class Backend:
     """One way of computing TV-L1.
 
     Attributes:
-        lacking: says why it cannot run on this machine; empty when it can.
-        estimator: makes an `Estimator` for one frame size, from the parameters and a number of threads that it may use.
+        lacking: for each kind of device that it can use, the faster first, says why it cannot here; empty when it can.
+        gpus: how many GPUs it sees.
+        estimator: makes an `Estimator` for one frame size, from the parameters, a number of threads that it may use,
+            and the device: cpu, or cuda:0, cuda:1, ...
         pairs: how many pairs it likes to get at once; bounds memory.
     """
 
-    lacking: Callable[[], str]
-    estimator: Callable[[Tvl1, int], Estimator]
+    lacking: Mapping[Kind, Callable[[], str]]
+    gpus: Callable[[], int]
+    estimator: Callable[[Tvl1, int, str], Estimator]
     pairs: int
 
 

@@ -153,8 +153,8 @@ def _look(running: Tensor) -> Callable[[], bool]:
     return ask
 
 
-def lacking(device: str) -> str:
-    return "PyTorch finds no GPU" if device == "cuda" and not torch.cuda.is_available() else ""
+def gpus() -> int:
+    return torch.cuda.device_count() if torch.cuda.is_available() else 0
 
 
 def fastest_solver(device: torch.device) -> Callable[[Tensor, Tvl1], Solver]:
