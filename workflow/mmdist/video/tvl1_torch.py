@@ -8,6 +8,7 @@ GPU (tvl1_triton).
 
 import importlib.util
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
 import numpy as np
@@ -177,28 +178,38 @@ def estimator(
     """An `Estimator` on `device`, such as cpu or cuda:0.
 
     Args:
-        threads: of PyTorch, on the CPU.
+        threads: on the CPU, each with pairs of its own; the result does not depend on their number.
         batch: pairs at once, instead of as many as fit into `GPU_BYTES`; on the CPU one, whose data its cache may hold.
         solver: instead of the fastest.
     """
     where = torch.device(device)
+    workers = threads if where.type == "cpu" else 1
     if where.type == "cpu":
-        torch.set_num_threads(threads)
+        torch.set_num_threads(1)  # an operation is too short to share: waiting for each other took ten times as long
     else:
         torch.cuda.set_device(where)  # Triton launches on the current one
     solver = solver or fastest_solver(where)
 
-    @torch.inference_mode()
     def estimate(frames: np.ndarray) -> np.ndarray:
         height, width = frames.shape[1:]
         fitting = GPU_BYTES // (4 * PLANES * height * width) if where.type == "cuda" else 1
         size = batch or max(1, fitting)
         grey = torch.from_numpy(frames).unsqueeze(1)
         result = np.empty((len(frames) - 1, height, width, 2), np.float32)
-        for start in range(0, len(result), size):
+
+        @torch.inference_mode()  # of each thread's own
+        def fill(start: int) -> None:
             images = grey[start : start + size + 1].to(where).float()
             found = flow(images[:-1], images[1:], parameters, solver)
             result[start : start + size] = found.permute(0, 2, 3, 1).cpu().numpy()
+
+        starts = range(0, len(result), size)
+        if workers == 1:
+            for start in starts:
+                fill(start)
+        else:
+            with ThreadPoolExecutor(workers) as pool:
+                list(pool.map(fill, starts))
         return result
 
     return estimate
