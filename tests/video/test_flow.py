@@ -261,6 +261,31 @@ def test_the_stage_by_torch(tmp_path, section):
     assert np.abs(flow["torch"] - flow["opencv-cpu"]).mean() < 0.1, "levels of 1/6 pixel"
 
 
+def test_a_gpu_backend_runs_in_one_process(tmp_path, section, monkeypatch):
+    """Several videos at once by threads, here of a CPU that stands for the GPU; their flow is what workers make."""
+    films = {f"v{i}": moving(3, 1.0 + i / 2, 0.5, 32, 40) for i in range(4)}
+    path, given = frames_file(tmp_path / "frames.h5", **films), []
+    fill = stage.shards.fill
+
+    def watched(*positional, **named):
+        given.append((named["workers"], named["threads"], named["make"].keywords["threads"]))
+        fill(*positional, **named)
+
+    monkeypatch.setattr(stage.shards, "fill", lambda o, w, v, make, **rest: watched(o, w, v, make=make, **rest))
+    found = {}
+    for kind in ("cuda", "cpu"):
+        monkeypatch.setattr(stage.backends, "choose", lambda *_, kind=kind: ("torch", kind))
+        monkeypatch.setattr(stage.backends, "take", lambda *_: "cpu")
+        arguments = {"settings": json.dumps(section), "frames": path, "output": tmp_path / f"{kind}.h5"}
+        arguments |= {"work": tmp_path / "work", "workers": 2}
+        monkeypatch.setattr(sys, "argv", ["flow", *(str(x) for key, v in arguments.items() for x in (f"--{key}", v))])
+        stage.main()
+        with h5py.File(tmp_path / f"{kind}.h5") as out:
+            found[kind] = {v: out[v]["flow"][:] for v in films}
+    assert given == [(1, stage.VIDEOS_ON_A_GPU, 2), (2, 1, 1)]
+    assert all(np.array_equal(found["cuda"][v], found["cpu"][v]) for v in films)
+
+
 def test_large_frames_come_in_smaller_chunks(tmp_path, quick, monkeypatch):
     """Memory is bounded in pixels too."""
     film = moving(8, 1.0, 0.5, 32, 40)

@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import importlib.metadata
 import json
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -21,6 +22,7 @@ from mmdist.video.backends import BACKENDS
 from mmdist.video.tvl1 import Tvl1, quantise
 
 PIXELS = 2**26  # at once: half a gigabyte of flow
+VIDEOS_ON_A_GPU = 3  # at once
 CHUNK_BYTES = 2**18  # of one HDF5 chunk: what one read must unpack
 # Flow is smooth and mostly near zero: on real clips gzip at level 1 divides its size by 6 to 22 (lzf: 4 to 16) and
 # costs 1 ms a frame, where TV-L1 costs 600.
@@ -43,6 +45,7 @@ def main() -> None:
     args = parser.parse_args()
     settings = parse(FlowSettings, args.settings)
     backend, kind = backends.choose(settings.backend, settings.device)
+    on_gpu = kind == "cuda"
     made = {name: value for name, value in dataclasses.asdict(settings).items() if name != "device"}
     text = json.dumps({**made, "backend": backend}, sort_keys=True)
     digest = code.digest("mmdist.video.flow")
@@ -60,11 +63,14 @@ def main() -> None:
             settings=settings,
             backend=backend,
             device=backends.take(backend, kind),
-            threads=max(1, args.workers // max(1, len(inputs))),  # a shard with few videos: over pairs as well
+            # A shard with few videos: over pairs as well. On a GPU they decode frames.
+            threads=args.workers if on_gpu else max(1, args.workers // max(1, len(inputs))),
         ),
         fingerprint={v: store.digest(text, digest, attributes) for v, attributes in inputs.items()},
         attributes={"settings": text, "code": digest, "versions": json.dumps(versions)},
-        workers=args.workers if kind == "cpu" else 1,  # a GPU is one process's own
+        # A GPU is one process's own; it computes one video while others are read and written.
+        workers=1 if on_gpu else args.workers,
+        threads=VIDEOS_ON_A_GPU if on_gpu else 1,
     )
     frames.report(args.output)
 
@@ -91,11 +97,12 @@ def write_flow(
         )
         estimate = BACKENDS[backend].estimator(settings, threads, device)
         last = quantise(np.zeros((height, width, 2), np.float32), settings.bound)  # of a single frame
-        for start in range(0, count - 1, pairs):
-            grey = _grey(frames.read(video, start, start + pairs + 1))
-            rows = quantise(estimate(grey), settings.bound)
-            flow[start : start + len(rows)] = rows
-            last = rows[-1]
+        with ThreadPoolExecutor(threads) as readers:
+            for start in range(0, count - 1, pairs):
+                grey = _grey(frames.read(video, start, start + pairs + 1, readers))
+                rows = quantise(estimate(grey), settings.bound)
+                flow[start : start + len(rows)] = rows
+                last = rows[-1]
         flow[count - 1] = last
 
 

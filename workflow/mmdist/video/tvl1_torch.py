@@ -29,7 +29,9 @@ from mmdist.video.tvl1_images import (
 
 # Float32 planes a pair at once: pyramids, flow and dual twice (ping-pong), warped image and gradients, temporaries.
 PLANES = 50
-GPU_BYTES = 4 * 2**30  # of a batch; the more pairs, the less launches and the slowest pair's last iterations count
+# Of a batch on a GPU. The more pairs, the less do launches count and the slowest pair's last iterations; but several
+# videos are on the GPU at once, so it is an eighth of small ones.
+GPU_BYTES = 4 * 2**30
 
 
 class Solver(Protocol):
@@ -167,6 +169,14 @@ def fastest_solver(device: torch.device) -> Callable[[Tensor, Tvl1], Solver]:
     return Plain
 
 
+def _fitting(where: torch.device, pixels: int) -> int:
+    """How many pairs of so many pixels make a batch; on a CPU one, whose data its cache may hold."""
+    if where.type == "cpu":
+        return 1
+    share = torch.cuda.get_device_properties(where).total_memory // 8
+    return max(1, min(GPU_BYTES, share) // (4 * PLANES * pixels))
+
+
 def estimator(
     parameters: Tvl1,
     threads: int,
@@ -179,7 +189,7 @@ def estimator(
 
     Args:
         threads: on the CPU, each with pairs of its own; the result does not depend on their number.
-        batch: pairs at once, instead of as many as fit into `GPU_BYTES`; on the CPU one, whose data its cache may hold.
+        batch: pairs at once, instead of as many as suit the device.
         solver: instead of the fastest.
     """
     where = torch.device(device)
@@ -192,8 +202,7 @@ def estimator(
 
     def estimate(frames: np.ndarray) -> np.ndarray:
         height, width = frames.shape[1:]
-        fitting = GPU_BYTES // (4 * PLANES * height * width) if where.type == "cuda" else 1
-        size = batch or max(1, fitting)
+        size = batch or _fitting(where, height * width)
         grey = torch.from_numpy(frames).unsqueeze(1)
         result = np.empty((len(frames) - 1, height, width, 2), np.float32)
 
