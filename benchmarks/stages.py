@@ -82,7 +82,7 @@ def main() -> None:
     config = yaml.safe_load(CONFIG.read_text())
     quick = QUICK if a.quick else {}
     decode = {**config["decode"], "fps": a.fps, "short_side": a.short_side}
-    flow = {**config["flow"], **quick.get("flow", {})}
+    flow = {**config["flow"], **quick.get("flow", {}), "device": "auto"}
     network = {**config["i3d"], **quick.get("i3d", {}), "extractor": "i3d", "device": "auto", "threads": a.workers}
     network["precision"] = a.precision
     workers = ("--workers", str(a.workers))

@@ -21,7 +21,8 @@ for variable, first in SEARCHED.items():
 shell.prefix("".join(SEARCHED.values()).replace("{", "{{").replace("}", "}}"))
 
 from mmdist import code, plan as plans
-from mmdist.inventory import Inventory, has_gpu
+from mmdist.gpus import has_gpu
+from mmdist.inventory import Inventory
 from mmdist.stage import UserError
 
 SECTIONS = ("demo", "decode", "flow", "i3d", "c3d", "external", "vocabulary", "train", "export", "evaluate")

@@ -19,7 +19,7 @@ STAGES = {
     },
     "mmdist.data.vocabulary": {"mmdist.data.text", "mmdist.data.glove"},
     "mmdist.video.decode": {"mmdist.video.source", "mmdist.video.frames"},
-    "mmdist.video.flow": {"mmdist.video.tvl1", "mmdist.video.frames"},
+    "mmdist.video.flow": {"mmdist.video.tvl1", "mmdist.video.frames", "mmdist.video.tvl1_kernels"},
     "mmdist.features.extract": {"mmdist.features.i3d", "mmdist.features.c3d", "mmdist.features.weights"},
     "mmdist.features.external": set(),
     "mmdist.train": {"mmdist.losses", "mmdist.objective", "mmdist.samples", "mmdist.masking", "mmdist.model.network"},
@@ -29,7 +29,7 @@ STAGES = {
 }
 # Floor by floor: a module imports from its own and from those below, never from above.
 FLOORS = (
-    r"(settings|code|shards|store|stage|device|__init__)",
+    r"(settings|code|shards|store|stage|device|gpus|__init__)",
     r"data(\..*)?",
     r"video(\..*)?",
     r"features(\..*)?",
@@ -38,6 +38,7 @@ FLOORS = (
     r"(evaluate|evaluation(\..*)?)",
     r"(ground|plots|tables)",
 )
+TVL1_BY_TORCH = {f"mmdist.video.tvl1_{name}" for name in ("torch", "images", "kernels", "triton")}
 BEFORE_NETWORKS = {"mmdist.data.demo", "mmdist.data.queries", "mmdist.video.decode", "mmdist.video.flow"}
 FOR_THE_RULES = ("mmdist.plan", "mmdist.inventory")  # no stage's code
 
@@ -80,7 +81,12 @@ def test_what_learns_reaches_no_code_that_reads_moments(stage: str) -> None:
 def test_what_comes_before_features_reaches_no_network(stage: str) -> None:
     reached = code.closure(stage)
     assert not [name for name in reached if re.match(r"mmdist\.(model|train|features|losses)", name)]
-    assert not [name for name in reached if re.search(r"^(import|from) torch", source(name), re.MULTILINE)]
+    by_torch = {name for name in reached if re.search(r"^(import|from) (torch|triton)\b", source(name), re.MULTILINE)}
+    assert by_torch == (TVL1_BY_TORCH if stage == "mmdist.video.flow" else set())
+    others = "".join(source(name) for name in reached if name not in by_torch)
+    assert not re.search(r"^(import|from) .*tvl1_(torch|images|kernels|triton)", others, re.MULTILINE), (
+        "only when needed"
+    )
 
 
 @pytest.mark.parametrize("module", FOR_THE_RULES)

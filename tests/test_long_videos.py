@@ -24,12 +24,11 @@ def chain(config, monkeypatch):
         stages.draw(folder / "v.mp4", seconds, side * 5 // 4, side, rate=10)
         decode = {**config["decode"], "fps": fps, "short_side": side}
         network = {**config["i3d"], **stages.QUICK["i3d"], "extractor": "i3d", "device": "cpu", "threads": 1}
+        motion = {**config["flow"], **stages.QUICK["flow"], "device": "cpu"}
         videos, frames, flow = folder / "v.mp4", folder / "frames.h5", folder / "flow.h5"
         costs = {
             "decode": stages.run("mmdist.video.decode", decode, frames, "--videos", str(videos)),
-            "flow": stages.run(
-                "mmdist.video.flow", {**config["flow"], **stages.QUICK["flow"]}, flow, "--frames", str(frames)
-            ),
+            "flow": stages.run("mmdist.video.flow", motion, flow, "--frames", str(frames)),
         }
         for kind, file in (("frames", frames), ("flow", flow)):
             output = folder / f"features-{kind}.h5"

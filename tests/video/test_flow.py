@@ -1,10 +1,12 @@
 """Flow against motion that is known, against DeepMind's own sample, and the stage around it."""
 
+import dataclasses
 import json
 import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import av
 import cv2
@@ -12,48 +14,31 @@ import h5py
 import numpy as np
 import pytest
 from clips import write
+from motion import error, moving
 
 from conftest import ROOT, data, parse
 from mmdist import code, store
-from mmdist.stage import UserError
 from mmdist.video import flow as stage
 from mmdist.video import frames, tvl1_opencv
-from mmdist.video.flow import FlowSettings, choose, write_flow
+from mmdist.video.flow import FlowSettings, write_flow
 from mmdist.video.tvl1 import Tvl1, quantise
 
 
 @pytest.fixture(scope="session")
-def settings(config) -> FlowSettings:
-    return parse(FlowSettings, config["flow"], backend="opencv-cpu")
+def section(config) -> dict[str, Any]:
+    """The section as the stage gets it."""
+    return {**config["flow"], "device": "cpu"}
 
 
 @pytest.fixture(scope="session")
-def quick(config) -> FlowSettings:
+def settings(section) -> FlowSettings:
+    return parse(FlowSettings, section, backend="opencv-cpu")
+
+
+@pytest.fixture(scope="session")
+def quick(section) -> FlowSettings:
     """Fewer iterations, for what does not depend on them."""
-    return parse(FlowSettings, config["flow"], warps=1, outer_iterations=2, inner_iterations=10)
-
-
-def texture(height: int, width: int, seed: int = 0) -> np.ndarray:
-    """Smooth noise of several scales (H, W) float, 0 to 255."""
-    rng = np.random.default_rng(seed)
-    image = sum(cv2.GaussianBlur(rng.standard_normal((height, width)), (0, 0), s) * s for s in (1.5, 3, 8))
-    image -= image.min()
-    return image * (255 / image.max())
-
-
-def moving(count: int, u: float, v: float, height: int = 64, width: int = 80) -> np.ndarray:
-    """(count, H, W) uint8: a texture that moves by u pixels to the right and v down, a frame."""
-    margin = int(max(abs(u), abs(v)) * count) + 8
-    large = texture(height + 2 * margin, width + 2 * margin)
-    shifted = [
-        cv2.warpAffine(large, np.float64([[1, 0, u * t], [0, 1, v * t]]), large.shape[::-1]) for t in range(count)
-    ]
-    return np.stack(shifted)[:, margin:-margin, margin:-margin].round().astype(np.uint8)
-
-
-def error(flow: np.ndarray, u: float, v: float, border: int = 8) -> float:
-    """Mean end-point error in pixels, without the border, over which the picture leaves."""
-    return float(np.hypot(flow[..., 0] - u, flow[..., 1] - v)[:, border:-border, border:-border].mean())
+    return parse(FlowSettings, section, warps=1, outer_iterations=2, inner_iterations=10)
 
 
 # --- TV-L1
@@ -72,9 +57,9 @@ def test_no_motion(settings):
 
 
 @pytest.mark.parametrize(("changes", "bound"), [({"warps": 1, "outer_iterations": 2, "inner_iterations": 10}, 0.3)])
-def test_parameters_reach_opencv(config, settings, changes, bound):
+def test_parameters_reach_opencv(section, settings, changes, bound):
     pair = moving(2, 2.5, 1.25)
-    fewer = tvl1_opencv.cpu_estimator(parse(FlowSettings, config["flow"], **changes), 1)(pair)
+    fewer = tvl1_opencv.cpu_estimator(parse(FlowSettings, section, **changes), 1)(pair)
     usual = tvl1_opencv.cpu_estimator(settings, 1)(pair)
     assert error(usual, 2.5, 1.25) < error(fewer, 2.5, 1.25) < bound
     for name, value in {
@@ -85,9 +70,9 @@ def test_parameters_reach_opencv(config, settings, changes, bound):
         "epsilon": 0.5,
         "scale_step": 0.5,
     }.items():
-        other = tvl1_opencv.cpu_estimator(parse(FlowSettings, config["flow"], **changes, **{name: value}), 1)(pair)
+        other = tvl1_opencv.cpu_estimator(parse(FlowSettings, section, **changes, **{name: value}), 1)(pair)
         assert np.abs(other - fewer).max() > 1e-3, name
-    made = tvl1_opencv._cpu_object(parse(FlowSettings, config["flow"], median_filtering=3, inner_iterations=7))
+    made = tvl1_opencv._cpu_object(parse(FlowSettings, section, median_filtering=3, inner_iterations=7))
     assert (made.getMedianFiltering(), made.getInnerIterations(), made.getOuterIterations()) == (3, 7, 10)
 
 
@@ -155,36 +140,7 @@ def test_quantisation_loses_less_than_a_level():
     assert (flow - back).max() < 40 / 255 + 1e-5
 
 
-# --- Choice of the backend
-
-
-def test_auto_takes_the_first_that_works_and_says_why(monkeypatch, caplog):
-    caplog.set_level("INFO")
-    monkeypatch.delattr(cv2.cuda, "OpticalFlowDual_TVL1", raising=False)
-    assert choose("auto") == "opencv-cpu"
-    assert "opencv-cpu" in caplog.text
-    assert "built without CUDA" in caplog.text
-
-
-def test_auto_prefers_a_gpu(monkeypatch, caplog):
-    caplog.set_level("INFO")
-    monkeypatch.setattr(cv2.cuda, "OpticalFlowDual_TVL1", object(), raising=False)
-    monkeypatch.setattr(cv2.cuda, "getCudaEnabledDeviceCount", lambda: 1)
-    assert choose("auto") == choose("opencv-cuda") == "opencv-cuda"
-    assert choose("opencv-cpu") == "opencv-cpu"
-    monkeypatch.setattr(cv2.cuda, "getCudaEnabledDeviceCount", lambda: -1)
-    assert choose("auto") == "opencv-cpu"
-    with pytest.raises(UserError, match="no GPU"):
-        choose("opencv-cuda")
-
-
-def test_a_backend_that_is_absent_is_refused_in_a_sentence(monkeypatch):
-    monkeypatch.delattr(cv2.cuda, "OpticalFlowDual_TVL1", raising=False)
-    with pytest.raises(UserError, match=r"flow\.backend 'opencv-cuda' cannot run here.*without CUDA.*auto"):
-        choose("opencv-cuda")
-    monkeypatch.delattr(cv2, "optflow")
-    with pytest.raises(UserError, match="contrib"):
-        choose("auto")
+# --- OpenCV with CUDA
 
 
 def test_cuda_gets_pairs_in_order_and_its_parameters_by_place(monkeypatch, quick):
@@ -210,10 +166,14 @@ def test_cuda_gets_pairs_in_order_and_its_parameters_by_place(monkeypatch, quick
             result.upload(tvl1_opencv.cpu_estimator(quick, 1)(np.stack([first.array, second.array]))[0])
             return result
 
+    taken = []
+    monkeypatch.setattr(cv2.cuda, "setDevice", taken.append)
     monkeypatch.setattr(cv2.cuda, "GpuMat", Matrix)
     monkeypatch.setattr(cv2.cuda, "OpticalFlowDual_TVL1", Dual, raising=False)
     film = moving(5, 1.5, 0.5, 32, 40)
-    assert np.array_equal(tvl1_opencv.cuda_estimator(quick, 1)(film), tvl1_opencv.cpu_estimator(quick, 1)(film))
+    estimate = tvl1_opencv.cuda_estimator(quick, 1, "cuda:1")
+    assert np.array_equal(estimate(film), tvl1_opencv.cpu_estimator(quick, 1)(film))
+    assert taken == [1]
     # The order of OpenCV's header: tau, lambda, theta, nscales, warps, epsilon, iterations, scaleStep.
     assert made == [(0.25, 0.15, 0.3, 5, 1, 0.01, 20, 0.8)]
 
@@ -249,7 +209,7 @@ def test_layout(tmp_path, quick):
     path = frames_file(tmp_path / "frames.h5", v=film)
     with h5py.File(tmp_path / "flow.h5", "w") as out:
         group = out.create_group("v")
-        write_flow("v", group, path=path, settings=quick, backend="opencv-cpu", threads=2)
+        write_flow("v", group, path=path, settings=quick, backend="opencv-cpu", device="cpu", threads=2)
         got = group["flow"][:]
         assert got.shape == (40, 32, 40, 2)
         assert got.dtype == np.uint8
@@ -266,12 +226,10 @@ def test_layout(tmp_path, quick):
         }
 
 
-def test_the_stage(tmp_path, config):
+def test_the_stage(tmp_path, section):
     one, two = moving(1, 0, 0, 32, 40), moving(2, 1.0, 0.0, 32, 40)
     path = frames_file(tmp_path / "frames.h5", **{"one.a": one, "two": two, "bad": None})
-    done = run(
-        {"frames": path, "output": tmp_path / "flow.h5", "work": tmp_path / "work", "workers": 2}, config["flow"]
-    )
+    done = run({"frames": path, "output": tmp_path / "flow.h5", "work": tmp_path / "work", "workers": 2}, section)
     assert done.returncode == 0, done.stderr
     assert "TV-L1 by opencv-c" in done.stderr
     assert "bad is bad: no video stream" in done.stderr
@@ -285,16 +243,77 @@ def test_the_stage(tmp_path, config):
         assert found["two"]["flow"].shape == (2, 32, 40, 2)
 
 
-def test_frames_that_are_no_file(tmp_path, config):
+def test_the_stage_by_torch(tmp_path, section):
+    """Named, it runs on the CPU too, and its flow is OpenCV's."""
+    path = frames_file(tmp_path / "frames.h5", a=moving(3, 1.5, 0.5, 32, 40), b=moving(2, 1.0, 0.0, 24, 40))
+    flow = {}
+    for backend in ("torch", "opencv-cpu"):
+        output = tmp_path / f"{backend}.h5"
+        done = run(
+            {"frames": path, "output": output, "work": tmp_path / "work", "workers": 2}, {**section, "backend": backend}
+        )
+        assert done.returncode == 0, done.stderr
+        with h5py.File(output) as out:
+            flow[backend] = np.concatenate([out[v]["flow"][:].reshape(-1, 2) for v in ("a", "b")]).astype(int)
+            assert {group.attrs["backend"] for group in out.values()} == {backend}
+            assert ("torch" in json.loads(out.attrs["versions"])) == (backend == "torch")
+            assert "device" not in json.loads(out.attrs["settings"])
+    assert np.abs(flow["torch"] - flow["opencv-cpu"]).mean() < 0.1, "levels of 1/6 pixel"
+
+
+def test_a_gpu_backend_runs_in_one_process(tmp_path, section, monkeypatch):
+    """Several videos at once by threads, here of a CPU that stands for the GPU; their flow is what workers make."""
+    films = {f"v{i}": moving(3, 1.0 + i / 2, 0.5, 32, 40) for i in range(4)}
+    path, given = frames_file(tmp_path / "frames.h5", **films), []
+    fill = stage.shards.fill
+
+    def watched(*positional, **named):
+        given.append((named["workers"], named["threads"], named["make"].keywords["threads"]))
+        fill(*positional, **named)
+
+    monkeypatch.setattr(stage.shards, "fill", lambda o, w, v, make, **rest: watched(o, w, v, make=make, **rest))
+    found = {}
+    for kind in ("cuda", "cpu"):
+        monkeypatch.setattr(stage.backends, "choose", lambda *_, kind=kind: ("torch", kind))
+        monkeypatch.setattr(stage.backends, "take", lambda *_: "cpu")
+        arguments = {"settings": json.dumps(section), "frames": path, "output": tmp_path / f"{kind}.h5"}
+        arguments |= {"work": tmp_path / "work", "workers": 2}
+        monkeypatch.setattr(sys, "argv", ["flow", *(str(x) for key, v in arguments.items() for x in (f"--{key}", v))])
+        stage.main()
+        with h5py.File(tmp_path / f"{kind}.h5") as out:
+            found[kind] = {v: out[v]["flow"][:] for v in films}
+    assert given == [(1, stage.VIDEOS_ON_A_GPU, 2), (2, 1, 1)]
+    assert all(np.array_equal(found["cuda"][v], found["cpu"][v]) for v in films)
+
+
+def test_large_frames_come_in_smaller_chunks(tmp_path, quick, monkeypatch):
+    """Memory is bounded in pixels too."""
+    film = moving(8, 1.0, 0.5, 32, 40)
+    path, seen = frames_file(tmp_path / "frames.h5", v=film), []
+
+    def estimator(*_):
+        return lambda grey: seen.append(len(grey)) or np.zeros((len(grey) - 1, 32, 40, 2), np.float32)
+
+    monkeypatch.setitem(stage.BACKENDS, "torch", dataclasses.replace(stage.BACKENDS["torch"], estimator=estimator))
+    for pixels, expected in ((2**26, [8]), (3 * 32 * 40, [4, 4, 2]), (1, [2] * 7)):
+        seen.clear()
+        monkeypatch.setattr(stage, "PIXELS", pixels)
+        with h5py.File(tmp_path / "flow.h5", "w") as out:
+            group = out.create_group("v")
+            write_flow("v", group, path=path, settings=quick, backend="torch", device="cpu", threads=1)
+        assert seen == expected
+
+
+def test_frames_that_are_no_file(tmp_path, section):
     (tmp_path / "frames.h5").write_bytes(b"half a file")
     arguments = {"frames": tmp_path / "frames.h5", "output": tmp_path / "flow.h5", "work": tmp_path / "work"}
-    done = run(arguments, config["flow"])
+    done = run(arguments, section)
     assert done.returncode == 1
     assert "frames.h5" in done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stderr
 
 
-def test_finished_videos_are_used_again_only_if_nothing_changed(tmp_path, config, monkeypatch):
+def test_finished_videos_are_used_again_only_if_nothing_changed(tmp_path, section, monkeypatch):
     """What an interrupted run finished counts as long as frames, settings and backend are the same."""
     seen = []
     monkeypatch.setattr(stage.shards, "fill", lambda *_, fingerprint, **__: seen.append(fingerprint["v"]))
@@ -303,7 +322,7 @@ def test_finished_videos_are_used_again_only_if_nothing_changed(tmp_path, config
 
     def fingerprint(film: np.ndarray, **changes) -> str:
         path = frames_file(tmp_path / "frames.h5", v=film)
-        text = json.dumps({**config["flow"], "backend": "opencv-cpu", **changes})
+        text = json.dumps({**section, "backend": "opencv-cpu", **changes})
         monkeypatch.setattr(
             sys, "argv", ["flow", "--settings", text, "--frames", str(path), "--output", "o", "--work", "w"]
         )
@@ -328,7 +347,9 @@ def test_flow_of_a_decoded_video(tmp_path, config, quick):
         decode("v", group, sources={"v": clip}, settings=parse(DecodeSettings, config["decode"], fps=10, short_side=64))
     with h5py.File(tmp_path / "flow.h5", "w") as out:
         group = out.create_group("v")
-        write_flow("v", group, path=tmp_path / "frames.h5", settings=quick, backend="opencv-cpu", threads=1)
+        write_flow(
+            "v", group, path=tmp_path / "frames.h5", settings=quick, backend="opencv-cpu", device="cpu", threads=1
+        )
         pixels = group["flow"][:-1] * (40 / 255) - 20
         assert error(pixels + 20 / 255, 4.0, 0.0) < 0.3
 
@@ -336,10 +357,15 @@ def test_flow_of_a_decoded_video(tmp_path, config, quick):
 def test_closure():
     reached = code.closure("mmdist.video.flow")
     assert [m for m in reached if m.startswith("mmdist.video.")] == [
+        "mmdist.video.backends",
         "mmdist.video.flow",
         "mmdist.video.frames",
         "mmdist.video.tvl1",
+        "mmdist.video.tvl1_images",
+        "mmdist.video.tvl1_kernels",
         "mmdist.video.tvl1_opencv",
+        "mmdist.video.tvl1_torch",
+        "mmdist.video.tvl1_triton",
     ]
     assert not [m for m in reached if m.startswith(("mmdist.model", "mmdist.features"))]
     assert issubclass(FlowSettings, Tvl1)

@@ -37,11 +37,6 @@ def shard_of(video_id: str, shards: int) -> int:
     return zlib.crc32(video_id.encode()) % shards
 
 
-def has_gpu() -> bool:
-    """Whether this machine shows a GPU's device file: NVIDIA's, Windows' for Linux, or AMD's."""
-    return any(map(os.path.exists, ("/dev/nvidiactl", "/dev/dxg", "/dev/kfd")))
-
-
 class Inventory:
     """Videos, shards and missing files of one plan."""
 

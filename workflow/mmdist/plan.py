@@ -183,7 +183,7 @@ class Plan:
 
     def flow(self, collection: str, flow: str = "flow") -> Settings:
         layers = (self.collections[collection], self._owner(collection, flow))
-        return merge(self.config["flow"], *(layer.get("flow", {}) for layer in layers))
+        return merge(self.config["flow"], *(layer.get("flow", {}) for layer in layers), self._device)
 
     def features(self, collection: str, stream: str) -> Settings:
         """Of `extract` or `external`, whichever makes the stream."""

@@ -2,8 +2,9 @@
 
 import dataclasses
 import functools
+import importlib.metadata
 import json
-import logging
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -13,15 +14,15 @@ import h5py
 import numpy as np
 
 from mmdist import code, shards, store
+from mmdist.gpus import Device
 from mmdist.settings import parse
-from mmdist.stage import UserError, arguments, run
-from mmdist.video import frames, tvl1_opencv
-from mmdist.video.tvl1 import Backend, Tvl1, quantise
+from mmdist.stage import arguments, run
+from mmdist.video import backends, frames
+from mmdist.video.backends import BACKENDS
+from mmdist.video.tvl1 import Tvl1, quantise
 
-log = logging.getLogger(__name__)
-
-# The fastest first: `auto` takes the first one that can run.
-BACKENDS: dict[str, Backend] = {"opencv-cuda": tvl1_opencv.CUDA, "opencv-cpu": tvl1_opencv.CPU}
+PIXELS = 2**26  # at once: half a gigabyte of flow
+VIDEOS_ON_A_GPU = 3  # at once
 CHUNK_BYTES = 2**18  # of one HDF5 chunk: what one read must unpack
 # Flow is smooth and mostly near zero: on real clips gzip at level 1 divides its size by 6 to 22 (lzf: 4 to 16) and
 # costs 1 ms a frame, where TV-L1 costs 600.
@@ -30,7 +31,8 @@ COMPRESSION = {"compression": "gzip", "compression_opts": 1}
 
 @dataclass(frozen=True)
 class FlowSettings(Tvl1):
-    backend: Literal["auto", "opencv-cuda", "opencv-cpu"]
+    device: Device
+    backend: Literal["auto", "torch", "opencv-cuda", "opencv-cpu"]
     bound: float  # pixels
 
 
@@ -42,10 +44,15 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=1)
     args = parser.parse_args()
     settings = parse(FlowSettings, args.settings)
-    backend = choose(settings.backend)
-    text = json.dumps({**dataclasses.asdict(settings), "backend": backend}, sort_keys=True)
+    backend, kind = backends.choose(settings.backend, settings.device)
+    on_gpu = kind == "cuda"
+    made = {name: value for name, value in dataclasses.asdict(settings).items() if name != "device"}
+    text = json.dumps({**made, "backend": backend}, sort_keys=True)
     digest = code.digest("mmdist.video.flow")
     inputs = {v: json.dumps(_plain(group.attrs), sort_keys=True) for v, group in frames.videos(args.frames)}
+    versions = {"opencv": cv2.__version__}
+    if backend == "torch":
+        versions["torch"] = importlib.metadata.version("torch")
     shards.fill(
         args.output,
         args.work,
@@ -55,33 +62,21 @@ def main() -> None:
             path=args.frames,
             settings=settings,
             backend=backend,
-            threads=max(1, args.workers // max(1, len(inputs))),  # a shard with few videos: over pairs as well
+            device=backends.take(backend, kind),
+            # A shard with few videos: over pairs as well. On a GPU they decode frames.
+            threads=args.workers if on_gpu else max(1, args.workers // max(1, len(inputs))),
         ),
         fingerprint={v: store.digest(text, digest, attributes) for v, attributes in inputs.items()},
-        attributes={"settings": text, "code": digest, "versions": json.dumps({"opencv": cv2.__version__})},
-        workers=args.workers,
+        attributes={"settings": text, "code": digest, "versions": json.dumps(versions)},
+        # A GPU is one process's own; it computes one video while others are read and written.
+        workers=1 if on_gpu else args.workers,
+        threads=VIDEOS_ON_A_GPU if on_gpu else 1,
     )
     frames.report(args.output)
 
 
-def choose(wanted: str) -> str:
-    """The backend to use: the wanted one, or with `auto` the fastest that can run here; the log says which and why.
-
-    Raises:
-        UserError: if the wanted one, or none, can run here.
-    """
-    lacking = {name: backend.lacking() for name, backend in BACKENDS.items() if wanted in ("auto", name)}
-    for name, reason in lacking.items():
-        if not reason:
-            passed = [f"{other}: {why}" for other, why in lacking.items() if why]
-            log.info("TV-L1 by %s%s", name, f" ({'; '.join(passed)})" if passed else "")
-            return name
-    reasons = "; ".join(f"{name}: {why}" for name, why in lacking.items())
-    raise UserError(f"flow.backend {wanted!r} cannot run here ({reasons}); set flow.backend: auto, or see envs/.")
-
-
 def write_flow(
-    video_id: str, group: h5py.Group, *, path: Path, settings: FlowSettings, backend: str, threads: int
+    video_id: str, group: h5py.Group, *, path: Path, settings: FlowSettings, backend: str, device: str, threads: int
 ) -> None:
     """Write a video's quantised flow, laid out as docs/architecture.md has it; a bad one's status and reason go on."""
     with h5py.File(path, "r") as file:
@@ -90,8 +85,8 @@ def write_flow(
         if video.attrs["status"] == "bad":
             return
         group.attrs.update({"backend": backend, "bound": settings.bound})
-        pairs = BACKENDS[backend].pairs
         count, height, width = len(video["frames"]), int(video.attrs["height"]), int(video.attrs["width"])
+        pairs = max(1, min(BACKENDS[backend].pairs, PIXELS // (height * width)))
         group["times"] = video["times"][:]
         flow = group.create_dataset(
             "flow",
@@ -100,13 +95,14 @@ def write_flow(
             chunks=(min(count, max(1, CHUNK_BYTES // (2 * height * width))), height, width, 2),
             **COMPRESSION,
         )
-        estimate = BACKENDS[backend].estimator(settings, threads)
+        estimate = BACKENDS[backend].estimator(settings, threads, device)
         last = quantise(np.zeros((height, width, 2), np.float32), settings.bound)  # of a single frame
-        for start in range(0, count - 1, pairs):
-            grey = _grey(frames.read(video, start, start + pairs + 1))
-            rows = quantise(estimate(grey), settings.bound)
-            flow[start : start + len(rows)] = rows
-            last = rows[-1]
+        with ThreadPoolExecutor(threads) as readers:
+            for start in range(0, count - 1, pairs):
+                grey = _grey(frames.read(video, start, start + pairs + 1, readers))
+                rows = quantise(estimate(grey), settings.bound)
+                flow[start : start + len(rows)] = rows
+                last = rows[-1]
         flow[count - 1] = last
 
 

@@ -1,7 +1,8 @@
 """What every TV-L1 backend agrees on (Zach, Pock, Bischof 2007): its parameters, its arrays, and how flow is stored."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -21,9 +22,16 @@ class Tvl1:
     median_filtering: int  # side of the median filter before each outer iteration; 1: none
     epsilon: float  # pixels; an update below ends the iterations
 
+    def stop_below(self, height: int, width: int) -> float:
+        """Squared change of the flow, summed over the image, that ends the iterations when no longer exceeded."""
+        return self.epsilon**2 * height * width
+
 
 # (n + 1, H, W) uint8 grey frames -> (n, H, W, 2) float32 pixels (u right, v down), row t from frame t to t + 1.
 Estimator = Callable[[np.ndarray], np.ndarray]
+
+
+Kind = Literal["cpu", "cuda"]  # of a device
 
 
 @dataclass(frozen=True)
@@ -31,13 +39,16 @@ class Backend:
     """One way of computing TV-L1.
 
     Attributes:
-        lacking: says why it cannot run on this machine; empty when it can.
-        estimator: makes an `Estimator` for one frame size, from the parameters and a number of threads that it may use.
+        lacking: for each kind of device that it can use, the faster first, says why it cannot here; empty when it can.
+        gpus: how many GPUs it sees.
+        estimator: makes an `Estimator` for one frame size, from the parameters, a number of threads that it may use,
+            and the device: cpu, or cuda:0, cuda:1, ...
         pairs: how many pairs it likes to get at once; bounds memory.
     """
 
-    lacking: Callable[[], str]
-    estimator: Callable[[Tvl1, int], Estimator]
+    lacking: Mapping[Kind, Callable[[], str]]
+    gpus: Callable[[], int]
+    estimator: Callable[[Tvl1, int, str], Estimator]
     pairs: int
 
 

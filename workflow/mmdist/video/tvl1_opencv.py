@@ -13,7 +13,7 @@ import numpy as np
 from mmdist.video.tvl1 import Backend, Estimator, Tvl1
 
 
-def cpu_estimator(parameters: Tvl1, threads: int) -> Estimator:
+def cpu_estimator(parameters: Tvl1, threads: int, device: str = "cpu") -> Estimator:
     """One OpenCV object a thread, each for a run of consecutive pairs; the result does not depend on their number."""
     cv2.setNumThreads(1)  # OpenCV's own threads hardly help (measured) and would multiply with the workers
     objects = [_cpu_object(parameters) for _ in range(threads)]
@@ -55,8 +55,9 @@ def cpu_lacking() -> str:
     return "" if hasattr(cv2, "optflow") else "this OpenCV lacks its contrib modules"
 
 
-def cuda_estimator(parameters: Tvl1, threads: int) -> Estimator:
+def cuda_estimator(parameters: Tvl1, threads: int, device: str) -> Estimator:
     """The CUDA class: as many iterations as the CPU's inner and outer ones together, and no median filter."""
+    cv2.cuda.setDevice(int(device.removeprefix("cuda:")))
     tvl1 = cv2.cuda.OpticalFlowDual_TVL1.create(  # type: ignore[attr-defined]
         parameters.tau,
         parameters.lambda_,
@@ -84,10 +85,12 @@ def cuda_estimator(parameters: Tvl1, threads: int) -> Estimator:
 def cuda_lacking() -> str:
     if not hasattr(getattr(cv2, "cuda", None), "OpticalFlowDual_TVL1"):
         return "this OpenCV is built without CUDA's optical flow"
-    if cv2.cuda.getCudaEnabledDeviceCount() < 1:  # -1: the driver is too old
-        return "OpenCV finds no GPU"
-    return ""
+    return "" if gpus() else "OpenCV finds no GPU"
 
 
-CPU = Backend(cpu_lacking, cpu_estimator, pairs=16)
-CUDA = Backend(cuda_lacking, cuda_estimator, pairs=64)
+def gpus() -> int:
+    return max(0, cv2.cuda.getCudaEnabledDeviceCount())  # -1: the driver is too old
+
+
+CPU = Backend({"cpu": cpu_lacking}, gpus, cpu_estimator, pairs=16)
+CUDA = Backend({"cuda": cuda_lacking}, gpus, cuda_estimator, pairs=64)

@@ -1,0 +1,164 @@
+"""How many pairs of frames a second each TV-L1 backend does, beside another one in the same run, and how far apart.
+
+What cannot run is left out: a machine with PyTorch and a GPU alone measures PyTorch, with its own operations and with
+Triton's kernels, in batches of several sizes. Where there is no OpenCV, frames and OpenCV's flow of the first pairs
+come from a file that a machine with OpenCV wrote. The film is made here: textures that move over each other, and noise.
+
+    PYTHONPATH=workflow python benchmarks/tvl1.py --write-reference reference.npz --pairs 256
+    PYTHONPATH=workflow python benchmarks/tvl1.py --reference reference.npz --batches 32 128 256
+    PYTHONPATH=workflow python benchmarks/tvl1.py --cpu-pairs 8 --threads 2
+
+Numbers of a machine that does something else meanwhile say little; the ratios say more.
+"""
+
+import argparse
+import itertools
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from mmdist.video import tvl1_torch
+from mmdist.video.tvl1 import Estimator, Tvl1
+
+try:
+    import cv2
+
+    from mmdist.video import tvl1_opencv
+except ImportError:
+    cv2 = None  # type: ignore[assignment]
+
+DEFAULTS = Tvl1(0.25, 0.15, 0.3, 5, 0.8, 5, 30, 10, 5, 0.01)  # OpenCV's, and the configuration's
+Way = tuple[str, Estimator, int]  # name, what computes, how many pairs to give it
+
+
+def film(count: int, height: int, width: int, seed: int = 0) -> np.ndarray:
+    """(count, H, W) uint8: a background that drifts by up to 2 pixels a frame and a disc that crosses it by up to 5."""
+    rng = np.random.default_rng(seed)
+    background, disc = (texture(2 * height, 2 * width, rng) for _ in range(2))
+    y, x = np.mgrid[:height, :width].astype(np.float64)
+    images = []
+    for t in range(count):
+        image = sample(background, x + 60 * np.sin(t / 30), y + 30 * np.cos(t / 25))
+        centre = width * (0.5 + 0.35 * np.sin(t / 24)), height * (0.5 + 0.3 * np.sin(t / 17))
+        inside = np.hypot(x - centre[0], y - centre[1]) < height / 5
+        image = np.where(inside, sample(disc, x - centre[0], y - centre[1]), image)
+        images.append((image + rng.normal(0, 1.5, image.shape)).clip(0, 255).round().astype(np.uint8))
+    return np.stack(images)
+
+
+def texture(height: int, width: int, rng: np.random.Generator) -> np.ndarray:
+    """Noise (H, W) with the spectrum of photographs, 20 to 235; it goes on at the other side."""
+    frequency = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width)[None])
+    spectrum = np.fft.rfft2(rng.standard_normal((height, width))) / np.maximum(frequency, 1 / height) ** 1.2
+    image = np.fft.irfft2(spectrum * np.exp(-((frequency / 0.25) ** 2)), (height, width))
+    low, high = np.percentile(image, [1, 99])
+    return ((image - low) / (high - low)).clip(0, 1) * 215 + 20
+
+
+def sample(image: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Bilinear, an image (H, W) at places (h, w)."""
+    height, width = image.shape
+    left, above = np.floor(x).astype(int), np.floor(y).astype(int)
+    a, b = x - left, y - above
+    rows, columns = (above % height, (above + 1) % height), (left % width, (left + 1) % width)
+    upper = image[rows[0], columns[0]] * (1 - a) + image[rows[0], columns[1]] * a
+    lower = image[rows[1], columns[0]] * (1 - a) + image[rows[1], columns[1]] * a
+    return upper * (1 - b) + lower * b
+
+
+def opencv_with_its_own_threads(threads: int) -> Estimator:
+    made = tvl1_opencv._cpu_object(DEFAULTS)
+
+    def estimate(frames: np.ndarray) -> np.ndarray:
+        cv2.setNumThreads(threads)
+        flow = [made.calc(first, second, None) for first, second in itertools.pairwise(frames)]
+        cv2.setNumThreads(1)
+        return np.stack(flow)
+
+    return estimate
+
+
+def ways(threads: int, pairs: int, cpu_pairs: int, batches: list[int]) -> Iterator[Way]:
+    """What can run here, the one that the others are compared with first."""
+    if cv2 is not None and hasattr(cv2, "optflow"):
+        yield f"opencv-cpu, {threads} workers", tvl1_opencv.cpu_estimator(DEFAULTS, threads), cpu_pairs
+        yield f"opencv-cpu, {threads} threads of its own", opencv_with_its_own_threads(threads), cpu_pairs
+    yield f"torch, cpu, {threads} threads", tvl1_torch.estimator(DEFAULTS, threads, "cpu"), cpu_pairs
+    if cv2 is not None and not tvl1_opencv.cuda_lacking():
+        yield "opencv-cuda", tvl1_opencv.cuda_estimator(DEFAULTS, 1, "cuda:0"), pairs
+    if tvl1_torch.gpus():
+        fastest = tvl1_torch.fastest_solver(torch.device("cuda"))
+        solvers = {"plain": tvl1_torch.Plain} | ({"Triton": fastest} if fastest is not tvl1_torch.Plain else {})
+        for name, solver in solvers.items():
+            for batch in batches:
+                estimate = tvl1_torch.estimator(DEFAULTS, 1, "cuda:0", batch=batch, solver=solver)
+                yield f"torch, cuda, {name}, batches of {batch}", estimate, pairs
+
+
+def seconds(estimate: Estimator, frames: np.ndarray, repeats: int) -> float:
+    """The fastest of `repeats`; the flow is back on the host each time."""
+    times = []
+    for _ in range(repeats):
+        _synchronise()
+        started = time.perf_counter()
+        estimate(frames)
+        _synchronise()
+        times.append(time.perf_counter() - started)
+    return min(times)
+
+
+def _synchronise() -> None:
+    if tvl1_torch.gpus():
+        torch.cuda.synchronize()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--size", default="341x256", help="width x height")
+    parser.add_argument("--pairs", type=int, default=256, help="for GPUs")
+    parser.add_argument("--cpu-pairs", type=int, default=4)
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="of CPUs")
+    parser.add_argument("--batches", type=int, nargs="+", default=[16, 64, 256])
+    parser.add_argument("--repeats", type=int, default=2)
+    parser.add_argument("--reference", type=Path, help="frames and OpenCV's flow of the first pairs, to compare with")
+    parser.add_argument("--write-reference", type=Path, help="write that file and do nothing else")
+    parser.add_argument("--reference-pairs", type=int, default=8)
+    args = parser.parse_args()
+    width, height = map(int, args.size.split("x"))
+    if args.write_reference:
+        if cv2 is None:
+            parser.error("--write-reference needs OpenCV, which is not installed here; write the file where it is.")
+        frames = film(args.pairs + 1, height, width)
+        flow = tvl1_opencv.cpu_estimator(DEFAULTS, args.threads)(frames[: args.reference_pairs + 1])
+        np.savez_compressed(args.write_reference, frames=frames, flow=flow)
+        return
+    if args.reference:
+        with np.load(args.reference) as file:
+            frames, reference = file["frames"], file["flow"]
+    else:
+        frames, reference = film(max(args.pairs, args.cpu_pairs) + 1, height, width), None
+    print(f"{frames.shape[2]} x {frames.shape[1]}, torch {torch.__version__}, {args.threads} threads")
+    base: tuple[str, float] | None = None
+    for name, estimate, pairs in ways(args.threads, args.pairs, args.cpu_pairs, args.batches):
+        given = frames[: pairs + 1]
+        found = estimate(given)  # to warm up: kernels are compiled, memory is allocated
+        if reference is None:
+            reference = found
+        speed = (len(given) - 1) / seconds(estimate, given, args.repeats)
+        base = base or (name, speed)
+        both = min(len(found), len(reference))
+        distance = np.linalg.norm(found[:both] - reference[:both], axis=-1)
+        print(
+            f"{name:40}{speed:9.2f} pairs/s, {speed / base[1]:8.2f} times {base[0]}; from the reference"
+            f" {distance.mean():.4f} px, 99th percentile {np.percentile(distance, 99):.4f}",
+            flush=True,
+        )
+    if tvl1_torch.gpus():
+        print(f"peak memory of PyTorch on the GPU: {torch.cuda.max_memory_allocated() / 2**30:.1f} GiB")
+
+
+if __name__ == "__main__":
+    main()

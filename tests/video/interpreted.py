@@ -1,0 +1,48 @@
+"""The Triton kernels beside plain PyTorch, under Triton's interpreter; run by test_tvl1_torch in a process of its own.
+
+Prints one JSON object a case: the largest differences between the two flows, and between a pair alone and in its batch.
+"""
+
+import json
+import os
+
+os.environ["TRITON_INTERPRET"] = "1"  # read when Triton is imported
+
+import torch
+from motion import moving
+
+from mmdist.video import tvl1_torch, tvl1_triton
+from mmdist.video.tvl1 import Tvl1
+
+torch.set_num_threads(1)
+
+
+def difference(a: torch.Tensor, b: torch.Tensor) -> float:
+    return float((a - b).abs().max())
+
+
+def cases() -> None:
+    # Several tiles, neither side a multiple of theirs; the first pair moves, the second stands still and stops at once.
+    film = torch.from_numpy(moving(2, 1.0, 0.5, 19, 37)).float().unsqueeze(1)
+    first, second = film[[0, 1]], film[[1, 1]]
+    for median_filtering, epsilon, scales, warps in ((5, 0.1, 1, 2), (3, 0.0, 2, 1), (1, 0.02, 1, 1)):
+        settings = Tvl1(0.25, 0.15, 0.3, scales, 0.9, warps, 3, 2, median_filtering, epsilon)
+        fused = tvl1_torch.flow(first, second, settings, tvl1_triton.Fused)
+        alone = tvl1_torch.flow(first[:1], second[:1], settings, tvl1_triton.Fused)
+        plain = tvl1_torch.flow(first, second, settings)
+        found = {"plain": difference(fused, plain), "alone": difference(fused[:1], alone)}
+        print(json.dumps({**found, "largest": float(plain.abs().max())}))
+
+
+def medians() -> None:
+    u = torch.randn(1, 2, 18, 35, generator=torch.Generator().manual_seed(0))
+    for side in (3, 5):
+        state = tvl1_triton.Fused(u, Tvl1(0.25, 0.15, 0.3, 1, 0.8, 1, 1, 1, side, 0.01))
+        state.linearise(torch.zeros(1, 1, 18, 35), torch.zeros(1, 2, 18, 35))
+        state.median()
+        print(json.dumps({"median": difference(state.u, tvl1_torch.median(u, side))}))
+
+
+if __name__ == "__main__":
+    cases()
+    medians()

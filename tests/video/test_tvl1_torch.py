@@ -1,0 +1,269 @@
+"""TV-L1 by PyTorch against OpenCV, whose numerics it restates, and against itself in other batches and by kernels.
+
+Flow cannot agree to the last digit: OpenCV itself gives flow that is 0.007 pixels off, on average, for frames that
+differ by 1e-5 of a grey level, since the iterations then stop elsewhere and each warp enlarges what differs.
+"""
+
+import dataclasses
+import importlib.util
+import itertools
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import av
+import cv2
+import numpy as np
+import pytest
+import torch
+from motion import differences, error, moving
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from conftest import ROOT, data
+from mmdist.video import tvl1_images, tvl1_opencv, tvl1_torch
+from mmdist.video.tvl1 import Tvl1
+
+VIDEOS = ("v_CricketShot_g04_c01_rgb.gif", "v_BaseballPitch_g01_c01.avi", "v_GGSY1Qvo990.mp4", "Y1HGC.mp4")
+
+
+@pytest.fixture(scope="module")
+def settings(config) -> Tvl1:
+    return Tvl1(**{field.name: config["flow"][field.name] for field in dataclasses.fields(Tvl1)})
+
+
+@pytest.fixture(scope="module")
+def quick(settings) -> Tvl1:
+    return dataclasses.replace(settings, scales=3, warps=2, outer_iterations=2, inner_iterations=10)
+
+
+def by_torch(film: np.ndarray, settings: Tvl1, **options: Any) -> np.ndarray:
+    return tvl1_torch.estimator(settings, 1, "cpu", **options)(film)
+
+
+def by_opencv(film: np.ndarray, settings: Tvl1) -> np.ndarray:
+    return tvl1_opencv.cpu_estimator(settings, 1)(film)
+
+
+def real_frames(name: str, width: int = 128, first: int = 20) -> np.ndarray:
+    """Three frames (3, H, W) uint8, grey and small."""
+    with av.open(str(data("videos", name))) as container:
+        images = [f.to_ndarray(format="gray") for f in itertools.islice(container.decode(video=0), first + 3)]
+    height = round(width * images[0].shape[0] / images[0].shape[1])
+    return np.stack([cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA) for image in images[first:]])
+
+
+# --- Against OpenCV
+
+
+@pytest.mark.parametrize(("u", "v"), [(1.0, 0.0), (0.0, -1.5), (2.5, 1.25), (-3.0, 2.0)])
+def test_known_motion(settings, u, v):
+    film = moving(3, u, v)
+    flow = by_torch(film, settings)
+    assert (flow.shape, flow.dtype) == ((2, 64, 80, 2), np.float32)
+    assert error(flow, u, v) < 0.1
+    mean, most, nearly_all = differences(flow, by_opencv(film, settings))
+    assert mean < 0.03
+    assert most < 0.1
+    assert nearly_all < 0.3
+
+
+def test_real_frames(settings):
+    found = []
+    for name in VIDEOS:
+        film = real_frames(name)
+        found.append(differences(by_torch(film, settings), by_opencv(film, settings)))
+    mean, most, nearly_all = np.mean(found, axis=0)
+    assert mean < 0.03
+    assert most < 0.1
+    assert nearly_all < 0.3
+
+
+CHANGES = [
+    {"tau": 0.1},
+    {"lambda_": 0.02},
+    {"theta": 0.8},
+    {"scales": 1},
+    {"scale_step": 0.5},
+    {"warps": 1},
+    {"inner_iterations": 3},
+    {"outer_iterations": 1},
+    {"median_filtering": 3},
+    {"median_filtering": 1},
+    {"epsilon": 0.3},
+]
+
+
+@pytest.mark.parametrize("changes", CHANGES, ids=str)
+def test_each_parameter_is_obeyed(quick, changes):
+    film = moving(2, 2.5, 1.25, 48, 56)
+    other = dataclasses.replace(quick, **changes)
+    flow = by_torch(film, other)
+    assert differences(flow, by_opencv(film, other))[0] < 1e-3
+    assert np.abs(flow - by_torch(film, quick)).max() > 1e-3
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 40), (2, 300), (300, 2), (15, 16), (33, 17), (20, 21)])
+def test_odd_and_tiny_sizes(quick, size):
+    film = np.random.default_rng(0).integers(0, 255, (3, *size), dtype=np.uint8)
+    flow = by_torch(film, quick)
+    assert flow.shape == (2, *size, 2)
+    assert np.isfinite(flow).all()
+    if min(size) > 2:  # OpenCV's gradients read beyond smaller ones
+        assert differences(flow, by_opencv(film, quick))[0] < 0.05
+
+
+def test_median():
+    image = np.random.default_rng(0).normal(size=(23, 31)).astype(np.float32)
+    image[:8] = image[:8].round()  # equal values
+    for side in (3, 5):
+        ours = tvl1_images.median(torch.from_numpy(image)[None, None], side)
+        assert np.array_equal(ours[0, 0].numpy(), cv2.medianBlur(image, side)), side
+
+
+@pytest.mark.parametrize("step", [0.8, 0.5, 0.7])
+def test_pyramid(quick, step):
+    image = np.random.default_rng(0).uniform(0, 255, (37, 53)).astype(np.float32)
+    levels = tvl1_images.pyramid(
+        torch.from_numpy(image)[None, None], dataclasses.replace(quick, scale_step=step, scales=9)
+    )
+    expected = image
+    for level in levels[1:]:
+        larger, expected = expected, cv2.resize(expected, None, fx=step, fy=step, interpolation=cv2.INTER_LINEAR)
+        assert np.abs(level[0, 0].numpy() - expected).max() < 1e-3
+        back = tvl1_images.resize(level, *larger.shape)[0, 0].numpy()
+        assert np.abs(back - cv2.resize(expected, larger.shape[::-1], interpolation=cv2.INTER_LINEAR)).max() < 1e-3
+    assert min(levels[-1].shape[2:]) >= 16
+    assert min(round(side * step) for side in levels[-1].shape[2:]) < 16
+
+
+def test_warp():
+    rng = np.random.default_rng(0)
+    image, u = rng.uniform(0, 255, (37, 53)), rng.normal(0, 4, (2, 37, 53))  # some leave the picture
+    y, x = np.mgrid[:37, :53]
+    expected = cv2.remap(np.float32(image), np.float32(x + u[0]), np.float32(y + u[1]), cv2.INTER_CUBIC)
+    ours = tvl1_images.warp(torch.tensor(image).float()[None, None], torch.tensor(u).float()[None])[0, 0].numpy()
+    assert np.abs(ours - expected).max() < 1e-3
+    same = tvl1_images.warp(torch.tensor(image).float()[None, None], torch.zeros(1, 2, 37, 53))[0, 0].numpy()
+    assert np.array_equal(same, np.float32(image)), "exactly"
+
+
+# --- Pairs and batches
+
+
+def test_a_pair_does_not_depend_on_its_batch(quick):
+    """Bit for bit: pairs that stop early, late and never, alone, three at once and all at once."""
+    film = np.concatenate([moving(3, 1.5, 0.5, 40, 48), moving(1, 0, 0, 40, 48).repeat(2, 0), moving(3, -4, 1, 40, 48)])
+    flow = by_torch(film, quick, batch=1)
+    assert np.array_equal(by_torch(film, quick, batch=3), flow)
+    assert np.array_equal(by_torch(film, quick, batch=99), flow)
+    assert np.array_equal(by_torch(film[2:4], quick), flow[2:3])
+    assert np.array_equal(tvl1_torch.estimator(quick, 3, "cpu")(film), flow), "in threads"
+
+
+def test_nothing_moves(settings):
+    """No flow at all, as with OpenCV: films have many frames twice, and what is not zero here would grow."""
+    assert not by_torch(np.full((3, 40, 40), 77, np.uint8), settings).any()
+    assert not by_torch(moving(1, 0, 0).repeat(2, 0), settings).any()
+
+
+# --- Stopping
+
+
+class Counted(tvl1_torch.Plain):
+    """Counts its iterations and, as OpenCV has them, the pairs in them."""
+
+    iterations = 0
+    updates = 0
+
+    def iterate(self) -> None:
+        Counted.iterations += 1
+        Counted.updates += int(self.running.sum())
+        super().iterate()
+
+
+@pytest.fixture
+def counted():
+    Counted.iterations = Counted.updates = 0
+    return Counted
+
+
+@pytest.mark.parametrize(("epsilon", "expected"), [(0.0, 3 * 2 * 2 * 10), (100.0, 3 * 2)])
+def test_epsilon_ends_the_iterations(quick, counted, epsilon, expected):
+    by_torch(moving(2, 2, 1), dataclasses.replace(quick, epsilon=epsilon), solver=counted)
+    assert counted.iterations == expected, "scales, warps, rounds and inner iterations, or one each warp"
+
+
+def test_a_pair_stops_when_its_flow_hardly_changes(quick, counted):
+    """A batch goes on for as long as its slowest pair, and updates no other meanwhile."""
+    quick = dataclasses.replace(quick, scales=1, warps=1)
+    moved, still = moving(2, 2, 1), moving(1, 0, 0).repeat(2, 0)
+    counts = []
+    for film in (moved, still, np.concatenate([moved, still])[[0, 1, 2, 3]]):
+        Counted.iterations = Counted.updates = 0
+        by_torch(film, quick, batch=9, solver=counted)
+        counts.append((counted.iterations, counted.updates))
+    assert counts[1] == (1, 1)
+    assert 1 < counts[0][0] <= 20
+    assert counts[2][0] >= counts[0][0]
+    assert counts[0][1] + counts[1][1] < counts[2][1] < 3 * counts[2][0], "the pair between the two runs as well"
+
+
+class NoHost(TorchDispatchMode):
+    """Refuses whatever makes the host wait for a device."""
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
+        name = func.overloadpacket.__name__
+        assert name not in ("_local_scalar_dense", "nonzero", "masked_select", "_to_copy", "index"), name
+        return func(*args, **(kwargs or {}))
+
+
+def test_iterations_do_not_wait_for_the_host(settings):
+    generator = torch.Generator().manual_seed(0)
+
+    def normal(channels: int) -> Tensor:
+        return torch.randn(2, channels, 20, 24, generator=generator)
+
+    state = tvl1_torch.Plain(normal(2), settings)
+    with NoHost():
+        state.linearise(normal(1), normal(2))
+        state.median()
+        for _ in range(3):
+            state.iterate()
+    assert state.running.shape == (2,)
+
+
+# --- Kernels
+
+
+@pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="Triton is not installed")
+def test_kernels_compute_what_plain_operations_do():
+    script = Path(__file__).with_name("interpreted.py")
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "workflow"), *filter(None, sys.path)])}
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr
+    cases = [json.loads(line) for line in done.stdout.splitlines()]
+    flows, medians = [c for c in cases if "plain" in c], [c for c in cases if "median" in c]
+    assert len(flows) == 3
+    assert all(case["plain"] < 1e-4 and case["alone"] == 0 and case["largest"] > 0.5 for case in flows), flows
+    assert [case["median"] for case in medians] == [0, 0]
+
+
+# --- The device
+
+
+def test_on_a_cpu_there_are_no_kernels():
+    assert tvl1_torch.fastest_solver(torch.device("cpu")) is tvl1_torch.Plain
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+def test_a_gpu_computes_what_the_cpu_does(settings):
+    film = np.concatenate([moving(4, 1.5, 0.5), moving(1, 0, 0).repeat(2, 0), moving(3, -3, 2)])
+    expected = by_torch(film, settings)
+    for solver in (tvl1_torch.Plain, tvl1_torch.fastest_solver(torch.device("cuda"))):
+        flow = tvl1_torch.estimator(settings, 1, "cuda", solver=solver)(film)
+        assert differences(flow, expected)[0] < 0.02
+        assert differences(flow, tvl1_torch.estimator(settings, 1, "cuda", batch=1, solver=solver)(film))[0] < 1e-6

@@ -1,0 +1,70 @@
+"""The ways of computing TV-L1 and the choice between them; PyTorch is imported only where it may be what computes."""
+
+import logging
+
+from mmdist import gpus
+from mmdist.gpus import Device
+from mmdist.stage import UserError
+from mmdist.video import tvl1_opencv
+from mmdist.video.tvl1 import Backend, Estimator, Kind, Tvl1
+
+log = logging.getLogger(__name__)
+
+
+def _torch_gpus() -> int:
+    if not gpus.has_gpu():  # importing PyTorch takes seconds, in each of a shard's workers
+        return 0
+    from mmdist.video import tvl1_torch
+
+    return tvl1_torch.gpus()
+
+
+def _torch_estimator(parameters: Tvl1, threads: int, device: str) -> Estimator:
+    from mmdist.video import tvl1_torch
+
+    return tvl1_torch.estimator(parameters, threads, device)
+
+
+TORCH = Backend(
+    {"cuda": lambda: "" if _torch_gpus() else "PyTorch finds no GPU", "cpu": str},
+    _torch_gpus,
+    _torch_estimator,
+    pairs=256,
+)
+# The fastest first: PyTorch computes many pairs at once, OpenCV's CUDA class one after the other.
+BACKENDS: dict[str, Backend] = {"torch": TORCH, "opencv-cuda": tvl1_opencv.CUDA, "opencv-cpu": tvl1_opencv.CPU}
+
+
+def choose(wanted: str, device: Device) -> tuple[str, Kind]:
+    """The backend to use and on what: the wanted one, or with `auto` the fastest that can run; the log says why.
+
+    On a CPU `auto` takes OpenCV, whose numerics the others restate; PyTorch computes there when it is named.
+
+    Args:
+        wanted: a name of `BACKENDS`, or auto.
+        device: what the run may use.
+
+    Raises:
+        UserError: if the wanted one, or none, can run here.
+    """
+    candidates = [(name, kind) for name, backend in BACKENDS.items() for kind in backend.lacking]
+    candidates = [c for c in candidates if c[0] == wanted or (wanted == "auto" and c != ("torch", "cpu"))]
+    passed: list[str] = []
+    for name, kind in candidates:
+        reason = BACKENDS[name].lacking[kind]() if device in ("auto", kind) else f"device is {device!r}"
+        if not reason:
+            log.info("TV-L1 by %s, %s%s", name, kind, f" ({'; '.join(passed)})" if passed else "")
+            return name, kind
+        passed.append(f"{name}: {reason}")
+    raise UserError(
+        f"flow.backend {wanted!r} cannot run here ({'; '.join(passed)}); set flow.backend: auto, or see envs/."
+    )
+
+
+def take(name: str, kind: Kind) -> str:
+    """The device for this process: cpu, or cuda and the number of a GPU that no other job of this machine has.
+
+    Raises:
+        UserError: every GPU is taken.
+    """
+    return "cpu" if kind == "cpu" else f"cuda:{gpus.take(BACKENDS[name].gpus())}"
