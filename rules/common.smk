@@ -169,9 +169,9 @@ def shard_videos(wildcards):
 STREAMS = [(collection, stream) for collection, about in plan.collections.items() for stream in about["streams"]]
 
 
-def made_by(extracted):
+def made_by(rule):
     """A constraint for {stream}, which is COLLECTION/STREAM here: one rule cannot tell from either alone who makes it."""
-    return one_of(f"{c}/{s}" for c, s in STREAMS if plan.is_extracted(c, s) == extracted)
+    return one_of(f"{c}/{s}" for c, s in STREAMS if plan.made_by(c, s) == rule)
 
 
 def stream_of(wildcards):
@@ -185,6 +185,12 @@ def stream_settings(wildcards):
 def extractor_input(wildcards):
     collection, stream = stream_of(wildcards)
     return f"results/videos/{collection}/{plan.extracted_from(collection, stream)}/{wildcards.shard}.h5"
+
+
+def frames_of_flow(wildcards):
+    collection, stream = stream_of(wildcards)
+    folder = plan.frames_of(collection, plan.extracted_from(collection, stream))
+    return f"results/videos/{collection}/{folder}/{wildcards.shard}.h5"
 
 
 @told

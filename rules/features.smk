@@ -9,7 +9,7 @@ rule extract:
     benchmark:
         "results/benchmarks/extract/{stream}/{shard}.tsv"
     wildcard_constraints:
-        stream=made_by(extracted=True),
+        stream=made_by("extract"),
     priority: 2
     conda:
         "../envs/mmdist.yaml"
@@ -27,6 +27,35 @@ rule extract:
         " --weights {input.weights:q} --output {output:q} --work {params.work:q} > {log:q} 2>&1"
 
 
+rule flow_features:
+    input:
+        frames=frames_of_flow,
+        weights=lambda wildcards: inventory.weights(*stream_of(wildcards)),
+    output:
+        "results/features/{stream}/{shard}.h5",
+    log:
+        "results/logs/flow_features/{stream}/{shard}.log",
+    benchmark:
+        "results/benchmarks/flow_features/{stream}/{shard}.tsv"
+    wildcard_constraints:
+        stream=made_by("flow_features"),
+    priority: 2
+    conda:
+        "../envs/mmdist.yaml"
+    threads: 4
+    resources:
+        gpu=gpus(),
+        mem_mb=lambda wildcards, attempt: 16000 * attempt,
+        runtime=720,
+    params:
+        settings=lambda wildcards: settings(plan.flow_features(*stream_of(wildcards))),
+        code=code.digest("mmdist.features.flow_features"),
+        work="results/.work/flow_features/{stream}/{shard}",
+    shell:
+        "python -m mmdist.features.flow_features --settings {params.settings:q} --frames {input.frames:q}"
+        " --weights {input.weights:q} --output {output:q} --work {params.work:q} --workers {threads} > {log:q} 2>&1"
+
+
 rule external:
     input:
         existing_features,
@@ -35,7 +64,7 @@ rule external:
     log:
         "results/logs/external/{stream}/{shard}.log",
     wildcard_constraints:
-        stream=made_by(extracted=False),
+        stream=made_by("external"),
     priority: 2
     conda:
         "../envs/mmdist.yaml"

@@ -21,6 +21,7 @@ STAGES = {
     "mmdist.video.decode": {"mmdist.video.source", "mmdist.video.frames"},
     "mmdist.video.flow": {"mmdist.video.tvl1", "mmdist.video.frames", "mmdist.video.tvl1_kernels"},
     "mmdist.features.extract": {"mmdist.features.i3d", "mmdist.features.c3d", "mmdist.features.weights"},
+    "mmdist.features.flow_features": {"mmdist.features.extract", "mmdist.video.flow", "mmdist.features.i3d"},
     "mmdist.features.external": set(),
     "mmdist.train": {"mmdist.losses", "mmdist.objective", "mmdist.samples", "mmdist.masking", "mmdist.model.network"},
     "mmdist.export": {"mmdist.predict", "mmdist.samples", "mmdist.model.network"},

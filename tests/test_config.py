@@ -156,6 +156,7 @@ WRONG = [
     ({"models": {"b": {"parent": "c"}, "c": {"parent": "b"}}}, "models.b", "its own parent"),
     ({"models": {"b": {"parent": "baselin"}}}, "models.b.parent", "there is no 'baselin' in models"),
     ({"models": {"b": {"parent": "student", "teachers": ["c"]}}}, "models.b.teachers", "there is no 'c' in models"),
+    ({"flow_in_memory": True, "keep_flow": True}, "", "leaves nothing for keep_flow"),
     ({"tables": {"Table 1": ["b"]}}, "tables.Table 1", "there is no 'b' in models"),
     ({"collections": {"demo": {"streams": {"x": {"recipe": "lgi"}}}}}, "collections.demo.streams.x", "no recipe 'lgi'"),
     ({"collections": {"demo": {"streams": {"x": {"input": "flow"}}}}}, "collections.demo.streams.x", "'extractor' is"),
@@ -175,7 +176,7 @@ def test_what_is_wrong_is_said_in_one_sentence(tmp_path: Path, changes: dict[str
     outcome = run(tmp_path, changes=changes, dry=True)
     assert outcome.status == 1
     assert len(outcome.errors) == 1
-    assert outcome.errors[0].startswith(f"configuration, {where}: ")
+    assert outcome.errors[0].startswith(f"configuration, {where}: " if where else "configuration: ")
     assert what in outcome.errors[0]
     assert "Traceback" not in outcome.text
 

@@ -230,6 +230,24 @@ def test_the_literal_command_runs_to_its_end_on_videos_of_charades(tmp_path: Pat
     assert {json.loads(line)["vid"] for line in lines} == set(CHARADES[len(CHARADES) // 2 :])
 
 
+def test_flow_that_never_becomes_a_file_gives_the_same_features(tmp_path: Path) -> None:
+    target, made = "results/features/demo/flow/0.h5", {}
+    for in_memory in (False, True):
+        folder = tmp_path / str(in_memory)
+        folder.mkdir()
+        outcome = run(folder, target, config=[TINY], changes={"flow_in_memory": in_memory})
+        assert outcome.status == 0, outcome.text
+        assert ("flow" in outcome.jobs) is not in_memory
+        assert ("flow_features" in outcome.jobs) is in_memory
+        with h5py.File(folder / target) as file:
+            made[in_memory] = {
+                name: (dict(group.attrs), group["features"][:].tobytes(), group["times"][:].tobytes())
+                for name, group in file.items()
+            }
+    assert made[True] == made[False]
+    assert made[True]
+
+
 def test_any_file_name_will_do(tmp_path: Path) -> None:
     names = ['it\'s a "clip" $HOME;.mp4', "日本 *?.mp4"]
     draw(tmp_path / "my videos", names)

@@ -146,6 +146,14 @@ class Plan:
             )
         return name
 
+    def made_by(self, collection: str, stream: str) -> str:
+        """The rule that makes a stream's features: extract, flow_features or external."""
+        if not self.is_extracted(collection, stream):
+            return "external"
+        about = self.collections[collection]["streams"][stream]
+        in_memory = self.config["flow_in_memory"] and about.get("input") == "flow"
+        return "flow_features" if in_memory else "extract"
+
     def is_extracted(self, collection: str, stream: str) -> bool:
         """Whether the workflow makes the features itself, from videos."""
         return self.collections[collection]["streams"][stream]["extractor"] in EXTRACTORS
@@ -190,6 +198,10 @@ class Plan:
         about = self.collections[collection]["streams"][stream]
         kind = {"extractor": about["extractor"], "input": about.get("input", "frames"), **self._device}
         return merge(self.config[about["extractor"]], own_keys(about), kind if about["extractor"] in EXTRACTORS else {})
+
+    def flow_features(self, collection: str, stream: str) -> Settings:
+        flow = self.flow(collection, self.extracted_from(collection, stream))
+        return {"extract": self.features(collection, stream), "flow": flow}
 
     def train(self, dataset: str, model: str, seed: int) -> Settings:
         about = self.models[model]
@@ -262,6 +274,8 @@ class Plan:
             (f"tables.{table}", name, "models") for table, names in self.config["tables"].items() for name in names
         ]
         self._check_exist(refers)
+        if self.config["flow_in_memory"] and self.config["keep_flow"]:
+            raise UserError("configuration: flow_in_memory leaves nothing for keep_flow; set one of them to false.")
         for collection, about in self.collections.items():
             for stream, keys in about["streams"].items():
                 kind = keys.get("input", "frames") if keys["extractor"] in EXTRACTORS else "nothing"

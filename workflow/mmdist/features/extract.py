@@ -22,6 +22,8 @@ from mmdist.video import frames
 log = logging.getLogger(__name__)
 
 FILES = ("weights", "mean", "pca")  # settings that name a file: its content counts, not its path
+# At once: one is computed while the next is read; most videos are too short for reading ahead within them.
+VIDEOS_ON_A_GPU = 2
 WHERE = ("device", "threads")  # settings that say where it runs, not what it makes
 
 
@@ -37,10 +39,10 @@ def main() -> None:
     )
     args = parser.parse_args()
     settings = options.read(args.settings)
-    _check_listed(settings, args.weights)
+    check_listed(settings, args.weights)
     where = device.choose(settings.device, settings.threads)
     extractor = networks.build(settings, where)
-    inputs, origin = _identities(args.input)
+    inputs, origin = identities(args.input)
     provenance = describe(settings, extractor, origin)
     shards.fill(
         args.output,
@@ -49,8 +51,7 @@ def main() -> None:
         functools.partial(extract, path=args.input, extractor=extractor, settings=settings),
         fingerprint={video_id: store.digest(provenance, identity) for video_id, identity in inputs.items()},
         attributes={"provenance": provenance},
-        # A GPU computes one video while the next is read: most are too short for reading ahead within them.
-        threads=2 if where.type == "cuda" else 1,
+        threads=VIDEOS_ON_A_GPU if where.type == "cuda" else 1,
     )
     frames.report(args.output)
 
@@ -84,45 +85,62 @@ def extract(
     """Write one video's features, laid out as docs/architecture.md has it; a bad one's status and reason go on.
 
     Raises:
-        UserError: a feature does not fit into the file's dtype.
+        UserError: as `write_features`.
     """
-    with h5py.File(path, "r") as file:
+    with h5py.File(path, "r") as file, ThreadPoolExecutor(settings.threads) as readers:
         video = file[store.group_name(video_id)]
         group.attrs.update(video.attrs)
-        if video.attrs["status"] == "bad":
-            return
-        times, fps = video["times"][:], float(video.attrs["fps"])
-        pieces = extractor.pieces(len(times))
-        features = np.concatenate(list(_vectors(video, pieces, extractor, settings)))
-        with np.errstate(over="ignore"):  # what overflows is found below
-            features = features.astype(settings.dtype)
-        if not np.isfinite(features).all():
-            raise UserError(
-                f"{path}: features of video {video_id!r} are not finite in {settings.dtype}; "
-                "set dtype: float32, or check the weights."
-            )
-        spans = windows.covered(pieces, extractor.grid, len(times))
-        group["features"] = features
-        group["times"] = windows.seconds(spans, times, fps, float(video.attrs.get("duration", np.nan)))
-
-
-def _vectors(
-    video: h5py.Group, pieces: list[windows.Piece], extractor: Extractor, settings: I3DSettings | C3DSettings
-) -> Iterator[np.ndarray]:
-    """(n, D) float32 of each piece. While the network works on a batch, the next one is read and decoded."""
-    count = len(video["times"])
-    with ThreadPoolExecutor(settings.threads) as readers:
 
         def images(start: int, stop: int) -> np.ndarray:
             return frames.read(video, start, stop, readers) if settings.input == "frames" else video["flow"][start:stop]
 
-        def clips(batch: list[windows.Piece]) -> np.ndarray:
-            start, stop, index = windows.frames_of(batch, count)
-            return extractor.prepare(images(start, stop))[index]
+        if video.attrs["status"] != "bad":
+            write_features(group, video, images, extractor, settings)
 
-        for batch, made in _ahead(windows.batches(pieces, extractor.batch), clips):
-            for piece, vectors in zip(batch, extractor(made), strict=True):
-                yield vectors[piece.first : piece.last]
+
+def write_features(
+    group: h5py.Group,
+    video: h5py.Group,
+    images: Callable[[int, int], np.ndarray],
+    extractor: Extractor,
+    settings: I3DSettings | C3DSettings,
+) -> None:
+    """Write `features` and `times` of one video.
+
+    Args:
+        video: its `times` and attributes are read.
+        images: frames or flow from `start` to `stop` (exclusive); starts never decrease.
+
+    Raises:
+        UserError: a feature does not fit into the file's dtype.
+    """
+    times, fps = video["times"][:], float(video.attrs["fps"])
+    pieces = extractor.pieces(len(times))
+    features = np.concatenate(list(_vectors(images, len(times), pieces, extractor)))
+    with np.errstate(over="ignore"):  # what overflows is found below
+        features = features.astype(settings.dtype)
+    if not np.isfinite(features).all():
+        raise UserError(
+            f"{video.file.filename}: features of video {video.attrs['video_id']!r} are not finite in {settings.dtype}; "
+            "set dtype: float32, or check the weights."
+        )
+    spans = windows.covered(pieces, extractor.grid, len(times))
+    group["features"] = features
+    group["times"] = windows.seconds(spans, times, fps, float(video.attrs.get("duration", np.nan)))
+
+
+def _vectors(
+    images: Callable[[int, int], np.ndarray], count: int, pieces: list[windows.Piece], extractor: Extractor
+) -> Iterator[np.ndarray]:
+    """(n, D) float32 of each piece of `count` images. While the network works on a batch, the next one is read."""
+
+    def clips(batch: list[windows.Piece]) -> np.ndarray:
+        start, stop, index = windows.frames_of(batch, count)
+        return extractor.prepare(images(start, stop))[index]
+
+    for batch, made in _ahead(windows.batches(pieces, extractor.batch), clips):
+        for piece, vectors in zip(batch, extractor(made), strict=True):
+            yield vectors[piece.first : piece.last]
 
 
 def _ahead(items: list[Any], make: Callable[[Any], np.ndarray]) -> Iterator[tuple[Any, np.ndarray]]:
@@ -136,7 +154,7 @@ def _ahead(items: list[Any], make: Callable[[Any], np.ndarray]) -> Iterator[tupl
             yield item, made
 
 
-def _identities(path: Path) -> tuple[dict[str, str], dict[str, str]]:
+def identities(path: Path) -> tuple[dict[str, str], dict[str, str]]:
     """Video id -> text that changes with its frames or flow; and how the whole file was made.
 
     Raises:
@@ -152,7 +170,7 @@ def _plain(attributes: h5py.AttributeManager) -> dict[str, Any]:
     return {name: value.item() if isinstance(value, np.generic) else value for name, value in attributes.items()}
 
 
-def _check_listed(settings: I3DSettings | C3DSettings, listed: list[str] | None) -> None:
+def check_listed(settings: I3DSettings | C3DSettings, listed: list[str] | None) -> None:
     """The workflow lists the files that it tracks: none but these may be read."""
     named = [getattr(settings, name) for name in FILES if getattr(settings, name, None)]
     if listed is not None and (unlisted := [path for path in named if path not in listed]):

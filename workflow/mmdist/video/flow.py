@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import importlib.metadata
 import json
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,13 +47,8 @@ def main() -> None:
     settings = parse(FlowSettings, args.settings)
     backend, kind = backends.choose(settings.backend, settings.device)
     on_gpu = kind == "cuda"
-    made = {name: value for name, value in dataclasses.asdict(settings).items() if name != "device"}
-    text = json.dumps({**made, "backend": backend}, sort_keys=True)
-    digest = code.digest("mmdist.video.flow")
+    attributes = describe(settings, backend)
     inputs = {v: json.dumps(_plain(group.attrs), sort_keys=True) for v, group in frames.videos(args.frames)}
-    versions = {"opencv": cv2.__version__}
-    if backend == "torch":
-        versions["torch"] = importlib.metadata.version("torch")
     shards.fill(
         args.output,
         args.work,
@@ -66,13 +62,26 @@ def main() -> None:
             # A shard with few videos: over pairs as well. On a GPU they decode frames.
             threads=args.workers if on_gpu else max(1, args.workers // max(1, len(inputs))),
         ),
-        fingerprint={v: store.digest(text, digest, attributes) for v, attributes in inputs.items()},
-        attributes={"settings": text, "code": digest, "versions": json.dumps(versions)},
+        fingerprint={v: store.digest(attributes["settings"], attributes["code"], i) for v, i in inputs.items()},
+        attributes=attributes,
         # A GPU is one process's own; it computes one video while others are read and written.
         workers=1 if on_gpu else args.workers,
         threads=VIDEOS_ON_A_GPU if on_gpu else 1,
     )
     frames.report(args.output)
+
+
+def describe(settings: FlowSettings, backend: str) -> dict[str, str]:
+    """How flow is made, for the attributes of a file."""
+    made = {name: value for name, value in dataclasses.asdict(settings).items() if name != "device"}
+    versions = {"opencv": cv2.__version__}
+    if backend == "torch":
+        versions["torch"] = importlib.metadata.version("torch")
+    return {
+        "settings": json.dumps({**made, "backend": backend}, sort_keys=True),
+        "code": code.digest("mmdist.video.flow"),
+        "versions": json.dumps(versions),
+    }
 
 
 def write_flow(
@@ -86,7 +95,6 @@ def write_flow(
             return
         group.attrs.update({"backend": backend, "bound": settings.bound})
         count, height, width = len(video["frames"]), int(video.attrs["height"]), int(video.attrs["width"])
-        pairs = max(1, min(BACKENDS[backend].pairs, PIXELS // (height * width)))
         group["times"] = video["times"][:]
         flow = group.create_dataset(
             "flow",
@@ -95,15 +103,25 @@ def write_flow(
             chunks=(min(count, max(1, CHUNK_BYTES // (2 * height * width))), height, width, 2),
             **COMPRESSION,
         )
-        estimate = BACKENDS[backend].estimator(settings, threads, device)
-        last = quantise(np.zeros((height, width, 2), np.float32), settings.bound)  # of a single frame
-        with ThreadPoolExecutor(threads) as readers:
-            for start in range(0, count - 1, pairs):
-                grey = _grey(frames.read(video, start, start + pairs + 1, readers))
-                rows = quantise(estimate(grey), settings.bound)
-                flow[start : start + len(rows)] = rows
-                last = rows[-1]
-        flow[count - 1] = last
+        start = 0
+        for rows in blocks(video, settings, backend, device, threads):
+            flow[start : start + len(rows)] = rows
+            start += len(rows)
+
+
+def blocks(video: h5py.Group, settings: FlowSettings, backend: str, device: str, threads: int) -> Iterator[np.ndarray]:
+    """Quantised flow of a video's frames, (n, H, W, 2) after (n, H, W, 2), T rows in all: the last one comes twice."""
+    count, height, width = len(video["frames"]), int(video.attrs["height"]), int(video.attrs["width"])
+    pairs = max(1, min(BACKENDS[backend].pairs, PIXELS // (height * width)))
+    estimate = BACKENDS[backend].estimator(settings, threads, device)
+    last = quantise(np.zeros((height, width, 2), np.float32), settings.bound)  # of a single frame
+    with ThreadPoolExecutor(threads) as readers:
+        for start in range(0, count - 1, pairs):
+            grey = _grey(frames.read(video, start, start + pairs + 1, readers))
+            rows = quantise(estimate(grey), settings.bound)
+            yield rows
+            last = rows[-1]
+    yield last[None]
 
 
 def _grey(images: np.ndarray) -> np.ndarray:
