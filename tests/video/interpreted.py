@@ -22,11 +22,12 @@ def difference(a: torch.Tensor, b: torch.Tensor) -> float:
 
 
 def cases() -> None:
-    # Several tiles, neither side a multiple of theirs; the first pair moves, the second stands still and stops at once.
+    # The first pair moves, the second stands still and stops at once. Two tiles above each other, then side by side.
     film = torch.from_numpy(moving(2, 1.0, 0.5, 19, 37)).float().unsqueeze(1)
-    first, second = film[[0, 1]], film[[1, 1]]
-    for median_filtering, epsilon, scales, warps in ((5, 0.1, 1, 2), (3, 0.0, 2, 1), (1, 0.02, 1, 1)):
-        settings = Tvl1(0.25, 0.15, 0.3, scales, 0.9, warps, 3, 2, median_filtering, epsilon)
+    for height, width, *numbers in ((19, 30, 2, 2, 5, 0.1), (14, 37, 1, 4, 3, 0.0), (19, 37, 1, 2, 1, 0.02)):
+        first, second = film[[0, 1], :, :height, :width], film[[1, 1], :, :height, :width]
+        warps, inner_iterations, median_filtering, epsilon = numbers
+        settings = Tvl1(0.25, 0.15, 0.3, 1, 0.9, int(warps), int(inner_iterations), 2, int(median_filtering), epsilon)
         fused = tvl1_torch.flow(first, second, settings, tvl1_triton.Fused)
         alone = tvl1_torch.flow(first[:1], second[:1], settings, tvl1_triton.Fused)
         plain = tvl1_torch.flow(first, second, settings)
@@ -44,5 +45,6 @@ def medians() -> None:
 
 
 if __name__ == "__main__":
+    tvl1_triton.try_out(torch.device("cpu"))
     cases()
     medians()

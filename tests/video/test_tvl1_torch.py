@@ -12,6 +12,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import av
@@ -236,7 +237,47 @@ def test_iterations_do_not_wait_for_the_host(settings):
     assert state.running.shape == (2,)
 
 
+@pytest.mark.parametrize(("ends_in", "expected"), [(0, 2), (3, 5), (8, 10), (99, 10)])
+def test_on_a_gpu_the_host_learns_late_that_all_is_done(settings, monkeypatch, ends_in, expected):
+    """It asks for the round before, so that a whole round is queued while it waits."""
+
+    class State(SimpleNamespace):
+        u = SimpleNamespace(is_cuda=True)
+        rounds = 0
+
+        def median(self) -> None:
+            self.rounds += 1
+
+        def iterate(self) -> None:
+            pass
+
+        @property
+        def running(self) -> Tensor:
+            return torch.tensor([self.rounds <= ends_in])
+
+    monkeypatch.setattr(tvl1_torch, "_look", lambda running: lambda: bool(running.any()))
+    state = State()
+    tvl1_torch._relax(state, settings)
+    assert state.rounds == expected
+
+
 # --- Kernels
+
+
+def test_where_triton_cannot_compile_plain_operations_do(monkeypatch, caplog):
+    def try_out(device: torch.device) -> None:
+        raise RuntimeError("Failed to find C compiler")
+
+    fake: Any = ModuleType("mmdist.video.tvl1_triton")
+    fake.try_out, fake.Fused = try_out, object
+    monkeypatch.setitem(sys.modules, fake.__name__, fake)
+    monkeypatch.setattr("mmdist.video.tvl1_triton", fake, raising=False)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: name)
+    choose = tvl1_torch.fastest_solver.__wrapped__  # without its memory
+    assert choose(torch.device("cuda")) is tvl1_torch.Plain
+    assert "Failed to find C compiler" in caplog.text
+    fake.try_out = lambda device: None
+    assert choose(torch.device("cuda")) is fake.Fused
 
 
 @pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="Triton is not installed")

@@ -6,7 +6,10 @@ u along x and y, then those of v. The inner iterations run here as plain tensor 
 GPU (tvl1_triton).
 """
 
+import functools
 import importlib.util
+import logging
+import subprocess
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
@@ -26,6 +29,8 @@ from mmdist.video.tvl1_images import (
     resize,
     warp,
 )
+
+log = logging.getLogger(__name__)
 
 # Float32 planes a pair at once: pyramids, flow and dual twice (ping-pong), warped image and gradients, temporaries.
 PLANES = 50
@@ -160,13 +165,19 @@ def gpus() -> int:
     return torch.cuda.device_count() if torch.cuda.is_available() else 0
 
 
+@functools.cache
 def fastest_solver(device: torch.device) -> Callable[[Tensor, Tvl1], Solver]:
-    """Fused kernels on a GPU that Triton drives, PyTorch's own operations elsewhere."""
-    if device.type == "cuda" and importlib.util.find_spec("triton"):
-        from mmdist.video import tvl1_triton
+    """Fused kernels on a GPU for which Triton can compile them, PyTorch's own operations elsewhere."""
+    if device.type != "cuda" or not importlib.util.find_spec("triton"):
+        return Plain
+    from mmdist.video import tvl1_triton
 
-        return tvl1_triton.Fused
-    return Plain
+    try:
+        tvl1_triton.try_out(device)
+    except (RuntimeError, OSError, subprocess.SubprocessError) as error:  # no C compiler, or no headers of Python
+        log.warning("TV-L1 without its fused kernels, which Triton cannot compile here: %s", error)
+        return Plain
+    return tvl1_triton.Fused
 
 
 def _fitting(where: torch.device, pixels: int) -> int:

@@ -64,3 +64,17 @@ class Fused:
     @property
     def u(self) -> Tensor:
         return self._u
+
+
+def try_out(device: torch.device) -> None:
+    """Compile and launch the kernels once.
+
+    Raises:
+        RuntimeError, OSError, subprocess.SubprocessError: as Triton has it, when it cannot.
+    """
+    u = torch.zeros(1, 2, ROWS, COLUMNS, device=device)
+    state = Fused(u, Tvl1(0.25, 0.15, 0.3, 1, 0.8, 1, 1, 1, 5, 0.01))
+    state.linearise(u[:, :1], u)
+    state.median()
+    state.iterate()
+    state.u.sum().item()  # waits for them
