@@ -173,7 +173,7 @@ def test_cuda_gets_pairs_in_order_and_its_parameters_by_place(monkeypatch, quick
     film = moving(5, 1.5, 0.5, 32, 40)
     estimate = tvl1_opencv.cuda_estimator(quick, 1, "cuda:1")
     assert np.array_equal(estimate(film), tvl1_opencv.cpu_estimator(quick, 1)(film))
-    assert taken == [1]
+    assert set(taken) == {1}
     # The order of OpenCV's header: tau, lambda, theta, nscales, warps, epsilon, iterations, scaleStep.
     assert made == [(0.25, 0.15, 0.3, 5, 1, 0.01, 20, 0.8)]
 

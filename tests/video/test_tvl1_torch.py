@@ -4,6 +4,7 @@ Flow cannot agree to the last digit: OpenCV itself gives flow that is 0.007 pixe
 differ by 1e-5 of a grey level, since the iterations then stop elsewhere and each warp enlarges what differs.
 """
 
+import contextlib
 import dataclasses
 import importlib.util
 import itertools
@@ -273,6 +274,7 @@ def test_where_triton_cannot_compile_plain_operations_do(monkeypatch, caplog):
     monkeypatch.setitem(sys.modules, fake.__name__, fake)
     monkeypatch.setattr("mmdist.video.tvl1_triton", fake, raising=False)
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: name)
+    monkeypatch.setattr(torch.cuda, "device", lambda device: contextlib.nullcontext())
     choose = tvl1_torch.fastest_solver.__wrapped__  # without its memory
     assert choose(torch.device("cuda")) is tvl1_torch.Plain
     assert "Failed to find C compiler" in caplog.text

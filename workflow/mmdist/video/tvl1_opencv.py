@@ -57,7 +57,8 @@ def cpu_lacking() -> str:
 
 def cuda_estimator(parameters: Tvl1, threads: int, device: str) -> Estimator:
     """The CUDA class: as many iterations as the CPU's inner and outer ones together, and no median filter."""
-    cv2.cuda.setDevice(int(device.removeprefix("cuda:")))
+    gpu = int(device.removeprefix("cuda:"))
+    cv2.cuda.setDevice(gpu)
     tvl1 = cv2.cuda.OpticalFlowDual_TVL1.create(  # type: ignore[attr-defined]
         parameters.tau,
         parameters.lambda_,
@@ -71,6 +72,7 @@ def cuda_estimator(parameters: Tvl1, threads: int, device: str) -> Estimator:
 
     def estimate(frames: np.ndarray) -> np.ndarray:
         flow = np.empty((len(frames) - 1, *frames.shape[1:], 2), np.float32)
+        cv2.cuda.setDevice(gpu)  # each thread has its own
         first, second = cv2.cuda.GpuMat(), cv2.cuda.GpuMat()
         first.upload(frames[0])
         for t in range(len(flow)):

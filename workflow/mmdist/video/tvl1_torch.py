@@ -6,12 +6,14 @@ u along x and y, then those of v. The inner iterations run here as plain tensor 
 GPU (tvl1_triton).
 """
 
+import contextlib
 import functools
 import importlib.util
 import logging
 import subprocess
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from typing import Protocol
 
 import numpy as np
@@ -165,6 +167,11 @@ def gpus() -> int:
     return torch.cuda.device_count() if torch.cuda.is_available() else 0
 
 
+def _current(device: torch.device) -> AbstractContextManager[object]:
+    """Where Triton launches its kernels: on the current GPU, whatever the tensors are on."""
+    return torch.cuda.device(device) if device.type == "cuda" else contextlib.nullcontext()
+
+
 @functools.cache
 def fastest_solver(device: torch.device) -> Callable[[Tensor, Tvl1], Solver]:
     """Fused kernels on a GPU for which Triton can compile them, PyTorch's own operations elsewhere."""
@@ -173,7 +180,8 @@ def fastest_solver(device: torch.device) -> Callable[[Tensor, Tvl1], Solver]:
     from mmdist.video import tvl1_triton
 
     try:
-        tvl1_triton.try_out(device)
+        with _current(device):
+            tvl1_triton.try_out(device)
     except (RuntimeError, OSError, subprocess.SubprocessError) as error:  # no C compiler, or no headers of Python
         log.warning("TV-L1 without its fused kernels, which Triton cannot compile here: %s", error)
         return Plain
@@ -207,8 +215,6 @@ def estimator(
     workers = threads if where.type == "cpu" else 1
     if where.type == "cpu":
         torch.set_num_threads(1)  # an operation is too short to share: waiting for each other took ten times as long
-    else:
-        torch.cuda.set_device(where)  # Triton launches on the current one
     solver = solver or fastest_solver(where)
 
     def estimate(frames: np.ndarray) -> np.ndarray:
@@ -217,11 +223,11 @@ def estimator(
         grey = torch.from_numpy(frames).unsqueeze(1)
         result = np.empty((len(frames) - 1, height, width, 2), np.float32)
 
-        @torch.inference_mode()  # of each thread's own
         def fill(start: int) -> None:
-            images = grey[start : start + size + 1].to(where).float()
-            found = flow(images[:-1], images[1:], parameters, solver)
-            result[start : start + size] = found.permute(0, 2, 3, 1).cpu().numpy()
+            with torch.inference_mode(), _current(where):  # each thread has its own
+                images = grey[start : start + size + 1].to(where).float()
+                found = flow(images[:-1], images[1:], parameters, solver)
+                result[start : start + size] = found.permute(0, 2, 3, 1).cpu().numpy()
 
         starts = range(0, len(result), size)
         if workers == 1:
