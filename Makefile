@@ -7,6 +7,7 @@ CORES ?= all
 VENV := .venv
 RUN := $(VENV)/bin/python
 READY := $(VENV)/.ready
+TESTABLE := $(VENV)/.testable
 TORCH_VERSION := 2.13.0
 TORCH_INDEX := $(if $(TORCH),--index-url https://download.pytorch.org/whl/$(TORCH))
 
@@ -25,10 +26,14 @@ $(READY): pyproject.toml Makefile
 	$(RUN) -m pip install --quiet --editable '.[dev]'
 	touch $(READY)
 
+$(TESTABLE): $(READY)
+	$(RUN) -m pip install --quiet --editable '.[dev,kernels]'
+	touch $(TESTABLE)
+
 demo: $(READY) ## draw videos, compute their features, train baseline, teacher and student, evaluate: no download
 	$(RUN) -m snakemake --cores $(CORES) results/student_demo.json
 
-test: $(READY) ## linters, types, tests
+test: $(TESTABLE) ## linters, types, tests
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
 	$(RUN) -m snakefmt --check Snakefile rules
@@ -36,7 +41,7 @@ test: $(READY) ## linters, types, tests
 	$(RUN) -m mypy
 	$(RUN) -m pytest -m 'not long'
 
-test-long: $(READY) ## the tests that take minutes
+test-long: $(TESTABLE) ## the tests that take minutes
 	$(RUN) -m pytest -m long
 
 docs: $(READY) ## config/README.md, from the schema
