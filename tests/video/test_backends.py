@@ -32,12 +32,12 @@ def gpus_of(monkeypatch):
 
 
 CHOICES = [  # PyTorch's GPUs, OpenCV's; the setting device; what auto takes
-    (0, None, "auto", ("opencv-cpu", "cpu")),
-    (0, -1, "auto", ("opencv-cpu", "cpu")),
+    (0, None, "auto", ("torch", "cpu")),
+    (0, -1, "auto", ("torch", "cpu")),
     (0, 1, "auto", ("opencv-cuda", "cuda")),
     (1, 1, "auto", ("torch", "cuda")),
     (1, None, "auto", ("torch", "cuda")),
-    (1, 1, "cpu", ("opencv-cpu", "cpu")),
+    (1, 1, "cpu", ("torch", "cpu")),
     (1, 1, "cuda", ("torch", "cuda")),
 ]
 
@@ -52,7 +52,7 @@ def test_it_says_why(gpus_of, caplog):
     caplog.set_level("INFO")
     gpus_of(0, None)
     choose("auto", "auto")
-    assert "TV-L1 by opencv-cpu" in caplog.text
+    assert "TV-L1 by torch, cpu" in caplog.text
     assert "torch: PyTorch finds no GPU" in caplog.text
     assert "opencv-cuda: this OpenCV is built without CUDA" in caplog.text
 
@@ -87,7 +87,8 @@ def test_opencv_without_contrib(gpus_of, monkeypatch):
     gpus_of(0, None)
     monkeypatch.delattr(cv2, "optflow")
     with pytest.raises(UserError, match="contrib"):
-        choose("auto", "auto")
+        choose("opencv-cpu", "auto")
+    assert choose("auto", "auto") == ("torch", "cpu")
 
 
 def test_a_gpu_has_one_job(gpus_of, monkeypatch, tmp_path: Path):
@@ -107,7 +108,7 @@ def test_opencv_on_a_cpu_does_without_pytorch():
     script = (
         "import sys; import mmdist.video.flow; from mmdist import gpus; from mmdist.video import backends\n"
         "gpus.has_gpu = lambda: False\n"
-        "assert backends.choose('auto', 'auto') == ('opencv-cpu', 'cpu')\n"
+        "assert backends.choose('opencv-cpu', 'auto') == ('opencv-cpu', 'cpu')\n"
         "assert 'torch' not in sys.modules"
     )
     done = subprocess.run(

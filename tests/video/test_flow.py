@@ -231,7 +231,7 @@ def test_the_stage(tmp_path, section):
     path = frames_file(tmp_path / "frames.h5", **{"one.a": one, "two": two, "bad": None})
     done = run({"frames": path, "output": tmp_path / "flow.h5", "work": tmp_path / "work", "workers": 2}, section)
     assert done.returncode == 0, done.stderr
-    assert "TV-L1 by opencv-c" in done.stderr
+    assert "TV-L1 by torch" in done.stderr
     assert "bad is bad: no video stream" in done.stderr
     with h5py.File(tmp_path / "flow.h5") as out:
         assert json.loads(out.attrs["settings"])["tau"] == 0.25
@@ -244,7 +244,7 @@ def test_the_stage(tmp_path, section):
 
 
 def test_the_stage_by_torch(tmp_path, section):
-    """Named, it runs on the CPU too, and its flow is OpenCV's."""
+    """Its flow is OpenCV's."""
     path = frames_file(tmp_path / "frames.h5", a=moving(3, 1.5, 0.5, 32, 40), b=moving(2, 1.0, 0.0, 24, 40))
     flow = {}
     for backend in ("torch", "opencv-cpu"):
@@ -322,7 +322,7 @@ def test_finished_videos_are_used_again_only_if_nothing_changed(tmp_path, sectio
 
     def fingerprint(film: np.ndarray, **changes) -> str:
         path = frames_file(tmp_path / "frames.h5", v=film)
-        text = json.dumps({**section, "backend": "opencv-cpu", **changes})
+        text = json.dumps({**section, "backend": "torch", **changes})
         monkeypatch.setattr(
             sys, "argv", ["flow", "--settings", text, "--frames", str(path), "--output", "o", "--work", "w"]
         )

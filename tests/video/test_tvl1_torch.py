@@ -310,3 +310,13 @@ def test_a_gpu_computes_what_the_cpu_does(settings):
         flow = tvl1_torch.estimator(settings, 1, "cuda", solver=solver)(film)
         assert differences(flow, expected)[0] < 0.02
         assert differences(flow, tvl1_torch.estimator(settings, 1, "cuda", batch=1, solver=solver)(film))[0] < 1e-6
+
+
+def test_the_threads_of_a_network_in_the_same_process_stay_as_they_are(quick):
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        by_torch(moving(2, 1, 0), quick)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)

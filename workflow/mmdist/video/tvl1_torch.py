@@ -213,8 +213,6 @@ def estimator(
     """
     where = torch.device(device)
     workers = threads if where.type == "cpu" else 1
-    if where.type == "cpu":
-        torch.set_num_threads(1)  # an operation is too short to share: waiting for each other took ten times as long
     solver = solver or fastest_solver(where)
 
     def estimate(frames: np.ndarray) -> np.ndarray:
@@ -224,18 +222,16 @@ def estimator(
         result = np.empty((len(frames) - 1, height, width, 2), np.float32)
 
         def fill(start: int) -> None:
+            if where.type == "cpu":
+                # Of this thread alone. An operation is too short to be shared: waiting took ten times as long.
+                torch.set_num_threads(1)
             with torch.inference_mode(), _current(where):  # each thread has its own
                 images = grey[start : start + size + 1].to(where).float()
                 found = flow(images[:-1], images[1:], parameters, solver)
                 result[start : start + size] = found.permute(0, 2, 3, 1).cpu().numpy()
 
-        starts = range(0, len(result), size)
-        if workers == 1:
-            for start in starts:
-                fill(start)
-        else:
-            with ThreadPoolExecutor(workers) as pool:
-                list(pool.map(fill, starts))
+        with ThreadPoolExecutor(workers) as pool:  # even of one: a network's threads are the caller's
+            list(pool.map(fill, range(0, len(result), size)))
         return result
 
     return estimate
