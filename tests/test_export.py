@@ -102,6 +102,16 @@ def test_a_teacher_from_elsewhere_may_know_moments_alone(taught, tmp_path):
     assert (lesson.index == -1).all()
 
 
+def test_an_index_that_the_teacher_does_not_give_is_an_error(config, taught, tmp_path, monkeypatch):
+    labels = store.read_table(taught / "labels.parquet")
+    labels["proposal_index"] = None
+    labels.to_parquet(tmp_path / "labels.parquet")
+    tables = ["--pseudo-labels", tmp_path / "labels.parquet", "--activation-maps", taught / "maps.parquet"]
+    literal = small.train_section(config, "student", distillation={"proposal": "index"})
+    with pytest.raises(UserError, match=r"names no proposal of the student's 3 .*set train\.distillation\.proposal"):
+        run(monkeypatch, taught, literal, "student", tables)
+
+
 def test_maps_of_another_length_are_an_error(taught):
     with pytest.raises(UserError, match="12 snippets, the student 24"):
         lessons.read(load(taught, snippets=24), taught / "labels.parquet", taught / "maps.parquet", 24)

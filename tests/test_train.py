@@ -97,6 +97,18 @@ def test_training_learns(config, tmp_path, monkeypatch):
     assert history["loss"].iloc[-1] < 0.7 * history["loss"].iloc[0]
 
 
+@pytest.mark.long
+def test_compiled_stacks_train_as_others_do(config, tmp_path, monkeypatch):
+    folder = small.write(tmp_path)
+    losses = []
+    for compiled in (False, True):
+        section = small.train_section(config, network={"dropout": 0.0}, optimisation={"compile": compiled})
+        files = run(monkeypatch, folder, section, str(compiled))
+        losses.append(store.read_table(files["history"])["loss"].to_list())
+        checkpoint.load(files["model"])
+    assert losses[1] == pytest.approx(losses[0], rel=1e-4)
+
+
 def test_held_out_videos_are_not_trained_on_and_their_loss_is_kept(config, tmp_path, monkeypatch):
     folder = small.write(tmp_path, videos=40)
     files = run(monkeypatch, folder, small.train_section(config, held_out=0.3), "a")

@@ -23,6 +23,10 @@ class Lesson:
     index: Tensor  # (N,) its index among the teacher's proposals, -1 where the teacher has none
     maps: Tensor  # (N, L)
 
+    def names_proposals(self, count: int) -> bool:
+        """Whether each index is that of one of `count` proposals."""
+        return bool(((self.index >= 0) & (self.index < count)).all())
+
     def add_to(self, batch: Batch, rows: np.ndarray) -> Batch:
         index, device = torch.from_numpy(rows), batch.tokens.device
         return batch._replace(

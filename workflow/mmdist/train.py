@@ -202,6 +202,11 @@ def main() -> None:
             )
         labels, maps = args.pseudo_labels[0], args.activation_maps[0]
         training, lesson = lessons.read(training, labels, maps, s.snippets)
+        if s.distillation.proposal == "index" and not lesson.names_proposals(s.network.proposals):
+            raise UserError(
+                f"{labels} names no proposal of the student's {s.network.proposals} for some query; set "
+                "train.distillation.proposal: overlap."
+            )
         fingerprint += [store.file_digest(labels), store.file_digest(maps)]
     log.info("%s, seed %d: %d queries to train on, %d to predict", s.model, s.seed, len(training), len(watched))
     torch.manual_seed(s.seed)
