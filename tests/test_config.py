@@ -98,7 +98,7 @@ def test_every_stage_takes_the_settings_that_the_plan_gives(plan: Plan) -> None:
     plan.collections["demo"]["streams"]["clip"] = external
     given.append((ExternalSettings, plan.features("demo", "clip")))
     for kind, values in given:
-        parse(kind, json.dumps(values))
+        assert isinstance(parse(kind, json.dumps(values)), kind)
 
 
 def test_later_layers_count_and_lists_are_replaced() -> None:
