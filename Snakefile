@@ -15,6 +15,7 @@ resource_scopes:
 
 
 include: "rules/common.smk"
+include: "rules/reasons.smk"
 
 
 wildcard_constraints:

@@ -81,9 +81,27 @@ plan = resolved(validated(config))
 inventory = Inventory(plan)
 
 
+# Snakemake records the params that are no function of files and reruns a job whose params are others than recorded.
+# `reads` is what it records; `settings` says the same to the stage and is kept out of the record by taking `input`.
+
+
 def settings(values):
-    """What a stage reads, as one text: equal for equal settings, whatever their order."""
-    return json.dumps(values, sort_keys=True)
+    """The settings of a stage as one text: equal for equal ones, whatever their order."""
+    return lambda wildcards, input: json.dumps(values(wildcards), sort_keys=True)
+
+
+def reads(module, values):
+    """What a job of a stage depends on besides files: its settings and its code, each as "name = value"."""
+    code_of_it = [f"code of {name} = {digest[:12]}" for name, digest in code.digests(module).items()]
+    return lambda wildcards: [*leaves(values(wildcards)), *code_of_it]
+
+
+def leaves(values, prefix=""):
+    for key, value in values.items():
+        if isinstance(value, dict) and value:
+            yield from leaves(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key} = {json.dumps(value, sort_keys=True)}"
 
 
 def one_of(names):
@@ -134,6 +152,18 @@ def by_role(by_stream):
 # What data.smk asks for.
 
 
+def demo_settings(wildcards):
+    return config["demo"]
+
+
+def queries_settings(wildcards):
+    return plan.queries(wildcards.dataset)
+
+
+def vocabulary_settings(wildcards):
+    return plan.vocabulary(wildcards.dataset)
+
+
 @told
 def annotations(wildcards):
     """Annotation files, and the videos whose durations they do not give."""
@@ -158,6 +188,14 @@ def word_vectors(wildcards):
 # What video.smk asks for.
 
 
+def decode_settings(wildcards):
+    return plan.decode(wildcards.collection, wildcards.frames)
+
+
+def flow_settings(wildcards):
+    return plan.flow(wildcards.collection, wildcards.flow)
+
+
 @told
 def shard_videos(wildcards):
     return inventory.shard_videos(wildcards.collection, int(wildcards.shard))
@@ -179,7 +217,11 @@ def stream_of(wildcards):
 
 
 def stream_settings(wildcards):
-    return settings(plan.features(*stream_of(wildcards)))
+    return plan.features(*stream_of(wildcards))
+
+
+def flow_features_settings(wildcards):
+    return plan.flow_features(*stream_of(wildcards))
 
 
 def extractor_input(wildcards):
@@ -207,6 +249,14 @@ def shard_ids(wildcards):
 # What train.smk asks for.
 
 
+def train_settings(wildcards):
+    return plan.train(wildcards.dataset, wildcards.model, int(wildcards.seed))
+
+
+def export_settings(wildcards):
+    return plan.export()
+
+
 @told
 def lessons(wildcards):
     """What the model's teachers know, of the same seed; nothing for a model without any."""
@@ -230,6 +280,14 @@ def model_features(wildcards):
 
 
 # What evaluate.smk asks for.
+
+
+def evaluate_settings(wildcards):
+    return plan.evaluate(wildcards.dataset, wildcards.model)
+
+
+def tables_settings(wildcards):
+    return plan.tables(wildcards.dataset)
 
 
 def of_compared(wildcards, name):

@@ -13,8 +13,8 @@ rule demo:
         mem_mb=lambda wildcards, attempt: 4000 * attempt,
         runtime=60,
     params:
-        settings=settings(config["demo"]),
-        code=code.digest("mmdist.data.demo"),
+        settings=settings(demo_settings),
+        reads=reads("mmdist.data.demo", demo_settings),
         folder=lambda wildcards, output: os.path.dirname(output.videos[0]),
     shell:
         "python -m mmdist.data.demo --settings {params.settings:q} --videos {params.folder:q}"
@@ -36,8 +36,8 @@ rule queries:
         mem_mb=lambda wildcards, attempt: 4000 * attempt,
         runtime=60,
     params:
-        settings=lambda wildcards: settings(plan.queries(wildcards.dataset)),
-        code=code.digest("mmdist.data.queries"),
+        settings=settings(queries_settings),
+        reads=reads("mmdist.data.queries", queries_settings),
         folder=videos_folder,
     shell:
         "python -m mmdist.data.queries --settings {params.settings:q} --videos {params.folder:q}"
@@ -59,8 +59,8 @@ rule vocabulary:
         mem_mb=lambda wildcards, attempt: 4000 * attempt,
         runtime=60,
     params:
-        settings=lambda wildcards: settings(plan.vocabulary(wildcards.dataset)),
-        code=code.digest("mmdist.data.vocabulary"),
+        settings=settings(vocabulary_settings),
+        reads=reads("mmdist.data.vocabulary", vocabulary_settings),
     shell:
         "python -m mmdist.data.vocabulary --settings {params.settings:q} --queries {input.queries:q}"
         " --vocabulary {output.vocabulary:q} --word-vectors {output.vectors:q} > {log:q} 2>&1"

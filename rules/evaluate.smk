@@ -19,8 +19,8 @@ rule evaluate:
         mem_mb=lambda wildcards, attempt: 8000 * attempt,
         runtime=60,
     params:
-        settings=lambda wildcards: settings(plan.evaluate(wildcards.dataset, wildcards.model)),
-        code=code.digest("mmdist.evaluate"),
+        settings=settings(evaluate_settings),
+        reads=reads("mmdist.evaluate", evaluate_settings),
         features=lambda wildcards: by_role(result_features(wildcards)),
         predictions=labelled("predictions.parquet"),
         models=labelled("model.safetensors"),
@@ -47,8 +47,8 @@ rule tables:
         mem_mb=2000,
         runtime=10,
     params:
-        settings=lambda wildcards: settings(plan.tables(wildcards.dataset)),
-        code=code.digest("mmdist.tables"),
+        settings=settings(tables_settings),
+        reads=reads("mmdist.tables", tables_settings),
     shell:
         "python -m mmdist.tables --settings {params.settings:q} --results {input.results:q}"
         " --csv {output.csv:q} --markdown {output.markdown:q} 2>&1 | tee {log:q} >&2"

@@ -19,8 +19,8 @@ rule extract:
         mem_mb=lambda wildcards, attempt: 16000 * attempt,
         runtime=240,
     params:
-        settings=stream_settings,
-        code=code.digest("mmdist.features.extract"),
+        settings=settings(stream_settings),
+        reads=reads("mmdist.features.extract", stream_settings),
         work="results/.work/extract/{stream}/{shard}",
     shell:
         "python -m mmdist.features.extract --settings {params.settings:q} --input {input.video:q}"
@@ -48,8 +48,8 @@ rule flow_features:
         mem_mb=lambda wildcards, attempt: 16000 * attempt,
         runtime=720,
     params:
-        settings=lambda wildcards: settings(plan.flow_features(*stream_of(wildcards))),
-        code=code.digest("mmdist.features.flow_features"),
+        settings=settings(flow_features_settings),
+        reads=reads("mmdist.features.flow_features", flow_features_settings),
         work="results/.work/flow_features/{stream}/{shard}",
     shell:
         "python -m mmdist.features.flow_features --settings {params.settings:q} --frames {input.frames:q}"
@@ -72,8 +72,8 @@ rule external:
         mem_mb=lambda wildcards, attempt: 4000 * attempt,
         runtime=60,
     params:
-        settings=stream_settings,
-        code=code.digest("mmdist.features.external"),
+        settings=settings(stream_settings),
+        reads=reads("mmdist.features.external", stream_settings),
         ids=shard_ids,
     shell:
         "python -m mmdist.features.external --settings {params.settings:q} --ids {params.ids:q}"

@@ -23,8 +23,8 @@ rule train:
         mem_mb=lambda wildcards, attempt: 16000 * attempt,
         runtime=720,
     params:
-        settings=lambda wildcards: settings(plan.train(wildcards.dataset, wildcards.model, int(wildcards.seed))),
-        code=code.digest("mmdist.train"),
+        settings=settings(train_settings),
+        reads=reads("mmdist.train", train_settings),
         features=lambda wildcards: by_role(model_features(wildcards)),
         work="results/.work/train/{dataset}/{model}/seed-{seed}",
     shell:
@@ -56,8 +56,8 @@ rule export:
         mem_mb=lambda wildcards, attempt: 16000 * attempt,
         runtime=240,
     params:
-        settings=settings(plan.export()),
-        code=code.digest("mmdist.export"),
+        settings=settings(export_settings),
+        reads=reads("mmdist.export", export_settings),
         features=lambda wildcards: by_role(model_features(wildcards)),
     shell:
         "python -m mmdist.export --settings {params.settings:q} --model {input.model:q} --queries {input.queries:q}"

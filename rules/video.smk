@@ -15,8 +15,8 @@ rule decode:
         runtime=240,
         disk_mb=lambda wildcards, attempt: 20000 * attempt,
     params:
-        settings=lambda wildcards: settings(plan.decode(wildcards.collection, wildcards.frames)),
-        code=code.digest("mmdist.video.decode"),
+        settings=settings(decode_settings),
+        reads=reads("mmdist.video.decode", decode_settings),
         work="results/.work/decode/{collection}/{frames}/{shard}",
     shell:
         "python -m mmdist.video.decode --settings {params.settings:q} --videos {input:q} --output {output:q}"
@@ -43,8 +43,8 @@ rule flow:
         runtime=720,
         disk_mb=lambda wildcards, attempt: 20000 * attempt,
     params:
-        settings=lambda wildcards: settings(plan.flow(wildcards.collection, wildcards.flow)),
-        code=code.digest("mmdist.video.flow"),
+        settings=settings(flow_settings),
+        reads=reads("mmdist.video.flow", flow_settings),
         work="results/.work/flow/{collection}/{flow}/{shard}",
     shell:
         "python -m mmdist.video.flow --settings {params.settings:q} --frames {input:q} --output {output:q}"

@@ -98,7 +98,7 @@ def test_what_the_rules_import_is_light(module: str) -> None:
 
 def test_every_stage_of_the_rules_is_here() -> None:
     rules = "".join(path.read_text() for path in (ROOT / "rules").glob("*.smk"))
-    digests, modules_run = re.findall(r'code\.digest\("([\w.]+)"\)', rules), re.findall(r"-m (mmdist[\w.]+)", rules)
+    digests, modules_run = re.findall(r'reads\("([\w.]+)"', rules), re.findall(r"-m (mmdist[\w.]+)", rules)
     assert set(digests) == set(modules_run) == set(STAGES)
 
 

@@ -1,6 +1,6 @@
-"""The digest of a stage's code: its module and what it imports from this package, without comments and docstrings.
+"""Digests of a stage's code: its module and what it imports from this package, without comments and docstrings.
 
-Snakemake does not see that an imported module was edited; this digest, a param of every rule, lets it.
+Snakemake does not see that an imported module was edited; these digests, params of every rule, let it.
 """
 
 import ast
@@ -13,10 +13,13 @@ PACKAGE = Path(__file__).parent
 
 def digest(module: str) -> str:
     """SHA-256 over the source closure of `module` (for example `mmdist.video.flow`), hexadecimal."""
-    total = hashlib.sha256()
-    for name in closure(module):
-        total.update(f"{name}\n{_normalised(name)}\n".encode())
-    return total.hexdigest()
+    return hashlib.sha256("".join(f"{name} {of_one}\n" for name, of_one in digests(module).items()).encode()).hexdigest()
+
+
+@functools.cache
+def digests(module: str) -> dict[str, str]:
+    """The SHA-256, hexadecimal, of each module in the source closure of `module`, by its name."""
+    return {name: hashlib.sha256(_normalised(name).encode()).hexdigest() for name in closure(module)}
 
 
 @functools.cache
