@@ -16,6 +16,7 @@ resource_scopes:
 
 include: "rules/common.smk"
 include: "rules/reasons.smk"
+include: "rules/runs.smk"
 
 
 wildcard_constraints:

@@ -97,7 +97,7 @@ def reads(module, values):
 
 
 def leaves(values, prefix=""):
-    for key, value in values.items():
+    for key, value in sorted(values.items()):
         if isinstance(value, dict) and value:
             yield from leaves(value, f"{prefix}{key}.")
         else:

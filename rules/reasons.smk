@@ -7,9 +7,11 @@ AT_MOST = 8  # changes told for a job
 
 def changes(before, now):
     """What differs between two sets of params as Snakemake records them, the texts of their values."""
-    old, new = named(before), named(now)
+    (old, files_before), (new, files_now) = parsed(before), parsed(now)
     told = [change(name, old.get(name), new.get(name)) for name in sorted(old | new) if old.get(name) != new.get(name)]
-    return "; ".join([*told[:AT_MOST], *([f"and {len(told) - AT_MOST} more"] if len(told) > AT_MOST else [])])
+    told += [f"now with {file}" for file in sorted(files_now - files_before)]
+    told += [f"now without {file}" for file in sorted(files_before - files_now)]
+    return ", ".join([*told[:AT_MOST], *([f"and {len(told) - AT_MOST} more"] if len(told) > AT_MOST else [])])
 
 
 def change(name, old, new):
@@ -18,15 +20,18 @@ def change(name, old, new):
     return f"{name}: {old or '(not there)'} -> {new or '(not there)'}"
 
 
-def named(params):
-    """Params by name: those that `reads` names, and others as names of themselves."""
-    pairs = {}
+def parsed(params):
+    """What `reads` made of settings and code, by name, and all other texts."""
+    pairs, others = {}, set()
     for text in params:
         value = ast.literal_eval(text)
         for item in value if isinstance(value, list) else [value]:
-            name, _, set_to = str(item).partition(" = ")
-            pairs[name] = set_to or "given"
-    return pairs
+            name, separator, set_to = str(item).partition(" = ")
+            if separator:
+                pairs[name] = set_to
+            else:
+                others.add(name)
+    return pairs, others
 
 
 # Not part of Snakemake's interface: should a later version call it otherwise, its own, longer text is shown.

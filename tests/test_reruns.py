@@ -1,7 +1,9 @@
-"""What a change reruns: exactly what depends on it. Counted by dry runs over one finished tiny run."""
+"""What a change reruns: exactly what depends on it, and why, in words; by dry runs over one finished small run."""
 
 import json
 import os
+import re
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -10,110 +12,201 @@ from typing import Any
 import pytest
 import yaml
 
-from workflow_runs import TINY, clone, run
-
-RESULT = "results/student_demo.json"
+import own_videos
+from own_videos import RESULT
+from workflow_runs import Run, clone, run
 
 EVALUATED = {"evaluate": 1}
 TRAINED = {"train": 3, "export": 1, **EVALUATED}
-VIDEOS_TO_RESULT = {"decode": 2, "flow": 2, "extract": 4, **TRAINED}
+OF_TEACHER = {"train": 2, "export": 1, **EVALUATED}  # the baseline stays
+VIDEOS_TO_RESULT = {"decode": 3, "flow": 3, "extract": 6, **TRAINED}
 SETTINGS = [
-    ({"evaluate": {"confidence": 0.9}}, EVALUATED),
-    ({"max_bad_share": 0.5}, EVALUATED),
-    ({"train": {"score_weight": 2.0}}, TRAINED),
-    ({"models": {"student": {"train": {"distillation": {"weight": 0.5}}}}}, {"train": 1, **EVALUATED}),
-    ({"models": {"teacher": {"train": {"loss": {"mutual_weight": 0.5}}}}}, {"train": 2, "export": 1, **EVALUATED}),
-    ({"models": {"student": {"compare_with": ["teacher"]}}}, EVALUATED),
-    ({"export": {"threads": 1}}, {"export": 1, "train": 1, **EVALUATED}),
-    ({"vocabulary": {"max_words": 3}}, {"vocabulary": 1, **TRAINED}),
-    ({"datasets": {"demo": {"beyond_duration": "drop"}}}, {"queries": 1, "vocabulary": 1, **TRAINED}),
-    ({"collections": {"demo": {"decode": {"jpeg_quality": 90}}}}, VIDEOS_TO_RESULT),
-    ({"keep_frames": True}, {}),
-    ({"seeds": [0, 1]}, {"train": 3, "export": 1, **EVALUATED}),
-    ({"datasets": {"other": {"collection": "charades", "annotations": {"train": ["nowhere.csv"]}}}}, {}),
+    ({"evaluate": {"confidence": 0.9}}, EVALUATED, "confidence: 0.95 -> 0.9"),
+    ({"max_bad_share": 0.5}, EVALUATED, "max_bad_share: 0.2 -> 0.5"),
+    ({"train": {"score_weight": 2.0}}, TRAINED, "score_weight: 3.0 -> 2.0"),
+    (
+        {"models": {"student": {"train": {"distillation": {"weight": 0.5}}}}},  # the paper's beta
+        {"train": 1, **EVALUATED},
+        "distillation.weight: 0.9 -> 0.5",
+    ),
+    (
+        {"models": {"teacher": {"train": {"loss": {"mutual_weight": 0.5}}}}},
+        OF_TEACHER,
+        "loss.mutual_weight: 1.0 -> 0.5",
+    ),
+    (
+        {"models": {"student": {"compare_with": ["teacher"]}}},
+        EVALUATED,
+        'compare_with: ["baseline", "teacher"] -> ["teacher"], now without baseline:0=results/mine/baseline/seed-0/',
+    ),
+    ({"export": {"threads": 1}}, {"export": 1, "train": 1, **EVALUATED}, "threads: 2 -> 1"),
+    ({"vocabulary": {"max_words": 3}}, {"vocabulary": 1, **TRAINED}, "max_words: 20 -> 3"),
+    (
+        {"datasets": {"mine": {"beyond_duration": "drop"}}},
+        {"queries": 1, "vocabulary": 1, **TRAINED},
+        'beyond_duration: "clamp" -> "drop"',
+    ),
+    ({"collections": {"mine": {"decode": {"jpeg_quality": 90}}}}, VIDEOS_TO_RESULT, "jpeg_quality: 100 -> 90"),
+    # Frames were deleted once they were used; made anew, they take along all that is made of them.
+    ({"flow": {"warps": 2}}, VIDEOS_TO_RESULT, "warps: 1 -> 2"),
+    ({"keep_frames": True}, {}, None),
+    ({"c3d": {"pca": None}}, {}, None),  # nothing here reads it
+    (
+        {"seeds": [0, 1]},
+        {"train": 3, "export": 1, **EVALUATED},
+        "seeds: [0] -> [0, 1], now with baseline:1=results/mine/baseline/seed-1/history.parquet",
+    ),
+    ({"datasets": {"other": {"collection": "charades", "annotations": {"train": ["nowhere.csv"]}}}}, {}, None),
+    ({"datasets": {"more": {"collection": "mine", "annotations": {"train": ["train.csv"]}}}}, {}, None),
 ]
 CODE_EDITS = [
     ("evaluation/metrics.py", EVALUATED),
     ("losses.py", TRAINED),
+    ("model/attention.py", TRAINED),  # imported by what they import
+    ("progress.py", TRAINED),
     ("export.py", {"export": 1, "train": 1, **EVALUATED}),
     ("video/decode.py", VIDEOS_TO_RESULT),
+    ("video/timing.py", VIDEOS_TO_RESULT),
     ("data/vocabulary.py", {"vocabulary": 1, **TRAINED}),
+    ("data/demo.py", {}),  # a stage that this result has no job of
+    ("features/external.py", {}),
+    ("tables.py", {}),
     ("plan.py", {}),
 ]
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the tiny demo's result, and the workflow's code in a copy that may be edited."""
+    """A folder with a finished result on videos of its own, and the workflow's code in a copy that may be edited."""
     folder = tmp_path_factory.mktemp("it's a run")
     clone(folder / "clone")
-    outcome = run(folder, RESULT, config=[TINY], root=folder / "clone")
+    configured = own_videos.write(folder)
+    with open(folder / "train.csv", "a") as file:
+        file.write("later,a ball moves,0,1,2\n")  # a video that is not there yet
+    (folder / "mine.yaml").write_text(yaml.safe_dump(configured))
+    outcome = run(folder, RESULT, config=files(folder), root=folder / "clone")
     assert outcome.status == 0, outcome.text
     return folder
 
 
-def reruns(folder: Path, **changes: Any) -> dict[str, int]:
-    outcome = run(folder, RESULT, config=[TINY], changes=changes, root=folder / "clone", dry=True)
+def files(folder: Path) -> list[Path]:
+    return [own_videos.TINY, folder / "mine.yaml"]
+
+
+def dry(folder: Path, **options: Any) -> Run:
+    outcome = run(folder, RESULT, config=files(folder), root=folder / "clone", dry=True, **options)
     assert outcome.status == 0, outcome.text
-    return dict(outcome.jobs)
+    return outcome
+
+
+def reruns(folder: Path, **options: Any) -> dict[str, int]:
+    return dict(dry(folder, **options).jobs)
+
+
+def set_back(path: Path, data: bytes, times: os.stat_result) -> None:
+    path.write_bytes(data)
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
 
 
 @contextmanager
-def edited(path: Path, change: Callable[[str], str]) -> Iterator[None]:
+def edited(path: Path, change: Callable[[bytes], bytes]) -> Iterator[None]:
     """A file edited, and as it was, its time included, afterwards."""
-    text, times = path.read_text(), path.stat()
-    path.write_text(change(text))
-    assert path.read_text() != text
+    data, times = path.read_bytes(), path.stat()
+    path.write_bytes(change(data))
     try:
         yield
     finally:
-        path.write_text(text)
-        os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+        set_back(path, data, times)
+
+
+@contextmanager
+def removed(path: Path) -> Iterator[None]:
+    data, times = path.read_bytes(), path.stat()
+    path.unlink()
+    try:
+        yield
+    finally:
+        set_back(path, data, times)
+
+
+@contextmanager
+def added(path: Path, like: Path) -> Iterator[None]:
+    shutil.copyfile(like, path)
+    try:
+        yield
+    finally:
+        path.unlink()
 
 
 def test_the_chain_runs_and_leaves_what_it_should(finished: Path) -> None:
     result = json.loads((finished / RESULT).read_text())
-    assert (result["model"], result["dataset"], result["seeds"]) == ("student", "demo", [0])
+    assert (result["model"], result["dataset"], result["seeds"]) == ("student", "mine", [0])
     assert set(result["comparisons"]) >= {"baseline", "teacher"}
     assert 0 <= result["metrics"]["mIoU"]["mean"] <= 100
-    assert result["coverage"]["splits"]["test"]["queries"]["used"] > 0
+    assert result["coverage"]["splits"]["train"]["queries"]["not_used"] == {"video missing": 1}
     left = {
         path.relative_to(finished / "results").parts[0] for path in (finished / "results").rglob("*") if path.is_file()
     }
-    assert left == {"benchmarks", "demo", "features", "logs", "student_demo.json"}  # no frames, no flow, no .work
+    assert left == {"benchmarks", "mine", "features", "logs", "student_mine.json"}  # no frames, no flow, no .work
 
 
-def test_the_number_of_cores_changes_no_byte(finished: Path, tmp_path: Path) -> None:
-    outcome = run(tmp_path, RESULT, config=[TINY], cores=1)
+def test_neither_cores_nor_kept_frames_change_a_byte(finished: Path, tmp_path: Path) -> None:
+    own_videos.write(tmp_path)
+    for name in ("train.csv", "mine.yaml"):
+        shutil.copy(finished / name, tmp_path)
+    kept = {"keep_frames": True, "keep_flow": True}
+    clone(tmp_path / "clone")
+    outcome = run(tmp_path, RESULT, config=files(tmp_path), changes=kept, root=tmp_path / "clone", cores=1)
     assert outcome.status == 0, outcome.text
-    kinds = ("*.json", "*.jsonl", "*.parquet", "*.safetensors", "*.csv")
-    files = [path.relative_to(finished) for kind in kinds for path in (finished / "results").rglob(kind)]
-    assert len(files) > 15
-    assert [str(name) for name in files if (finished / name).read_bytes() != (tmp_path / name).read_bytes()] == []
+    assert own_videos.differences(finished, tmp_path) == []
+    # With frames and flow at hand, an extractor reruns alone.
+    assert reruns(tmp_path, changes=kept) == {}
+    with edited(tmp_path / "weights.safetensors", lambda data: data + b"\n"):
+        assert reruns(tmp_path, changes=kept) == {"extract": 3, **TRAINED}
+    assert reruns(tmp_path, changes={**kept, "flow": {"warps": 2}}) == {"flow": 3, "extract": 3, **OF_TEACHER}
 
 
 def test_nothing_changed_reruns_nothing(finished: Path) -> None:
     assert reruns(finished) == {}
-    outcome = run(finished, RESULT, config=[TINY], root=finished / "clone")
+    outcome = run(finished, RESULT, config=files(finished), root=finished / "clone")
     assert outcome.status == 0
     assert "Nothing to be done" in outcome.text
 
 
-@pytest.mark.parametrize(("changes", "expected"), SETTINGS, ids=[str(row[0]) for row in SETTINGS])
-def test_a_setting_reruns_what_reads_it(finished: Path, changes: dict[str, Any], expected: dict[str, int]) -> None:
-    assert reruns(finished, **changes) == expected
+def test_cores_and_profile_rerun_nothing(finished: Path, tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text("jobs: 7\nretries: 5\nlatency-wait: 60\ndefault-resources: [mem_mb=123]\n")
+    assert reruns(finished, cores=7) == {}
+    assert reruns(finished, profile=str(tmp_path)) == {}
+
+
+@pytest.mark.parametrize(("changes", "expected", "why"), SETTINGS, ids=[str(row[0]) for row in SETTINGS])
+def test_a_setting_reruns_what_reads_it(
+    finished: Path, changes: dict[str, Any], expected: dict[str, int], why: str | None
+) -> None:
+    outcome = dry(finished, changes=changes)
+    assert outcome.jobs == expected
+    told = {reason for reason in outcome.reasons if reason.startswith("Params")}
+    assert all(why is not None and why in reason for reason in told), told
+    assert bool(told) is bool(expected)
 
 
 @pytest.mark.parametrize(("file", "expected"), CODE_EDITS, ids=[row[0] for row in CODE_EDITS])
 def test_code_reruns_what_reaches_it(finished: Path, file: str, expected: dict[str, int]) -> None:
-    with edited(finished / "clone" / "workflow" / "mmdist" / file, lambda text: text + "\nADDED = 1\n"):
-        assert reruns(finished) == expected
+    with edited(finished / "clone" / "workflow" / "mmdist" / file, lambda text: text + b"\nADDED = 1\n"):
+        outcome = dry(finished)
+    assert outcome.jobs == expected
+    module = "mmdist." + file.removesuffix(".py").replace("/", ".")
+    told = {reason for reason in outcome.reasons if reason.startswith("Params")}
+    assert told == ({f"Params have changed since last execution: code of {module} changed"} if expected else set())
 
 
 def test_comments_and_docstrings_rerun_nothing(finished: Path) -> None:
+    def reworded(text: bytes) -> bytes:
+        return text.replace(b'"""', b'"""Reworded: ', 1) + b"\n# A comment.\n"
+
     with ExitStack() as edits:
         for path in sorted((finished / "clone" / "workflow" / "mmdist").rglob("*.py")):
-            edits.enter_context(edited(path, lambda text: text.replace('"""', '"""Reworded: ', 1) + "\n# A comment.\n"))
+            edits.enter_context(edited(path, reworded))
         assert reruns(finished) == {}
 
 
@@ -122,24 +215,45 @@ def test_another_order_of_keys_reruns_nothing(finished: Path) -> None:
         return {key: turned(value) for key, value in reversed(part.items())} if isinstance(part, dict) else part
 
     path = finished / "clone" / "config" / "config.yaml"
-    with edited(path, lambda text: yaml.safe_dump(turned(yaml.safe_load(text)), sort_keys=False)):
+    with edited(path, lambda text: yaml.safe_dump(turned(yaml.safe_load(text)), sort_keys=False).encode()):
         assert reruns(finished) == {}
 
 
 def test_an_edited_annotation_reruns_its_tables_and_what_follows(finished: Path) -> None:
-    with edited(finished / "results" / "demo" / "annotations.csv", lambda text: text.replace("a ", "one ", 1)):
-        assert reruns(finished) == {"queries": 1, "vocabulary": 1, **TRAINED}
+    with edited(finished / "train.csv", lambda text: text.replace(b"a ", b"one ", 1)):
+        outcome = dry(finished)
+    assert outcome.jobs == {"queries": 1, "vocabulary": 1, **TRAINED}  # no feature is touched
+    assert "Updated input files: train.csv" in outcome.reasons
 
 
-def test_a_changed_video_reruns_its_shard_and_training(finished: Path) -> None:
-    video = finished / "results" / "demo" / "videos" / "demo-0000.mp4"
-    data, times = video.read_bytes(), video.stat()
-    video.write_bytes(data + b"\0")
-    try:
-        tables = {"queries": 1, "vocabulary": 1}  # the demo's table has no durations, its videos are asked
-        assert reruns(finished) == {"decode": 1, "flow": 1, "extract": 2, **tables, **TRAINED}
-        video.write_bytes(data)  # written anew and the same: Snakemake looks into small files
+@pytest.mark.parametrize(
+    ("file", "expected"),
+    [
+        # The table has all durations, so that no table asks the videos.
+        ("videos/garden.mp4", {"decode": 1, "flow": 1, "extract": 2, **TRAINED}),
+        ("weights.safetensors", VIDEOS_TO_RESULT),
+        ("vectors.txt", {"vocabulary": 1, **TRAINED}),
+    ],
+)
+def test_a_file_reruns_what_is_made_of_it_if_it_differs(finished: Path, file: str, expected: dict[str, int]) -> None:
+    with edited(finished / file, lambda data: data + b"\n"):
+        outcome = dry(finished)
+    assert outcome.jobs == expected
+    assert any(re.fullmatch(rf"Updated input files: {file}|Missing output.*", text) for text in outcome.reasons)
+    with edited(finished / file, lambda data: data):  # touched, and the same
         assert reruns(finished) == {}
-    finally:
-        video.write_bytes(data)
-        os.utime(video, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+
+def test_a_video_that_is_added_reruns_its_shard_and_training(finished: Path) -> None:
+    videos = finished / "videos"
+    with added(videos / "later.mp4", like=videos / "hall.mp4"):
+        assert reruns(finished) == {"decode": 1, "flow": 1, "extract": 2, **TRAINED}
+    with added(videos / "of nobody.mp4", like=videos / "hall.mp4"):
+        assert reruns(finished) == {}
+
+
+def test_a_video_that_is_removed_reruns_its_shard_and_training(finished: Path) -> None:
+    with removed(finished / "videos" / "hall.mp4"):
+        assert reruns(finished) == {"decode": 1, "flow": 1, "extract": 2, **TRAINED}
+    with removed(finished / "videos" / "kitchen.mp4"):  # the only one of its shard
+        assert reruns(finished) == TRAINED

@@ -14,8 +14,8 @@ import pandas as pd
 import pytest
 import yaml
 
-from mmdist.data import demo_plan, demo_render
 from mmdist.plan import merge
+from own_videos import draw
 from workflow_runs import TINY, clone, run
 
 RESULT = "results/student_demo.json"
@@ -192,16 +192,6 @@ def test_too_few_shards_for_a_command_are_said(tmp_path: Path) -> None:
     assert len(outcome.errors) == 1
     assert "900 videos, too many for one command; raise collections.charades.shards." in outcome.errors[0]
     assert run(tmp_path, "results/baseline_charades.json", dry=True).status == 0
-
-
-def draw(folder: Path, names: list[str]) -> None:
-    """A short clip of the demo's under each of these names."""
-    folder.mkdir(parents=True)
-    clips = demo_plan.plan(
-        demo_plan.DemoSettings(seed=1, train_videos=len(names), test_videos=1, seconds=2.0, noise=2.0)
-    )
-    for name, clip in zip(names, clips, strict=False):
-        demo_render.encode(clip, folder / name, 2.0)
 
 
 def test_the_literal_command_runs_to_its_end_on_videos_of_charades(tmp_path: Path) -> None:

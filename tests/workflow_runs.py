@@ -35,10 +35,26 @@ class Run:
         """What the user is told to mend."""
         return re.findall(r"^error: (.*)$", self.text, re.MULTILINE)
 
+    @property
+    def reasons(self) -> set[str]:
+        """Why jobs run, as Snakemake says it for each."""
+        return {
+            part for line in re.findall(r"^    reason: (.*)$", self.text, re.MULTILINE) for part in line.split("; ")
+        }
+
     def inputs(self, rule: str) -> list[list[str]]:
         """The input files of each job of a rule, as a dry run lists them."""
         blocks = re.findall(rf"^rule {rule}:\n(?:    .*\n)*?    input: (.*)$", self.text, re.MULTILINE)
         return [block.split(", ") for block in blocks]
+
+
+def command(*targets: str, config: Iterable[Path] = (), root: Path = ROOT, cores: int = 2, **options: str) -> list[str]:
+    """Snakemake's command line; `options` as in profile="folder"."""
+    words = [sys.executable, "-m", "snakemake", "--snakefile", str(root / "Snakefile"), "--cores", str(cores)]
+    words += [word for name, value in options.items() for word in (f"--{name}", value)]
+    words += targets
+    files = [str(file) for file in config]
+    return [*words, "--configfile", *files] if files else words
 
 
 def run(
@@ -49,18 +65,16 @@ def run(
     root: Path = ROOT,
     dry: bool = False,
     cores: int = 2,
+    **options: str,
 ) -> Run:
     """Snakemake in `folder`, with the configuration of `root`, over it the files `config` and then `changes`."""
-    command = [sys.executable, "-m", "snakemake", "--snakefile", str(root / "Snakefile"), "--cores", str(cores)]
-    command += ["--dry-run"] if dry else []
-    command += targets
     files = list(config)
     if changes:
         files.append(folder / "changes.yaml")
         files[-1].write_text(yaml.safe_dump(dict(changes)))
-    if files:
-        command += ["--configfile", *map(str, files)]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    words = command(*targets, config=files, root=root, cores=cores, **options)
+    words += ["--dry-run"] if dry else []
+    done = subprocess.run(words, cwd=folder, capture_output=True, text=True, check=False)
     return Run(done.returncode, done.stdout + done.stderr)
 
 

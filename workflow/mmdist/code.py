@@ -13,7 +13,8 @@ PACKAGE = Path(__file__).parent
 
 def digest(module: str) -> str:
     """SHA-256 over the source closure of `module` (for example `mmdist.video.flow`), hexadecimal."""
-    return hashlib.sha256("".join(f"{name} {of_one}\n" for name, of_one in digests(module).items()).encode()).hexdigest()
+    listed = "".join(f"{name} {of_one}\n" for name, of_one in digests(module).items())
+    return hashlib.sha256(listed.encode()).hexdigest()
 
 
 @functools.cache

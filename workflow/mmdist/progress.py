@@ -1,5 +1,6 @@
 """How far a training is, on disk after each epoch, so that it can be stopped at any moment and go on."""
 
+import io
 import logging
 import shutil
 from dataclasses import dataclass, field
@@ -42,10 +43,10 @@ class Progress:
         self.history.append(row)
         store.write_table(self._predictions(self.epoch), predictions, PREDICTIONS, ["query_id", "proposal_index"])
         self.state = {"network": network.state_dict(), "optimiser": optimiser.state_dict()}
+        saved = io.BytesIO()  # written by Python, which says why a file cannot be written; PyTorch does not
+        torch.save({"fingerprint": self.fingerprint, "epoch": self.epoch, "history": self.history, **self.state}, saved)
         with store.atomic(self.work / FILE) as temporary:
-            torch.save(
-                {"fingerprint": self.fingerprint, "epoch": self.epoch, "history": self.history, **self.state}, temporary
-            )
+            temporary.write_bytes(saved.getbuffer())
 
     def write(self, history: Path, predictions: Path) -> None:
         """Write history.parquet and predictions.parquet of all epochs."""

@@ -41,7 +41,20 @@ def fill(
         workers: processes.
         threads: or, in their place, threads of this process.
     """
-    video_ids = sorted(video_ids)
+    with store.alone(work):
+        _fill(output, work, sorted(video_ids), make, fingerprint, attributes, workers, threads)
+
+
+def _fill(
+    output: Path,
+    work: Path,
+    video_ids: list[str],
+    make: Callable[[str, h5py.Group], None],
+    fingerprint: Mapping[str, str],
+    attributes: Mapping[str, str],
+    workers: int,
+    threads: int,
+) -> None:
     work.mkdir(parents=True, exist_ok=True)
     parts = {video_id: work / f"{store.digest(video_id)[:32]}.h5" for video_id in video_ids}
     left = [v for v in video_ids if not _is_finished(parts[v], v, fingerprint[v])]

@@ -1,9 +1,13 @@
 """What every stage's command line shares: arguments, logging, errors that a person can act on."""
 
 import argparse
+import errno
 import logging
+import os
+import re
 import sys
 from collections.abc import Callable
+from concurrent.futures.process import BrokenProcessPool
 
 
 class UserError(Exception):
@@ -18,9 +22,37 @@ def arguments(description: str | None) -> argparse.ArgumentParser:
 
 
 def run(main: Callable[[], None]) -> None:
-    """Run a stage's main: log to stderr, end with status 1 and one sentence on a `UserError`."""
+    """Run a stage's main: log to stderr, end with status 1 and one sentence on what the user can mend."""
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     try:
         main()
     except UserError as error:
         sys.exit(f"error: {error}")
+    except Exception as error:
+        if sentence := of_the_machine(error):
+            sys.exit(f"error: {sentence}")
+        raise
+
+
+def of_the_machine(error: BaseException) -> str | None:
+    """What to do about an error that is neither the code's nor the data's: disk, permissions, memory; or None.
+
+    Libraries say the same in their own ways, some in their texts alone.
+    """
+    text, place = str(error), getattr(error, "filename", None)
+    number = getattr(error, "errno", None)
+    if number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) or re.search(r"No space left|File too large", text):
+        return f"no space is left on the disk ({text}); free some and run the same command again: nothing done is lost."
+    if number in (errno.EROFS, errno.EACCES, errno.EPERM):
+        return f"{place or text}: {os.strerror(number).lower()}; make it accessible and run the same command again."
+    if isinstance(error, BrokenProcessPool):
+        return (
+            "a worker process was killed, most likely for want of memory; run the same command again, with more of it "
+            "(--set-resources) or fewer jobs at once (--cores)."
+        )
+    if isinstance(error, MemoryError) or re.search(r"out of memory|can't allocate memory", text, re.IGNORECASE):
+        return (
+            f"memory is not enough ({text.splitlines()[0] if text else type(error).__name__}); run fewer jobs at once "
+            "(--cores), or lower train.optimisation.batch_size or i3d.chunk."
+        )
+    return None

@@ -1,8 +1,10 @@
 """Files between stages: written whole or not at all, equal for equal content."""
 
+import fcntl
 import hashlib
 import importlib.metadata
 import json
+import logging
 import os
 import platform
 from collections.abc import Iterable, Iterator, Mapping
@@ -18,21 +20,59 @@ from safetensors import SafetensorError, safe_open
 
 from mmdist.stage import UserError
 
+log = logging.getLogger(__name__)
 SCHEMA_VERSION = "1"
 MODEL_KEY = "mmdist"  # of a model file's metadata
+
+
+@contextmanager
+def alone(path: str | Path) -> Iterator[None]:
+    """Wait until no other process makes `path`: a job of a killed run may still be at it when the next run begins.
+
+    The system frees the lock of a process that ends, however it ends. A file system without locks is trusted.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = path.with_name(f".{path.name}.lock")
+    held = _locked(lock, path)
+    try:
+        yield
+    finally:
+        lock.unlink(missing_ok=True)
+        os.close(held)
+
+
+def _locked(lock: Path, path: Path) -> int:
+    while True:
+        held = os.open(lock, os.O_RDWR | os.O_CREAT)
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            log.info("another process is making %s; waiting for it", path)
+            fcntl.flock(held, fcntl.LOCK_EX)
+        except OSError:
+            return held
+        try:
+            if os.path.samestat(os.fstat(held), os.stat(lock)):
+                return held
+        except FileNotFoundError:
+            pass
+        os.close(held)  # who held it has removed it: what is locked now has no name any more
 
 
 @contextmanager
 def atomic(path: str | Path) -> Iterator[Path]:
     """A temporary path beside `path`, moved over it when the block ends well and removed when it does not."""
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        yield temporary
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    temporary = path.with_name(f".{path.name}.tmp")
+    with alone(path):
+        try:
+            yield temporary
+            with open(temporary, "rb") as written:
+                os.fsync(written.fileno())  # or, after a power cut, the name may be there before the content
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
 def write_json(path: str | Path, value: Any) -> None:

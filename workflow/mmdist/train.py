@@ -213,19 +213,20 @@ def main() -> None:
     dims = [x.shape[-1] for x in loaded.features]
     network = checkpoint.build(s.network, dims, vectors, learned_words=learned_words, local=s.loss.local_learning)
     network.to(where)
-    progress = open_progress(args.work, store.digest(*fingerprint))
-    train(s, network, training, lesson, watched, progress)
-    progress.write(args.history, args.predictions)
-    checkpoint.save(
-        args.model,
-        network,
-        settings=json.dumps(dataclasses.asdict(s), sort_keys=True),
-        vocabulary=args.vocabulary.read_text(encoding="utf-8"),
-        features=json.dumps(samples.provenance(args.features), sort_keys=True),
-        code=code.digest("mmdist.train"),
-        versions=json.dumps(store.versions("torch", "numpy"), sort_keys=True),
-    )
-    progress.remove()
+    with store.alone(args.work):
+        progress = open_progress(args.work, store.digest(*fingerprint))
+        train(s, network, training, lesson, watched, progress)
+        progress.write(args.history, args.predictions)
+        checkpoint.save(
+            args.model,
+            network,
+            settings=json.dumps(dataclasses.asdict(s), sort_keys=True),
+            vocabulary=args.vocabulary.read_text(encoding="utf-8"),
+            features=json.dumps(samples.provenance(args.features), sort_keys=True),
+            code=code.digest("mmdist.train"),
+            versions=json.dumps(store.versions("torch", "numpy"), sort_keys=True),
+        )
+        progress.remove()
 
 
 if __name__ == "__main__":
