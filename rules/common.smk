@@ -90,10 +90,10 @@ def settings(values):
     return lambda wildcards, input: json.dumps(values(wildcards), sort_keys=True)
 
 
-def reads(module, values):
-    """What a job of a stage depends on besides files: its settings and its code, each as "name = value"."""
+def reads(module, values, but=None):
+    """What a job of a stage depends on besides files: its settings, `but` for one, and its code, as "name = value"."""
     code_of_it = [f"code of {name} = {digest[:12]}" for name, digest in code.digests(module).items()]
-    return lambda wildcards: [*leaves(values(wildcards)), *code_of_it]
+    return lambda wildcards: [*leaves({k: v for k, v in values(wildcards).items() if k != but}), *code_of_it]
 
 
 def leaves(values, prefix=""):
@@ -247,6 +247,10 @@ def shard_ids(wildcards):
 
 
 # What train.smk asks for.
+
+
+def videos_settings(wildcards):
+    return plan.videos(wildcards.dataset, wildcards.model)
 
 
 def train_settings(wildcards):

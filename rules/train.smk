@@ -1,7 +1,32 @@
 # No rule here may list moments: training is weakly supervised, and the graph of the workflow is the proof.
+rule videos:
+    input:
+        features=lambda wildcards: files_of(model_features(wildcards)),
+        queries="results/{dataset}/queries.parquet",
+    output:
+        "results/{dataset}/{model}/videos.csv",
+    log:
+        "results/logs/videos/{dataset}/{model}.log",
+    priority: 3
+    conda:
+        "../envs/mmdist.yaml"
+    resources:
+        mem_mb=lambda wildcards, attempt: 4000 * attempt,
+        runtime=60,
+    params:
+        settings=settings(videos_settings),
+        # The limit stops training before it begins, and is none of what a finished one depends on: evaluation has it, too.
+        reads=reads("mmdist.videos", videos_settings, but="max_bad_share"),
+        features=lambda wildcards: by_role(model_features(wildcards)),
+    shell:
+        "python -m mmdist.videos --settings {params.settings:q} --queries {input.queries:q}"
+        " --features {params.features:q} --output {output:q} > {log:q} 2>&1"
+
+
 rule train:
     input:
         unpack(lessons),
+        videos="results/{dataset}/{model}/videos.csv",
         features=lambda wildcards: files_of(model_features(wildcards)),
         queries="results/{dataset}/queries.parquet",
         vocabulary="results/{dataset}/vocabulary.json",

@@ -23,6 +23,7 @@ STAGES = {
     "mmdist.features.extract": {"mmdist.features.i3d", "mmdist.features.c3d", "mmdist.features.weights"},
     "mmdist.features.flow_features": {"mmdist.features.extract", "mmdist.video.flow", "mmdist.features.i3d"},
     "mmdist.features.external": set(),
+    "mmdist.videos": {"mmdist.streams"},
     "mmdist.train": {"mmdist.losses", "mmdist.objective", "mmdist.samples", "mmdist.masking", "mmdist.model.network"},
     "mmdist.export": {"mmdist.predict", "mmdist.samples", "mmdist.model.network"},
     "mmdist.evaluate": {"mmdist.evaluation.metrics", "mmdist.evaluation.bootstrap"},
@@ -35,7 +36,7 @@ FLOORS = (
     r"video(\..*)?",
     r"features(\..*)?",
     r"model(\..*)?",
-    r"(train|export|losses|objective|samples|masking|lessons|predict|progress)",
+    r"(videos|streams|train|export|losses|objective|samples|masking|lessons|predict|progress)",
     r"(evaluate|evaluation(\..*)?)",
     r"(ground|plots|tables)",
 )

@@ -82,6 +82,7 @@ def test_every_stage_takes_the_settings_that_the_plan_gives(plan: Plan) -> None:
     from mmdist.train import TrainSettings
     from mmdist.video.decode import DecodeSettings
     from mmdist.video.flow import FlowSettings
+    from mmdist.videos import VideosSettings
 
     given: list[tuple[type, dict[str, Any]]] = [(DemoSettings, plan.config["demo"]), (ExportSettings, plan.export())]
     for dataset in plan.datasets:
@@ -89,6 +90,7 @@ def test_every_stage_takes_the_settings_that_the_plan_gives(plan: Plan) -> None:
         given += [(TablesSettings, plan.tables(dataset))]
         for model in plan.models:
             given += [(TrainSettings, plan.train(dataset, model, 0)), (EvaluateSettings, plan.evaluate(dataset, model))]
+            given += [(VideosSettings, plan.videos(dataset, model))]
     for collection, about in plan.collections.items():
         given += [(DecodeSettings, plan.decode(collection)), (FlowSettings, plan.flow(collection))]
         for stream in about["streams"]:

@@ -260,15 +260,6 @@ def test_terminal_names_what_is_not_resolved(runs: Runs, evaluate, caplog: pytes
     assert "(not resolved)" in text
 
 
-def test_many_bad_videos_stop_it(runs: Runs, evaluate):
-    """35 videos, 15 of them missing: 5 bad ones are a quarter of those that are there."""
-    runs.states["rgb"] = dict(list(runs.states["rgb"].items())[:20])
-    runs.states["rgb"] |= {f"v{i:03d}": ("bad", f"broken {i}") for i in range(5)}
-    with pytest.raises(UserError, match=r"5 of 20 videos are bad.*max_bad_share 0\.2.*v000: broken 0.*v004: broken 4"):
-        evaluate(runs)
-    assert evaluate(runs, max_bad_share=0.25)["coverage"]["videos"]["missing"] == 15
-
-
 def test_nothing_to_evaluate(runs: Runs, evaluate):
     runs.moments = runs.moments.iloc[TEST:]
     with pytest.raises(UserError, match=rf"nothing to evaluate in split 'test' of toy \({TEST} no moment\)"):

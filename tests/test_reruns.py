@@ -18,8 +18,9 @@ from workflow_runs import Run, clone, run
 
 EVALUATED = {"evaluate": 1}
 TRAINED = {"train": 3, "export": 1, **EVALUATED}
+OF_FEATURES = {"videos": 3, **TRAINED}
 OF_TEACHER = {"train": 2, "export": 1, **EVALUATED}  # the baseline stays
-VIDEOS_TO_RESULT = {"decode": 3, "flow": 3, "extract": 6, **TRAINED}
+VIDEOS_TO_RESULT = {"decode": 3, "flow": 3, "extract": 6, **OF_FEATURES}
 SETTINGS = [
     ({"evaluate": {"confidence": 0.9}}, EVALUATED, "confidence: 0.95 -> 0.9"),
     ({"max_bad_share": 0.5}, EVALUATED, "max_bad_share: 0.2 -> 0.5"),
@@ -43,7 +44,7 @@ SETTINGS = [
     ({"vocabulary": {"max_words": 3}}, {"vocabulary": 1, **TRAINED}, "max_words: 20 -> 3"),
     (
         {"datasets": {"mine": {"beyond_duration": "drop"}}},
-        {"queries": 1, "vocabulary": 1, **TRAINED},
+        {"queries": 1, "vocabulary": 1, **OF_FEATURES},
         'beyond_duration: "clamp" -> "drop"',
     ),
     ({"collections": {"mine": {"decode": {"jpeg_quality": 90}}}}, VIDEOS_TO_RESULT, "jpeg_quality: 100 -> 90"),
@@ -61,6 +62,7 @@ SETTINGS = [
 ]
 CODE_EDITS = [
     ("evaluation/metrics.py", EVALUATED),
+    ("videos.py", OF_FEATURES),
     ("losses.py", TRAINED),
     ("model/attention.py", TRAINED),  # imported by what they import
     ("progress.py", TRAINED),
@@ -162,8 +164,13 @@ def test_neither_cores_nor_kept_frames_change_a_byte(finished: Path, tmp_path: P
     # With frames and flow at hand, an extractor reruns alone.
     assert reruns(tmp_path, changes=kept) == {}
     with edited(tmp_path / "weights.safetensors", lambda data: data + b"\n"):
-        assert reruns(tmp_path, changes=kept) == {"extract": 3, **TRAINED}
-    assert reruns(tmp_path, changes={**kept, "flow": {"warps": 2}}) == {"flow": 3, "extract": 3, **OF_TEACHER}
+        assert reruns(tmp_path, changes=kept) == {"extract": 3, **OF_FEATURES}
+    assert reruns(tmp_path, changes={**kept, "flow": {"warps": 2}}) == {
+        "flow": 3,
+        "extract": 3,
+        "videos": 1,
+        **OF_TEACHER,
+    }
 
 
 def test_nothing_changed_reruns_nothing(finished: Path) -> None:
@@ -222,7 +229,7 @@ def test_another_order_of_keys_reruns_nothing(finished: Path) -> None:
 def test_an_edited_annotation_reruns_its_tables_and_what_follows(finished: Path) -> None:
     with edited(finished / "train.csv", lambda text: text.replace(b"a ", b"one ", 1)):
         outcome = dry(finished)
-    assert outcome.jobs == {"queries": 1, "vocabulary": 1, **TRAINED}  # no feature is touched
+    assert outcome.jobs == {"queries": 1, "vocabulary": 1, **OF_FEATURES}  # no feature is touched
     assert "Updated input files: train.csv" in outcome.reasons
 
 
@@ -230,7 +237,7 @@ def test_an_edited_annotation_reruns_its_tables_and_what_follows(finished: Path)
     ("file", "expected"),
     [
         # The table has all durations, so that no table asks the videos.
-        ("videos/garden.mp4", {"decode": 1, "flow": 1, "extract": 2, **TRAINED}),
+        ("videos/garden.mp4", {"decode": 1, "flow": 1, "extract": 2, **OF_FEATURES}),
         ("weights.safetensors", VIDEOS_TO_RESULT),
         ("vectors.txt", {"vocabulary": 1, **TRAINED}),
     ],
@@ -247,13 +254,13 @@ def test_a_file_reruns_what_is_made_of_it_if_it_differs(finished: Path, file: st
 def test_a_video_that_is_added_reruns_its_shard_and_training(finished: Path) -> None:
     videos = finished / "videos"
     with added(videos / "later.mp4", like=videos / "hall.mp4"):
-        assert reruns(finished) == {"decode": 1, "flow": 1, "extract": 2, **TRAINED}
+        assert reruns(finished) == {"decode": 1, "flow": 1, "extract": 2, **OF_FEATURES}
     with added(videos / "of nobody.mp4", like=videos / "hall.mp4"):
         assert reruns(finished) == {}
 
 
 def test_a_video_that_is_removed_reruns_its_shard_and_training(finished: Path) -> None:
     with removed(finished / "videos" / "hall.mp4"):
-        assert reruns(finished) == {"decode": 1, "flow": 1, "extract": 2, **TRAINED}
+        assert reruns(finished) == {"decode": 1, "flow": 1, "extract": 2, **OF_FEATURES}
     with removed(finished / "videos" / "kitchen.mp4"):  # the only one of its shard
-        assert reruns(finished) == TRAINED
+        assert reruns(finished) == OF_FEATURES

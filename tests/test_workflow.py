@@ -60,7 +60,9 @@ def activitynet_tree(folder: Path) -> None:
 def whole_chain(videos: int, streams: int = 2, seeds: int = 3) -> Counter[str]:
     """The jobs of a student's result over so many shards of videos."""
     each = {"decode": videos, "flow": videos, "extract": streams * videos}
-    return Counter({**each, "queries": 1, "vocabulary": 1, "train": 3 * seeds, "export": seeds, "evaluate": 1})
+    return Counter(
+        {**each, "queries": 1, "vocabulary": 1, "videos": 3, "train": 3 * seeds, "export": seeds, "evaluate": 1}
+    )
 
 
 @pytest.mark.parametrize("dataset", ["charades", "charades-cpl"])
@@ -91,7 +93,15 @@ def test_a_baseline_needs_neither_flow_nor_teacher(tmp_path: Path) -> None:
     (tmp_path / "data/weights/flow_imagenet.pt").unlink()
     made = run(tmp_path, "results/baseline_charades.json", dry=True).jobs
     number = shards(IDS, 200)
-    assert made == {"decode": number, "extract": number, "queries": 1, "vocabulary": 1, "train": 3, "evaluate": 1}
+    assert made == {
+        "decode": number,
+        "extract": number,
+        "queries": 1,
+        "vocabulary": 1,
+        "videos": 1,
+        "train": 3,
+        "evaluate": 1,
+    }
 
 
 def test_a_named_variant_is_built_like_any_model(tmp_path: Path) -> None:
@@ -108,7 +118,9 @@ def test_the_tables_need_every_ablation_and_share_what_they_can(tmp_path: Path) 
     charades_tree(tmp_path)
     outcome = run(tmp_path, "results/tables_charades.md", dry=True)
     chain = whole_chain(shards(IDS, 200))
-    chain.update({"train": 6 * 3, "evaluate": 8, "tables": 1})  # six more models of three seeds, no more features
+    chain.update(
+        {"videos": 6, "train": 6 * 3, "evaluate": 8, "tables": 1}
+    )  # six more models of three seeds, no more features
     assert outcome.jobs == chain, outcome.text
 
 

@@ -12,13 +12,14 @@ import numpy as np
 import pandas as pd
 
 from mmdist import settings as settings_module
-from mmdist import store
-from mmdist.evaluation import bootstrap, coverage, inputs, metrics, predictions, streams, summary, terminal, video_free
+from mmdist import store, streams
+from mmdist.evaluation import bootstrap, coverage, inputs, metrics, predictions, summary, terminal, video_free
 from mmdist.evaluation.inputs import DataSet, Files, Training
 from mmdist.evaluation.predictions import Scored
 from mmdist.evaluation.ranking import VoteWeight
 from mmdist.evaluation.summary import Seeds
 from mmdist.stage import UserError, arguments, run
+from mmdist.videos import check_bad, sort_videos
 
 log = logging.getLogger(__name__)
 
@@ -116,8 +117,8 @@ def cover(s: EvaluateSettings, files: Files, data: DataSet, training: Training) 
     Raises:
         UserError: too many bad videos, or no query is left.
     """
-    videos = coverage.sort_videos(data.queries["video_id"], training.select(data.features))
-    coverage.check_bad(videos, s.max_bad_share)
+    videos = sort_videos(data.queries["video_id"], training.select(data.features))
+    check_bad(videos, s.max_bad_share)
     outcome = coverage.outcomes(
         data.queries,
         videos,
@@ -222,7 +223,7 @@ def main() -> None:
         name: inputs.labelled(f"--{name}", getattr(args, name), models, settings.seeds)
         for name in ("predictions", "models", "histories")
     }
-    files = Files(args.queries, args.moments, args.problems, inputs.by_stream(args.features), **by_seed)
+    files = Files(args.queries, args.moments, args.problems, streams.by_stream(args.features), **by_seed)
     result, lines = evaluate(settings, files)
     with store.atomic(args.predictions_out) as temporary:
         text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)

@@ -203,6 +203,9 @@ class Plan:
         flow = self.flow(collection, self.extracted_from(collection, stream))
         return {"extract": self.features(collection, stream), "flow": flow}
 
+    def videos(self, dataset: str, model: str) -> Settings:
+        return {"dataset": dataset, "model": model, "max_bad_share": self.config["max_bad_share"]}
+
     def train(self, dataset: str, model: str, seed: int) -> Settings:
         about = self.models[model]
         teachers = [t if isinstance(t, str) else t["name"] for t in self.teachers(model)]
@@ -227,8 +230,8 @@ class Plan:
                 "model": model,
                 "compare_with": self.compared(model)[1:],
                 "seeds": self.seeds(dataset),
+                "max_bad_share": self.config["max_bad_share"],
             },
-            {"max_bad_share": self.config["max_bad_share"]},
         )
 
     def tables(self, dataset: str) -> Settings:

@@ -2,76 +2,18 @@
 
 import re
 from collections import Counter
-from collections.abc import Collection, Mapping, Set
-from dataclasses import dataclass
+from collections.abc import Mapping, Set
 from typing import Any
 
 import pandas as pd
 
-from mmdist.evaluation.streams import Stream
-from mmdist.stage import UserError
+from mmdist.videos import Videos
 
 USED = "used"
 DROPPED = "dropped in the annotations"
 MISSING, BAD = "video missing", "video bad"
 NO_WORDS, NO_MOMENT = "no word of the vocabulary", "no moment"
 NOT_PREDICTED = "not predicted"  # has all that it needs, and yet the model's file lacks it
-
-
-@dataclass(frozen=True)
-class Videos:
-    """The data set's videos by what became of them: id -> why (for a missing one: the streams that lack it)."""
-
-    annotated: Set[str]
-    missing: Mapping[str, str]
-    bad: Mapping[str, str]
-    partial: Mapping[str, str]  # used as far as they go
-
-    @property
-    def usable(self) -> Set[str]:
-        return self.annotated - self.missing.keys() - self.bad.keys()
-
-
-def sort_videos(video_ids: Collection[str], streams: Mapping[str, Stream]) -> Videos:
-    """Sort a data set's videos by the state of their features; a video is usable when every stream has it."""
-    missing, bad, partial = {}, {}, {}
-    for video_id in sorted(set(video_ids)):
-        states = {name: stream.videos.get(video_id) for name, stream in streams.items()}
-        reasons = {
-            status: {name: state.reason for name, state in states.items() if state and state.status == status}
-            for status in ("bad", "partial")
-        }
-        if reasons["bad"]:
-            bad[video_id] = _joined(reasons["bad"])
-        elif without := [name for name, state in states.items() if not state]:
-            missing[video_id] = ", ".join(without)
-        elif reasons["partial"]:
-            partial[video_id] = _joined(reasons["partial"])
-    return Videos(frozenset(video_ids), missing, bad, partial)
-
-
-def _joined(reasons: Mapping[str, str]) -> str:
-    """One reason when the streams agree, as they do when the video itself is at fault."""
-    if len(set(reasons.values())) == 1:
-        return next(iter(reasons.values()))
-    return "; ".join(f"{name}: {reason}" for name, reason in reasons.items())
-
-
-def check_bad(videos: Videos, max_bad_share: float, show: int = 5) -> None:
-    """Stop when too many of the videos that are there cannot be read; a missing video is no error.
-
-    Raises:
-        UserError: the share of bad videos is above `max_bad_share`.
-    """
-    present = len(videos.annotated) - len(videos.missing)
-    if len(videos.bad) <= max_bad_share * present:
-        return
-    first = "; ".join(f"{video_id}: {reason}" for video_id, reason in sorted(videos.bad.items())[:show])
-    more = f"; and {len(videos.bad) - show} more" if len(videos.bad) > show else ""
-    raise UserError(
-        f"{len(videos.bad)} of {present} videos are bad, more than max_bad_share {max_bad_share:g} allows "
-        f"({first}{more}); replace or remove their files, or raise max_bad_share."
-    )
 
 
 def outcomes(

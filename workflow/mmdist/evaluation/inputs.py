@@ -12,8 +12,8 @@ import pandas as pd
 
 from mmdist import store
 from mmdist.evaluation import predictions, video_free
-from mmdist.evaluation.streams import Stream
 from mmdist.stage import UserError
+from mmdist.streams import Stream
 
 Labelled = Mapping[tuple[str, int], Path]  # (model, seed) -> file
 
@@ -118,19 +118,4 @@ def labelled(option: str, items: Iterable[str], models: Iterable[str], seeds: It
     for key in itertools.product(models, seeds):
         if key not in files:
             raise UserError(f"{option} names no file for model {key[0]!r}, seed {key[1]}; add {key[0]}:{key[1]}=FILE.")
-    return files
-
-
-def by_stream(items: Iterable[str]) -> dict[str, list[Path]]:
-    """`STREAM=FILE` arguments by stream.
-
-    Raises:
-        UserError: an argument has another form.
-    """
-    files: dict[str, list[Path]] = {}
-    for item in items:
-        stream, _, path = item.partition("=")
-        if not stream or not path:
-            raise UserError(f"--features {item} is not of the form STREAM=FILE; correct it.")
-        files.setdefault(stream, []).append(Path(path))
     return files

@@ -63,6 +63,26 @@ def read(name: str, files: Iterable[Path]) -> Stream:
     return Stream([provenances[text] for text in sorted(provenances)], videos, durations)
 
 
+def by_stream(items: Iterable[str]) -> dict[str, list[Path]]:
+    """`STREAM=FILE` arguments by stream.
+
+    Raises:
+        UserError: an argument has another form.
+    """
+    files: dict[str, list[Path]] = {}
+    for item in items:
+        stream, _, path = item.partition("=")
+        if not stream or not path:
+            raise UserError(f"--features {item} is not of the form STREAM=FILE; correct it.")
+        files.setdefault(stream, []).append(Path(path))
+    return files
+
+
+def read_all(features: Iterable[str]) -> dict[str, Stream]:
+    """`read` of each stream that `STREAM=H5` arguments name."""
+    return {name: read(name, files) for name, files in by_stream(features).items()}
+
+
 def describe(stream: Stream) -> dict[str, Any]:
     """A stream as the result shows it; the digest is over provenance and the videos' states, not over the features."""
     states = [f"{video_id}\n{state.status}\n{state.reason}" for video_id, state in sorted(stream.videos.items())]
