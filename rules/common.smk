@@ -201,6 +201,11 @@ def shard_videos(wildcards):
     return inventory.shard_videos(wildcards.collection, int(wildcards.shard))
 
 
+@told
+def dangling_links(wildcards):
+    return inventory.dangling_links(wildcards.collection, int(wildcards.shard))
+
+
 # What features.smk asks for.
 
 

@@ -17,9 +17,10 @@ rule decode:
     params:
         settings=settings(decode_settings),
         reads=reads("mmdist.video.decode", decode_settings),
+        dangling=dangling_links,
         work="results/.work/decode/{collection}/{frames}/{shard}",
     shell:
-        "python -m mmdist.video.decode --settings {params.settings:q} --videos {input:q} --output {output:q}"
+        "python -m mmdist.video.decode --settings {params.settings:q} --videos {input:q} {params.dangling:q} --output {output:q}"
         " --work {params.work:q} --workers {threads} > {log:q} 2>&1"
 
 

@@ -62,7 +62,7 @@ class Inventory:
             return self.demo_files()
         ids = {a.video_id for a in self._annotations(dataset) if a.duration is None}
         videos = self._videos(collection)
-        return [videos[name] for name in sorted(ids & videos.keys())]
+        return [videos[name] for name in sorted(ids & videos.keys()) if os.path.exists(videos[name])]
 
     def shard_ids(self, collection: str, shard: int, *, extracted: bool) -> list[str]:
         """The ids in one shard: of the videos that exist, or of all, since features may exist without a video.
@@ -81,8 +81,11 @@ class Inventory:
         Raises:
             UserError: as `shard_ids`.
         """
-        videos = self._videos(collection)
-        return self._checked([videos[name] for name in self.shard_ids(collection, shard, extracted=True)], collection)
+        return [file for file in self._shard_files(collection, shard) if self._is_there(file, collection)]
+
+    def dangling_links(self, collection: str, shard: int) -> list[str]:
+        """Those of one shard's video files that lead nowhere: no input of a job, and listed as bad all the same."""
+        return [file for file in self._shard_files(collection, shard) if not self._is_there(file, collection)]
 
     def shard_numbers(self, dataset: str, role: str) -> list[int]:
         """The shards with the features, in the stream of this role, of a data set's videos.
@@ -133,6 +136,13 @@ class Inventory:
             for need in dict.fromkeys(needs)
             if not os.path.exists(need.path)
         ]
+
+    def _shard_files(self, collection: str, shard: int) -> list[str]:
+        videos = self._videos(collection)
+        return self._checked([videos[name] for name in self.shard_ids(collection, shard, extracted=True)], collection)
+
+    def _is_there(self, file: str, collection: str) -> bool:
+        return self._is_demo(collection) or os.path.exists(file)
 
     def _collection(self, dataset: str) -> str:
         return str(self.plan.datasets[dataset]["collection"])
@@ -197,7 +207,7 @@ class Inventory:
         found: dict[str, str] = {}
         with os.scandir(folder) as entries:
             for name in sorted(e.name for e in entries if os.path.splitext(e.name)[1].lower() in VIDEO_SUFFIXES):
-                if (key := video_id(name)) in named:
+                if (key := os.path.splitext(name)[0]) in named:
                     if "{" in name and "}" in name:
                         raise UserError(f"{folder}/{name}: Snakemake takes {{...}} for a wildcard; rename the file.")
                     if key in found:
