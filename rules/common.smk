@@ -114,9 +114,13 @@ def unless(kept, path):
     return path if kept else temp(path)
 
 
+# Jobs are submitted, with --jobs. Which executor does it, Snakemake does not know yet while it reads these files.
+SUBMITTED = workflow.resource_settings.nodes is not None
+
+
 def gpus():
     """GPUs that a job of a network asks for: none on a machine without, or its jobs would wait for each other."""
-    return 0 if config["device"] == "cpu" or not (has_gpu() or workflow.non_local_exec) else 1
+    return 0 if config["device"] == "cpu" or not (has_gpu() or SUBMITTED) else 1
 
 
 def grows(amount):
@@ -125,8 +129,8 @@ def grows(amount):
 
 
 # Snakemake knows no memory of its own: locally no more jobs run at once than this machine has memory for, and a job that
-# asks for more than all of it gets all of it. On a cluster, and where --resources gives it, this is not ours to say.
-if not workflow.non_local_exec and not {"mem", "mem_mb", "mem_mib"}.intersection(workflow.global_resources):
+# asks for more than all of it gets all of it. What is submitted, or given by --resources, is not this machine's matter.
+if not SUBMITTED and not {"mem", "mem_mb", "mem_mib"}.intersection(workflow.global_resources):
     workflow.register_resource("mem_mb", machine.memory_mb())
 
 

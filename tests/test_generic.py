@@ -75,7 +75,7 @@ def test_a_run_by_a_submit_command(tmp_path: Path) -> None:
         ({"qacct": "printf 'failed       0\\nexit_status  0\\n'", "qstat": "exit 1"}, "success"),
         ({"qacct": "printf 'failed       0\\nexit_status  1\\n'", "qstat": "exit 1"}, "failed"),
         (
-            {"qacct": "printf 'failed       100 : assumedly after job\\nexit_status  137\\n'", "qstat": "exit 1"},
+            {"qacct": "printf 'failed       100 : after job\\nexit_status  137\\n'", "qstat": "exit 1"},
             "failed",
         ),
         ({"bjobs": "echo PEND"}, "running"),
@@ -94,12 +94,13 @@ def test_how_a_job_is(tmp_path: Path, programs: dict[str, str], expected: str) -
 
 def test_lsf_prints_a_number(tmp_path: Path) -> None:
     executable(
-        tmp_path / "bsub", '#!/bin/sh\necho "$@" > asked\ncat > script\necho "Job <42> is submitted to queue <q>."\n'
+        tmp_path / "bsub",
+        '#!/bin/sh\nprintf "%s " "$@" > asked\ncat > script\necho "Job <42> is submitted to queue <q>."\n',
     )
     (tmp_path / "job.sh").write_text("true\n")
     environment = {"PATH": f"{tmp_path}{os.pathsep}{os.defpath}"}
     command = [str(PROFILE / "bsub.sh"), "-n", "4", "-R", "span[hosts=1]", "job.sh"]
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
     assert done.stdout == "42\n"
-    assert (tmp_path / "asked").read_text() == "-n 4 -R span[hosts=1]\n"
+    assert (tmp_path / "asked").read_text() == "-n 4 -R span[hosts=1] "
     assert (tmp_path / "script").read_text() == "true\n"

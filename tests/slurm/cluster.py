@@ -100,11 +100,11 @@ class Cluster:
 
     def jobs(self) -> list[dict[str, str]]:
         """All jobs, those that ended included; of arrays each task."""
-        keys = "id,raw,state,node,partition,gpus,limit,memory,comment".split(",")
-        fields = "JobArrayID,JobID,State,NodeList,Partition,tres-per-job,TimeLimit,MinMemory,Comment".split(",")
-        form = ",".join(f"{field}:|" for field in fields)
+        fields = {"id": "JobArrayID", "raw": "JobID", "state": "State", "node": "NodeList", "partition": "Partition"}
+        fields |= {"gpus": "tres-per-job", "limit": "TimeLimit", "memory": "MinMemory", "comment": "Comment"}
+        form = ",".join(f"{field}:|" for field in fields.values())
         rows = said("squeue", "--noheader", "--array", "--states=all", "--Format", form)
-        return [dict(zip(keys, row.split("|"), strict=False)) for row in rows.splitlines()]
+        return [dict(zip(fields, row.split("|"), strict=False)) for row in rows.splitlines()]
 
     def processes_of(self, job: dict[str, str]) -> list[psutil.Process]:
         """What runs of a job: the daemons of its steps and all below them."""

@@ -167,11 +167,8 @@ def test_shards_are_jobs_of_their_own_on_both_nodes(submitted: Run) -> None:
 
 def test_a_node_that_dies_costs_its_jobs_an_attempt_of_slurms_own(submitted: Run) -> None:
     """Snakemake leaves it to Slurm: the same job runs twice."""
-    ran = [(job["id"], job["state"]) for job in submitted.of("decode")]
-    again = {number for number, state in ran if state == "PENDING"} & {
-        number for number, state in ran if state == "RUNNING"
-    }
-    assert again
+    waited, worked = ({j["id"] for j in submitted.of("decode", state)} for state in ("PENDING", "RUNNING"))
+    assert waited & worked
 
 
 def test_jobs_of_networks_ask_for_a_gpu_and_others_for_none(submitted: Run) -> None:
