@@ -152,6 +152,8 @@ def cluster(folder: Path) -> Iterator[Cluster]:
     for name in FILES:
         if (ETC / name).exists() and not (ETC / name).read_text().startswith(MARK):
             raise UnavailableError(f"no Slurm for tests here: {ETC / name} is someone's, and stays as it is.")
+    if (ETC / "slurm.conf").exists() and "is UP" in said("scontrol", "ping"):
+        raise UnavailableError("no second Slurm here: another run of these tests has one.")
     ETC.mkdir(exist_ok=True)
     written = {
         "slurm.conf": CONFIGURATION.format(mark=MARK, folder=folder, host=socket.gethostname().split(".")[0]),

@@ -78,7 +78,7 @@ class Run:
                     return True
             return False
 
-        wait(f"a job of {rule}", at_work, 240)
+        wait(f"a job of {rule}", at_work, 900)
         return found[0]
 
     def wait_for(self, job: dict[str, str], *states: str) -> None:
@@ -147,7 +147,7 @@ def submitted(here: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         process.kill()
         running.wait_for(job, "FAILED")
 
-        wait("the end", lambda: bool(running.look()) and running.process.poll() is not None, 300)
+        wait("the end", lambda: bool(running.look()) and running.process.poll() is not None, 900)
         yield running
     finally:
         running.process.kill()
