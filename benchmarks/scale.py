@@ -2,8 +2,8 @@
 
     python benchmarks/scale.py --videos 1000 10000 --folder /tmp/scale
 
-Videos are empty files, annotations a table of one query a video, shards of 32 videos. What the no-op finds finished are
-files that the workflow's own dry run names, empty, in the order of their making, and recorded as made by `--touch`.
+Videos are empty files, annotations a table of one query a video, shards of 32 videos, but at most 1,000 of them. What the
+no-op finds finished are empty files of the names that Snakemake lists, recorded as made by `--touch`.
 """
 
 import argparse
@@ -20,6 +20,11 @@ ROOT = Path(__file__).resolve().parent.parent
 RESULT = "results/student_many.json"
 
 
+def shards_of(videos: int) -> int:
+    """As many as the schema allows, of 32 videos."""
+    return min(1000, max(1, videos // 32))
+
+
 def tree(folder: Path, videos: int) -> Path:
     """A data set of `videos` empty videos in `folder`; its configuration."""
     source = folder / "videos"
@@ -31,7 +36,7 @@ def tree(folder: Path, videos: int) -> Path:
     for split, part in tables.items():
         rows = "".join(f"{name},a person opens the door,1.0,4.0,9.5\n" for name in part)
         (folder / f"{split}.csv").write_text("video,sentence,start,end,duration\n" + rows)
-    shards = max(1, videos // 32)
+    shards = shards_of(videos)
     config = {
         "collections": {
             "many": {
@@ -93,7 +98,7 @@ def main() -> None:
         tree(folder, videos)
         cells, text = snakemake(folder, "--dry-run", "--quiet", "rules")
         jobs = next((line.split()[1] for line in text.splitlines() if line.startswith("total ")), "?")
-        row = f"| {videos:,} | {max(1, videos // 32):,} | {jobs} |{cells}"
+        row = f"| {videos:,} | {shards_of(videos):,} | {jobs} |{cells}"
         if wanted.no_op:
             finish(folder)
             cells, text = snakemake(folder)
