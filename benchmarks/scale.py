@@ -2,7 +2,7 @@
 
     python benchmarks/scale.py --videos 1000 10000 --folder /tmp/scale
 
-Videos are empty files, annotations a table of one query a video, shards of 32 videos, but at most 1,000 of them. What the
+Videos are empty files, annotations a table of one query a video, shards of 32 videos, at most 1,000 of them. What the
 no-op finds finished are empty files of the names that Snakemake lists, recorded as made by `--touch`.
 """
 
