@@ -12,7 +12,7 @@ TORCH_VERSION := 2.13.0
 TORCH_INDEX := $(if $(TORCH),--index-url https://download.pytorch.org/whl/$(TORCH))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-long docs
+.PHONY: help setup demo test test-long test-slurm docs
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(firstword $(MAKEFILE_LIST)) | sed 's/:.*## /\t/' | expand -t 12
@@ -27,6 +27,7 @@ $(READY): pyproject.toml Makefile
 	touch $(READY)
 
 $(TESTABLE): $(READY)
+	$(RUN) -m pip install --quiet --editable '.[dev,cluster]'
 	$(RUN) -m pip install --quiet --editable '.[dev,kernels]' || echo "no Triton here: tests of its kernels are skipped"
 	touch $(TESTABLE)
 
@@ -39,10 +40,13 @@ test: $(TESTABLE) ## linters, types, tests
 	$(RUN) -m snakefmt --check Snakefile rules
 	$(RUN) -m snakemake --lint
 	$(RUN) -m mypy
-	$(RUN) -m pytest -m 'not long'
+	$(RUN) -m pytest -m 'not long and not slurm'
 
 test-long: $(TESTABLE) ## the tests that take minutes
 	$(RUN) -m pytest -m long
+
+test-slurm: $(TESTABLE) ## a run on a Slurm cluster that is started on this machine, as root; installs Slurm by apt if need be
+	$(RUN) -m pytest -m slurm -rs tests/slurm
 
 docs: $(READY) ## config/README.md, from the schema
 	$(RUN) workflow/schemas/document.py

@@ -20,7 +20,7 @@ for variable, first in SEARCHED.items():
     SEARCHED[variable] = f"export {variable}={shlex.quote(folders)}; "
 shell.prefix("".join(SEARCHED.values()).replace("{", "{{").replace("}", "}}"))
 
-from mmdist import code, plan as plans
+from mmdist import code, machine, plan as plans
 from mmdist.gpus import has_gpu
 from mmdist.inventory import Inventory
 from mmdist.stage import UserError
@@ -114,9 +114,24 @@ def unless(kept, path):
     return path if kept else temp(path)
 
 
+# Jobs are submitted, with --jobs. Which executor does it, Snakemake does not know yet while it reads these files.
+SUBMITTED = workflow.resource_settings.nodes is not None
+
+
 def gpus():
     """GPUs that a job of a network asks for: none on a machine without, or its jobs would wait for each other."""
-    return 0 if config["device"] == "cpu" or not (has_gpu() or workflow.non_local_exec) else 1
+    return 0 if config["device"] == "cpu" or not (has_gpu() or SUBMITTED) else 1
+
+
+def grows(amount):
+    """A resource that is larger with each attempt, since it may be for want of it that a job ended."""
+    return lambda wildcards, attempt: amount * attempt
+
+
+# Snakemake knows no memory of its own: locally no more jobs run at once than this machine has memory for, and a job that
+# asks for more than all of it gets all of it. What is submitted, or given by --resources, is not this machine's matter.
+if not SUBMITTED and not {"mem", "mem_mb", "mem_mib"}.intersection(workflow.global_resources):
+    workflow.register_resource("mem_mb", machine.memory_mb())
 
 
 @functools.cache
@@ -286,6 +301,13 @@ def lessons(wildcards):
 @told
 def model_features(wildcards):
     return features(wildcards.dataset, (wildcards.model,))
+
+
+@told
+def memory_of_features(wildcards, attempt):
+    """MB for a network, and for its features, which are in memory twice while they are read."""
+    features = inventory.feature_bytes(wildcards.dataset, wildcards.model)
+    return (5000 + 2 * features // 10**6) * attempt
 
 
 # What evaluate.smk asks for.

@@ -10,8 +10,8 @@ rule demo:
         "../envs/mmdist.yaml"
     threads: 4
     resources:
-        mem_mb=lambda wildcards, attempt: 4000 * attempt,
-        runtime=60,
+        mem_mb=grows(2000),
+        runtime=grows(60),
     params:
         settings=settings(demo_settings),
         reads=reads("mmdist.data.demo", demo_settings),
@@ -33,8 +33,8 @@ rule queries:
     conda:
         "../envs/mmdist.yaml"
     resources:
-        mem_mb=lambda wildcards, attempt: 4000 * attempt,
-        runtime=60,
+        mem_mb=grows(2000),
+        runtime=grows(60),
     params:
         settings=settings(queries_settings),
         reads=reads("mmdist.data.queries", queries_settings),
@@ -56,8 +56,8 @@ rule vocabulary:
     conda:
         "../envs/mmdist.yaml"
     resources:
-        mem_mb=lambda wildcards, attempt: 4000 * attempt,
-        runtime=60,
+        mem_mb=grows(4000),
+        runtime=grows(60),
     params:
         settings=settings(vocabulary_settings),
         reads=reads("mmdist.data.vocabulary", vocabulary_settings),

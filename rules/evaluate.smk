@@ -16,8 +16,8 @@ rule evaluate:
     conda:
         "../envs/mmdist.yaml"
     resources:
-        mem_mb=lambda wildcards, attempt: 8000 * attempt,
-        runtime=60,
+        mem_mb=grows(4000),
+        runtime=grows(60),
     params:
         settings=settings(evaluate_settings),
         reads=reads("mmdist.evaluate", evaluate_settings),
@@ -44,8 +44,8 @@ rule tables:
     conda:
         "../envs/mmdist.yaml"
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=grows(1000),
+        runtime=grows(10),
     params:
         settings=settings(tables_settings),
         reads=reads("mmdist.tables", tables_settings),

@@ -16,8 +16,8 @@ rule extract:
     threads: lambda wildcards: plan.features(*stream_of(wildcards))["threads"]
     resources:
         gpu=gpus(),
-        mem_mb=lambda wildcards, attempt: 16000 * attempt,
-        runtime=240,
+        mem_mb=grows(4000),
+        runtime=grows(240),
     params:
         settings=settings(stream_settings),
         reads=reads("mmdist.features.extract", stream_settings),
@@ -45,8 +45,8 @@ rule flow_features:
     threads: 4
     resources:
         gpu=gpus(),
-        mem_mb=lambda wildcards, attempt: 16000 * attempt,
-        runtime=720,
+        mem_mb=grows(6000),
+        runtime=grows(720),
     params:
         settings=settings(flow_features_settings),
         reads=reads("mmdist.features.flow_features", flow_features_settings),
@@ -69,8 +69,8 @@ rule external:
     conda:
         "../envs/mmdist.yaml"
     resources:
-        mem_mb=lambda wildcards, attempt: 4000 * attempt,
-        runtime=60,
+        mem_mb=grows(2000),
+        runtime=grows(60),
     params:
         settings=settings(stream_settings),
         reads=reads("mmdist.features.external", stream_settings),

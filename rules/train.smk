@@ -45,8 +45,8 @@ rule train:
     threads: lambda wildcards: plan.train(wildcards.dataset, wildcards.model, int(wildcards.seed))["threads"]
     resources:
         gpu=gpus(),
-        mem_mb=lambda wildcards, attempt: 16000 * attempt,
-        runtime=720,
+        mem_mb=memory_of_features,
+        runtime=grows(720),
     params:
         settings=settings(train_settings),
         reads=reads("mmdist.train", train_settings),
@@ -78,8 +78,8 @@ rule export:
     threads: plan.export()["threads"]
     resources:
         gpu=gpus(),
-        mem_mb=lambda wildcards, attempt: 16000 * attempt,
-        runtime=240,
+        mem_mb=memory_of_features,
+        runtime=grows(240),
     params:
         settings=settings(export_settings),
         reads=reads("mmdist.export", export_settings),

@@ -11,9 +11,9 @@ rule decode:
         "../envs/mmdist.yaml"
     threads: 4
     resources:
-        mem_mb=lambda wildcards, attempt: 4000 * attempt,
-        runtime=240,
-        disk_mb=lambda wildcards, attempt: 20000 * attempt,
+        mem_mb=grows(2000),
+        runtime=grows(240),
+        disk_mb=grows(20000),
     params:
         settings=settings(decode_settings),
         reads=reads("mmdist.video.decode", decode_settings),
@@ -40,9 +40,9 @@ rule flow:
     threads: 4
     resources:
         gpu=gpus(),
-        mem_mb=lambda wildcards, attempt: 16000 * attempt,
-        runtime=720,
-        disk_mb=lambda wildcards, attempt: 20000 * attempt,
+        mem_mb=grows(4000),
+        runtime=grows(720),
+        disk_mb=grows(20000),
     params:
         settings=settings(flow_settings),
         reads=reads("mmdist.video.flow", flow_settings),

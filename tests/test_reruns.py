@@ -217,6 +217,11 @@ def test_comments_and_docstrings_rerun_nothing(finished: Path) -> None:
         assert reruns(finished) == {}
 
 
+def test_other_resources_rerun_nothing(finished: Path) -> None:
+    with edited(finished / "clone" / "rules" / "common.smk", lambda text: text.replace("* attempt", "* 3 * attempt")):
+        assert reruns(finished) == {}
+
+
 def test_another_order_of_keys_reruns_nothing(finished: Path) -> None:
     def turned(part: Any) -> Any:
         return {key: turned(value) for key, value in reversed(part.items())} if isinstance(part, dict) else part

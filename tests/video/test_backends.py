@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 import cv2
@@ -93,7 +92,7 @@ def test_opencv_without_contrib(gpus_of, monkeypatch):
 
 def test_a_gpu_has_one_job(gpus_of, monkeypatch, tmp_path: Path):
     """One lock for all stages and backends."""
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(gpus, "LOCKS", tmp_path)
     monkeypatch.setattr(gpus, "_held", [])
     gpus_of(2, 2)
     assert backends.take("torch", "cuda") == "cuda:0"

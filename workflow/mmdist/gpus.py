@@ -2,15 +2,17 @@
 
 import fcntl
 import os
-import tempfile
 from pathlib import Path
-from typing import IO, Literal
+from typing import Literal
 
 from mmdist.stage import UserError
 
 Device = Literal["auto", "cpu", "cuda"]  # what the configuration asks for
 
-_held: list[IO[str]] = []  # locks live as long as the process
+LOCKS = Path("/tmp")  # not TMPDIR, which schedulers set for each job
+JOBS = ("SLURM_JOB_ID", "PBS_JOBID", "LSB_JOBID", "JOB_ID")  # in which schedulers say whose process this is
+
+_held: list[int] = []  # locks live as long as the process
 
 
 def has_gpu() -> bool:
@@ -19,18 +21,42 @@ def has_gpu() -> bool:
 
 
 def take(count: int) -> int:
-    """The number of the first of `count` GPUs that no other job of this machine has; held until the process ends.
+    """The number, among the `count` that this process sees, of the first GPU that no other job of this machine has.
+
+    It is this process's own until it ends, however it ends.
 
     Raises:
         UserError: all of them are taken.
     """
-    for index in range(count):
-        lock = open(Path(tempfile.gettempdir()) / f"mmdist-gpu-{index}.lock", "a")  # noqa: SIM115
+    for index, name in enumerate(names(count)):
+        lock = _open(LOCKS / f"mmdist-gpu-{name.replace('/', '-')}.lock")
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            lock.close()
+            os.close(lock)
             continue
         _held.append(lock)
         return index
-    raise UserError(f"all {count} GPUs are taken by other jobs; run with --resources gpu={count}.")
+    raise UserError(
+        f"all {count} GPUs are taken by other jobs of this machine; run with --resources gpu={count}, and when it is "
+        "another run that has them, one after the other, or give each its own by CUDA_VISIBLE_DEVICES."
+    )
+
+
+def names(count: int) -> list[str]:
+    """What the GPUs that this process sees are called on the whole machine: by number or UUID.
+
+    Those that a scheduler gave to a job are named after the job, since within its container each job may count from 0.
+    """
+    visible = [name.strip() for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name.strip()]
+    if len(visible) < count:
+        return [str(index) for index in range(count)]
+    job = next((os.environ[key] for key in JOBS if os.environ.get(key)), None)
+    return [f"{job}-{name}" if job else name for name in visible[:count]]
+
+
+def _open(path: Path) -> int:
+    try:
+        return os.open(path, os.O_RDONLY)  # also of another user, whose file nobody else may write
+    except FileNotFoundError:
+        return os.open(path, os.O_RDONLY | os.O_CREAT, 0o644)

@@ -55,6 +55,14 @@ class Inventory:
         """Where the videos of a collection are; None when it has features alone."""
         return DEMO_VIDEOS if self._is_demo(collection) else self.plan.collections[collection].get("videos")
 
+    def feature_bytes(self, dataset: str, model: str) -> int:
+        """What the features of a model's streams take in memory, as 32-bit numbers, if no video is missing."""
+        snippets, width = self.plan.train(dataset, model, 0)["snippets"], 0
+        for role in self.plan.roles([model]):
+            settings = self.plan.features(self._collection(dataset), self.plan.stream(dataset, role))
+            width += settings.get("dimension") or 1024  # the numbers of I3D, and of most features that users have
+        return 4 * width * snippets * len(self._video_ids(dataset))
+
     def undated_videos(self, dataset: str) -> list[str]:
         """The files of a data set's videos whose duration no annotation gives, so that they have to be asked."""
         collection = self._collection(dataset)
