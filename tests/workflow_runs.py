@@ -32,8 +32,8 @@ class Run:
 
     @property
     def errors(self) -> list[str]:
-        """What the user is told to mend."""
-        return re.findall(r"^error: (.*)$", self.text, re.MULTILINE)
+        """What the user is told to mend, each once, though a job is tried again."""
+        return list(dict.fromkeys(re.findall(r"^error: (.*)$", self.text, re.MULTILINE)))
 
     @property
     def reasons(self) -> set[str]:

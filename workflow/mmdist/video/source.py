@@ -17,6 +17,7 @@ from av.stream import Disposition
 DAMAGE = (av.FFmpegError, OSError, ValueError, IndexError)
 # Seconds by which a video may fall short of the duration that its stream, or the container as a whole, declares.
 ROUNDING, SOUND = 0.1, 1.0
+TOO_LONG = 1.5  # times the declared duration
 MAX_RATE = 1000  # frames a second; a "rate" above is the container's clock
 
 
@@ -88,6 +89,8 @@ class Source:
             found.append(f"the timestamps jump {'once' if jumps == 1 else f'{jumps} times'}")
         elif self.declared is not None and seconds < self.declared - self._slack:
             found.append(f"decoded {seconds:.2f} s of {self.declared:.2f} s")
+        elif self.declared is not None and seconds > TOO_LONG * self.declared + self._slack:
+            found.append(f"the timestamps run to {seconds:.2f} s of {self.declared:.2f} s")
         elif not self._whole:
             found.append("the file's end is missing")
         if self.account.lost:
@@ -136,8 +139,8 @@ def _declared(container: av.container.InputContainer, stream: av.VideoStream) ->
         return float(stream.duration * stream.time_base), ROUNDING
     if tag := re.fullmatch(r"(\d+):(\d+):(\d+(?:\.\d+)?)", stream.metadata.get("DURATION", "")):  # Matroska
         return 3600 * int(tag[1]) + 60 * int(tag[2]) + float(tag[3]), ROUNDING
-    if container.duration is not None:
-        return container.duration / av.time_base, SOUND
+    if container.duration is not None:  # the sound's, where there is any
+        return container.duration / av.time_base, SOUND if container.streams.audio else ROUNDING
     return None, 0.0
 
 
