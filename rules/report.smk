@@ -19,8 +19,8 @@ rule figures:
     conda:
         "../envs/mmdist.yaml"
     resources:
-        mem_mb=lambda wildcards, attempt: 8000 * attempt,
-        runtime=60,
+        mem_mb=grows(4000),
+        runtime=grows(60),
     params:
         settings=settings(figures_settings),
         reads=reads("mmdist.figures.figures", figures_settings),
@@ -52,8 +52,8 @@ rule overview:
     conda:
         "../envs/mmdist.yaml"
     resources:
-        mem_mb=2000,
-        runtime=10,
+        mem_mb=grows(1000),
+        runtime=grows(10),
     params:
         settings=settings(overview_settings),
         reads=reads("mmdist.figures.overview", overview_settings),
