@@ -12,7 +12,7 @@ TORCH_VERSION := 2.13.0
 TORCH_INDEX := $(if $(TORCH),--index-url https://download.pytorch.org/whl/$(TORCH))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-long test-slurm docs
+.PHONY: help setup demo report test test-long test-slurm docs
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(firstword $(MAKEFILE_LIST)) | sed 's/:.*## /\t/' | expand -t 12
@@ -33,6 +33,9 @@ $(TESTABLE): $(READY)
 
 demo: $(READY) ## draw videos, compute their features, train baseline, teacher and student, evaluate: no download
 	$(RUN) -m snakemake --cores $(CORES) results/student_demo.json
+
+report: $(READY) ## see what the demo's student has learnt: report.html, one page that works offline
+	$(RUN) -m snakemake --cores $(CORES) results/report_student_demo.html --report report.html --report-after-run
 
 test: $(TESTABLE) ## linters, types, tests
 	$(RUN) -m ruff check .

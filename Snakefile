@@ -14,6 +14,9 @@ resource_scopes:
     gpu="local",
 
 
+report: "workflow/report/workflow.rst"
+
+
 include: "rules/common.smk"
 include: "rules/reasons.smk"
 include: "rules/runs.smk"
@@ -39,3 +42,4 @@ include: "rules/video.smk"
 include: "rules/features.smk"
 include: "rules/train.smk"
 include: "rules/evaluate.smk"
+include: "rules/report.smk"

@@ -18,14 +18,15 @@ if not workflow.deployment_settings.deployment_method:
 for variable, first in SEARCHED.items():
     folders = os.pathsep.join(filter(None, [first, os.environ.get(variable)]))
     SEARCHED[variable] = f"export {variable}={shlex.quote(folders)}; "
-shell.prefix("".join(SEARCHED.values()).replace("{", "{{").replace("}", "}}"))
+# The prefix takes the place of Snakemake's own strict mode, without which `stage | tee` would hide that a stage failed.
+shell.prefix("set -euo pipefail; " + "".join(SEARCHED.values()).replace("{", "{{").replace("}", "}}"))
 
-from mmdist import code, machine, plan as plans
+from mmdist import code, machine, plan as plans, shown
 from mmdist.gpus import has_gpu
 from mmdist.inventory import Inventory
 from mmdist.stage import UserError
 
-SECTIONS = ("demo", "decode", "flow", "i3d", "c3d", "external", "vocabulary", "train", "export", "evaluate")
+SECTIONS = ("demo", "decode", "flow", "i3d", "c3d", "external", "vocabulary", "train", "export", "evaluate", "figures")
 
 
 def told(function):
@@ -331,7 +332,12 @@ def of_compared(wildcards, name):
 
 
 def labelled(name):
-    return lambda wildcards: [f"{label}={file}" for label, file in of_compared(wildcards, name).items()]
+    return lambda wildcards: as_options(of_compared(wildcards, name))
+
+
+def as_options(files):
+    """Files by label as a command line takes them, LABEL=FILE."""
+    return [f"{label}={file}" for label, file in files.items()]
 
 
 @told
@@ -339,3 +345,47 @@ def result_features(wildcards):
     """The features of the result's own model; first of all, whatever is missing for any model that it needs is said."""
     require(wildcards.dataset, tuple(plan.trained(wildcards.model)))
     return features(wildcards.dataset, (wildcards.model,))
+
+
+# What report.smk asks for.
+
+
+def figures_settings(wildcards):
+    return shown.figures(plan, wildcards.dataset, wildcards.model)
+
+
+def overview_settings(wildcards):
+    return shown.overview(wildcards.dataset, wildcards.model)
+
+
+REPORT = "results/report/{dataset}/{model}"
+# Page: where it stands in Snakemake's report, which sorts by name, and its title there.
+PAGES = {
+    "results": ("1 Results", "1 Beside the paper"),
+    "recall": ("1 Results", "2 R@m over all m"),
+    "failures": ("1 Results", "3 Where predictions fail"),
+    "queries-best": ("2 Queries", "1 The best"),
+    "queries-median": ("2 Queries", "2 In the middle"),
+    "queries-worst": ("2 Queries", "3 The worst"),
+    "losses": ("3 Training", "1 Loss curves"),
+    "agreement": ("3 Training", "2 Pseudo labels"),
+    "coverage": ("4 Data", "1 Coverage"),
+    "frames": ("4 Data", "2 Frames and flow"),
+    "costs": ("5 Cost", "1 Time and memory"),
+}
+PICTURES = ("losses.svg", "agreement.svg", "recall.svg", "failures.svg", "frames.png")
+
+
+def report_page(name):
+    """A page, with its caption and its place in the report."""
+    category, title = PAGES[name]
+    caption = f"../workflow/report/{name}.rst"
+    return report(f"{REPORT}/{name}.html", caption=caption, category=category, labels={"figure": title})
+
+
+def exported(wildcards, table):
+    """What each model in a report, and each teacher, knows: the files of one table by label."""
+    dataset, model, seeds = wildcards.dataset, wildcards.model, plan.seeds(wildcards.dataset)
+    paths = {name: f"results/{dataset}/{name}/seed-{{seed}}/{table}.parquet" for name in shown.exported(plan, model)}
+    paths |= {name: about[table] for name, about in shown.elsewhere(plan, model).items()}
+    return {f"{name}:{seed}": path.replace("{seed}", str(seed)) for name, path in paths.items() for seed in seeds}

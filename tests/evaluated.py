@@ -103,7 +103,9 @@ class Runs:
                     file.attrs["provenance"] = json.dumps({"extractor": "i3d", "pretrained": stream == "rgb"})
                     for video_id, (status, reason) in list(states.items())[shard::2]:
                         group = file.create_group(store.group_name(video_id))
-                        group.attrs.update({"video_id": video_id, "status": status, "reason": reason, "duration": 30.0})
+                        group.attrs.update({"video_id": video_id, "status": status, "reason": reason})
+                        if status != "bad":
+                            group.attrs["duration"] = 30.0
                 features.append(f"{stream}={path}")
         labelled: dict[str, list[str]] = {"--predictions": [], "--models": [], "--histories": []}
         for (model, seed), table in self.tables.items():

@@ -28,6 +28,8 @@ STAGES = {
     "mmdist.export": {"mmdist.predict", "mmdist.samples", "mmdist.model.network"},
     "mmdist.evaluate": {"mmdist.evaluation.metrics", "mmdist.evaluation.bootstrap"},
     "mmdist.tables": {"mmdist.evaluation.published"},
+    "mmdist.figures.overview": {"mmdist.figures.page"},
+    "mmdist.figures.figures": {"mmdist.figures.style", "mmdist.tables", "mmdist.video.flow", "mmdist.video.decode"},
 }
 # Floor by floor: a module imports from its own and from those below, never from above.
 FLOORS = (
@@ -38,11 +40,11 @@ FLOORS = (
     r"model(\..*)?",
     r"(videos|streams|train|export|losses|objective|samples|masking|lessons|predict|progress)",
     r"(evaluate|evaluation(\..*)?)",
-    r"(ground|plots|tables)",
+    r"(ground|plots|tables|figures(\..*)?)",
 )
 TVL1_BY_TORCH = {f"mmdist.video.tvl1_{name}" for name in ("torch", "images", "kernels", "triton")}
 BEFORE_NETWORKS = {"mmdist.data.demo", "mmdist.data.queries", "mmdist.video.decode", "mmdist.video.flow"}
-FOR_THE_RULES = ("mmdist.plan", "mmdist.inventory")  # no stage's code
+FOR_THE_RULES = ("mmdist.plan", "mmdist.inventory", "mmdist.shown")  # no stage's code
 
 
 def floor(module: str) -> int:

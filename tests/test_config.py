@@ -9,13 +9,14 @@ from typing import Any
 import pytest
 import yaml
 
+from mmdist import shown
 from mmdist.plan import Plan, fill_in_recipes, merge
 from mmdist.settings import parse
 from mmdist.stage import UserError
 from workflow_runs import ROOT, run
 
 SCHEMAS = ROOT / "workflow" / "schemas"
-SECTIONS = ("decode", "demo", "flow", "i3d", "c3d", "external", "vocabulary", "train", "export", "evaluate")
+SECTIONS = ("decode", "demo", "flow", "i3d", "c3d", "external", "vocabulary", "train", "export", "evaluate", "figures")
 
 
 def defaults(schema: dict[str, Any]) -> dict[str, Any]:
@@ -78,6 +79,8 @@ def test_every_stage_takes_the_settings_that_the_plan_gives(plan: Plan) -> None:
     from mmdist.export import ExportSettings
     from mmdist.features.external import ExternalSettings
     from mmdist.features.options import C3DSettings, I3DSettings
+    from mmdist.figures.figures import FiguresSettings
+    from mmdist.figures.overview import OverviewSettings
     from mmdist.tables import TablesSettings
     from mmdist.train import TrainSettings
     from mmdist.video.decode import DecodeSettings
@@ -91,6 +94,8 @@ def test_every_stage_takes_the_settings_that_the_plan_gives(plan: Plan) -> None:
         for model in plan.models:
             given += [(TrainSettings, plan.train(dataset, model, 0)), (EvaluateSettings, plan.evaluate(dataset, model))]
             given += [(VideosSettings, plan.videos(dataset, model))]
+            given += [(FiguresSettings, shown.figures(plan, dataset, model))]
+            given += [(OverviewSettings, shown.overview(dataset, model))]
     for collection, about in plan.collections.items():
         given += [(DecodeSettings, plan.decode(collection)), (FlowSettings, plan.flow(collection))]
         for stream in about["streams"]:
@@ -181,6 +186,31 @@ def test_what_is_wrong_is_said_in_one_sentence(tmp_path: Path, changes: dict[str
     assert outcome.errors[0].startswith(f"configuration, {where}: " if where else "configuration: ")
     assert what in outcome.errors[0]
     assert "Traceback" not in outcome.text
+
+
+def test_a_report_shows_what_the_model_and_its_teachers_are_given(plan: Plan) -> None:
+    about = shown.figures(plan, "charades", "student")
+    assert (about["teachers"], about["exported"], about["collection"]) == (
+        ["teacher"],
+        ["student", "teacher"],
+        "charades",
+    )
+    assert about["flow"] == {**plan.flow("charades"), "device": "cpu"}  # though only the teacher reads flow
+    assert shown.figures(plan, "charades", "baseline")["flow"] is None
+    # ActivityNet's frames for C3D are at the videos' own rate, those of its flow at 25 a second: frames and flow fit.
+    assert shown.figures(plan, "activitynet", "student")["decode"]["fps"] == 25
+    assert shown.figures(plan, "activitynet", "baseline")["decode"]["fps"] is None
+    streams = {name: {"extractor": "external", "source": "x.h5"} for name in ("rgb", "flow")}
+    elsewhere = {"name": "other", "pseudo_labels": "p-{seed}.parquet", "activation_maps": "m-{seed}.parquet"}
+    models = {"taught": {"parent": "baseline", "teachers": [elsewhere]}}
+    config = merge(plan.config, {"models": models, "flow": {"backend": "opencv-cuda"}})
+    config["collections"]["demo"]["streams"] = streams
+    other = Plan(config)
+    assert shown.figures(other, "demo", "student")["flow"] is None
+    assert shown.figures(other, "demo", "student")["decode"] == other.decode("demo")
+    assert shown.figures(other, "charades", "student")["flow"]["backend"] == "opencv-cpu"  # no GPU for a few pictures
+    assert shown.figures(other, "charades", "taught")["exported"] == ["taught", "other"]
+    assert shown.elsewhere(other, "taught") == {"other": elsewhere}
 
 
 def test_a_stream_that_a_collection_lacks_is_named(plan: Plan) -> None:

@@ -136,6 +136,17 @@ def test_without_training_moments_there_is_no_constant(runs: Runs, evaluate):
     assert result["comparisons"]["video_free"]["metrics"]["mIoU"]["baseline"] == "whole_video"
 
 
+def test_a_bad_training_video_of_unknown_duration_stops_nothing(runs: Runs, evaluate):
+    whole = evaluate(runs)
+    runs.queries.loc[TEST + 4 : TEST + 5, "duration"] = np.nan
+    for states in runs.states.values():
+        states["v022"] = ("bad", "no such file")
+    result = evaluate(runs)
+    assert result["coverage"]["bad_videos"] == {"v022": "no such file"}
+    assert result["video_free"]["constant"] is not None
+    assert result["metrics"] == whole["metrics"]
+
+
 def test_selection_reports_the_last_epoch(runs: Runs, evaluate):
     for seed, best in ((0, 2), (1, 1)):
         skilled, table = runs.predict(seed, 1.0), runs.tables["student", seed]

@@ -3,7 +3,7 @@
 import dataclasses
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -82,7 +82,7 @@ def evaluate(s: EvaluateSettings, files: Files) -> tuple[dict[str, Any], list[di
     measured = summary.by_rule(ours, "score", s.names)
     assert measured is not None  # every model has scores
     summary.add_intervals(measured, ours, s.intervals)
-    baselines, constants = without_video(s, data, training, next(iter(ours.values())).query_ids)
+    baselines, constants = without_video(s, data, training.train_splits, next(iter(ours.values())).query_ids)
     comparisons = {"video_free": against_baselines(s, ours, baselines)}
     comparisons |= {other: against_model(s, ours, scored[other], other) for other in s.compare_with}
     histories = {seed: store.read_table(files.histories[s.model, seed]) for seed in s.seeds}
@@ -158,7 +158,7 @@ def score_seeds(s: EvaluateSettings, files: Files, model: str, data: DataSet) ->
 
 
 def without_video(
-    s: EvaluateSettings, data: DataSet, training: Training, query_ids: pd.Index
+    s: EvaluateSettings, data: DataSet, train_splits: Sequence[str], query_ids: pd.Index
 ) -> tuple[dict[str, np.ndarray | None], dict[str, list[float]] | None]:
     """The video-free baselines on the evaluated queries, (N, M) percent each, and the constant intervals by metric.
 
@@ -166,8 +166,9 @@ def without_video(
     """
     moments = data.normalised(query_ids)
     whole = video_free.whole_video_per_query(moments, s.thresholds)
-    in_training = data.queries["split"].isin(training.train_splits) & data.queries["query_id"].isin(data.targets.keys())
+    in_training = data.queries["split"].isin(train_splits) & data.queries["query_id"].isin(data.targets.keys())
     train_ids = pd.Index(data.queries.loc[in_training, "query_id"])
+    train_ids = train_ids[data.durations(train_ids) > 0]  # a bad video's is unknown unless the annotations give it
     if train_ids.empty:
         log.warning("the training split has no moments, so there is no constant interval to compare with")
         return {"constant": None, "whole_video": whole}, None

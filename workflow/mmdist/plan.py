@@ -12,7 +12,7 @@ from typing import Any
 from mmdist.stage import UserError
 
 Settings = dict[str, Any]
-RESERVED = ("benchmarks", "features", "logs", "tables", "videos")  # names that paths under results/ already have
+RESERVED = ("benchmarks", "features", "logs", "report", "tables", "videos")  # folders that results/ has already
 MADE_FOR = {"decode": ("frames", "flow"), "flow": ("flow",)}  # settings of a stream's own, and inputs that need them
 EXTRACTORS = ("i3d", "c3d")  # others read features that exist
 # Of a stream's keys those that are not its extractor's.

@@ -60,11 +60,19 @@ class DataSet:
     targets: Mapping[str, np.ndarray]  # query id -> (G, 2) seconds
     features: Mapping[str, Stream]
 
-    def normalised(self, query_ids: pd.Index) -> np.ndarray:
-        """(N, G, 2) moments as shares of their videos' durations."""
+    def durations(self, query_ids: pd.Index) -> np.ndarray:
+        """(N,) seconds of the queries' videos, NaN where neither annotations nor features know."""
         rows = self.queries.set_index("query_id").loc[query_ids]
         known = {v: seconds for stream in self.features.values() for v, seconds in stream.durations.items()}
-        durations = rows["duration"].fillna(rows["video_id"].map(known)).to_numpy(dtype=np.float64)
+        return rows["duration"].fillna(rows["video_id"].map(known)).to_numpy(dtype=np.float64)
+
+    def normalised(self, query_ids: pd.Index) -> np.ndarray:
+        """(N, G, 2) moments as shares of their videos' durations.
+
+        Raises:
+            UserError: a duration is unknown.
+        """
+        durations = self.durations(query_ids)
         if len(unknown := query_ids[~(durations > 0)]):
             raise UserError(f"the duration of query {unknown[0]}'s video is unknown; give it in the annotations.")
         return video_free.normalise(predictions.pad([self.targets[q] for q in query_ids]), durations)

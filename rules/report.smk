@@ -1,0 +1,62 @@
+# Videos and measurements are looked up in their folders: a changed video changes the result that is read here, and
+# measurements are of jobs that have run, whichever they were.
+rule figures:
+    input:
+        pseudo_labels=lambda wildcards: exported(wildcards, "pseudo_labels").values(),
+        activation_maps=lambda wildcards: exported(wildcards, "activation_maps").values(),
+        features=lambda wildcards: files_of(result_features(wildcards)),
+        predictions=lambda wildcards: of_compared(wildcards, "predictions.parquet").values(),
+        histories=lambda wildcards: of_compared(wildcards, "history.parquet").values(),
+        result="results/{model}_{dataset}.json",
+        queries="results/{dataset}/queries.parquet",
+        moments="results/{dataset}/moments.parquet",
+    output:
+        pages=[report_page(name) for name in PAGES],
+        pictures=[f"{REPORT}/{name}" for name in PICTURES],
+    log:
+        "results/logs/figures/{dataset}/{model}.log",
+    priority: 5
+    conda:
+        "../envs/mmdist.yaml"
+    resources:
+        mem_mb=grows(4000),
+        runtime=grows(60),
+    params:
+        settings=settings(figures_settings),
+        reads=reads("mmdist.figures.figures", figures_settings),
+        features=lambda wildcards: by_role(result_features(wildcards)),
+        predictions=labelled("predictions.parquet"),
+        histories=labelled("history.parquet"),
+        pseudo_labels=lambda wildcards: as_options(exported(wildcards, "pseudo_labels")),
+        activation_maps=lambda wildcards: as_options(exported(wildcards, "activation_maps")),
+        videos=lambda wildcards: inventory.videos_folder(plan.datasets[wildcards.dataset]["collection"]) or [],
+        benchmarks="results/benchmarks",
+        folder=REPORT,
+    shell:
+        "python -m mmdist.figures.figures --settings {params.settings:q} --result {input.result:q}"
+        " --queries {input.queries:q} --moments {input.moments:q} --features {params.features:q}"
+        " --predictions {params.predictions:q} --histories {params.histories:q}"
+        " --pseudo-labels {params.pseudo_labels:q} --activation-maps {params.activation_maps:q}"
+        " --videos {params.videos:q} --benchmarks {params.benchmarks:q} --folder {params.folder:q} > {log:q} 2>&1"
+
+
+# What is asked for by name, and read by itself: Snakemake's own report shows the pages one at a time.
+rule overview:
+    input:
+        pages=[f"{REPORT}/{name}.html" for name in PAGES],
+    output:
+        "results/report_{model}_{dataset}.html",
+    log:
+        "results/logs/overview/{dataset}/{model}.log",
+    priority: 5
+    conda:
+        "../envs/mmdist.yaml"
+    resources:
+        mem_mb=grows(1000),
+        runtime=grows(10),
+    params:
+        settings=settings(overview_settings),
+        reads=reads("mmdist.figures.overview", overview_settings),
+    shell:
+        "python -m mmdist.figures.overview --settings {params.settings:q} --pages {input.pages:q}"
+        " --output {output:q} > {log:q} 2>&1"

@@ -1,0 +1,98 @@
+"""Stage `figures` as its command: all files, equal bytes, and data sets that lack what others have."""
+
+import base64
+import functools
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import drawn
+import pytest
+from drawn import runs
+
+import evaluated
+from evaluated import TEST, Runs
+from mmdist.figures import figures
+from mmdist.settings import parse
+from mmdist.stage import UserError
+
+PAGES = {"results", "recall", "failures", "losses", "agreement", "coverage", "frames", "costs"}
+PAGES |= {f"queries-{group}" for group in ("best", "median", "worst")}
+PICTURES = {"losses.svg", "agreement.svg", "recall.svg", "failures.svg", "frames.png"}
+
+
+@pytest.fixture
+def command(config, monkeypatch):
+    """Evaluate the runs, then run the stage; the files that it wrote, by name."""
+
+    def run(data: Runs, teachers: tuple[str, ...] = ("baseline",), *, out: str = "out", **changes: Any):
+        result = evaluated.evaluate(data, config["evaluate"], monkeypatch, **changes)
+        options = data.write()
+        del options["--problems"], options["--models"]
+        exported = [result["model"], *teachers]
+        for shift, model in enumerate(exported):
+            for option, files in drawn.export(data, model, float(shift)).items():
+                options.setdefault(option, []).extend(files)
+        stage = {"evaluate": result["settings"], "teachers": teachers, "exported": exported, "collection": "c"}
+        settings = {**config["figures"], "queries": 1, **stage, "decode": config["decode"], "flow": None}
+        options["--settings"] = [json.dumps(settings)]
+        options["--result"] = [str(data.root / "result.json")]
+        options["--benchmarks"] = [str(data.root / "none")]
+        options["--videos"] = [str(data.root / "gone")]
+        folder = data.root / out
+        options["--folder"] = [str(folder)]
+        arguments = [a for option, values in options.items() for a in (option, *values)]
+        monkeypatch.setattr(sys, "argv", ["figures", *arguments])
+        figures.main()
+        return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+
+    return run
+
+
+def test_every_page_and_picture_is_written_and_equal_runs_are_equal_bytes(tmp_path: Path, command):
+    data = runs(tmp_path)
+    first = command(data)
+    assert set(first) == PICTURES | {f"{name}.html" for name in PAGES}
+    assert first == command(data, out="again")
+    for name, content in first.items():
+        if name.endswith(".html"):
+            text = content.decode()
+            assert text.startswith("<!doctype html>")
+            assert "<script" not in text
+            assert 'src="http' not in text
+
+
+def test_a_baseline_alone_with_one_seed_and_no_training_moments(tmp_path: Path, command):
+    data = runs(tmp_path)
+    data.moments = data.moments.iloc[:TEST]
+    found = command(data, (), model="baseline", compare_with=[], seeds=[0])
+    assert set(found) == PICTURES | {f"{name}.html" for name in PAGES}
+    assert b"no constant interval" in found["results.html"]
+
+
+def drawn_texts(page: bytes) -> bytes:
+    """The words of a page's first picture, which its SVG holds as comments."""
+    return base64.b64decode(page.partition(b"svg+xml;base64,")[2].partition(b'"')[0])
+
+
+def test_a_teacher_that_is_no_model_of_this_run(tmp_path: Path, command):
+    found = command(runs(tmp_path), ("elsewhere",))
+    assert b"between:test:elsewhere:1" in found["agreement.svg"]
+    assert b"elsewhere: semantic activation map" in drawn_texts(found["queries-best.html"])
+
+
+def test_a_model_without_a_local_branch_has_no_maps(tmp_path: Path, command, monkeypatch):
+    monkeypatch.setattr(drawn, "export", functools.partial(drawn.export, maps=False))
+    words = drawn_texts(command(runs(tmp_path), ())["queries-best.html"])
+    assert b"predicted" in words
+    assert b"semantic activation map" not in words
+
+
+def test_settings_are_checked(config):
+    about = {"teachers": [], "exported": [], "collection": "c", "decode": config["decode"], "flow": None}
+    given = {"dataset": "d", "model": "m", "compare_with": [], "seeds": [0], "max_bad_share": 0.2}
+    settings = {**config["figures"], **about, "evaluate": {**config["evaluate"], **given}}
+    assert parse(figures.FiguresSettings, json.dumps(settings)).groups == config["figures"]["groups"]
+    with pytest.raises(UserError, match="frames and groups 1"):
+        parse(figures.FiguresSettings, json.dumps({**settings, "groups": 0}))

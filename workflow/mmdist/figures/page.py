@@ -1,0 +1,86 @@
+"""Pages of tables as HTML that needs nothing beside it: no script, no font, no picture from elsewhere."""
+
+import base64
+import re
+from collections.abc import Iterable, Sequence
+from html import escape
+
+_CSS = """
+:root { color-scheme: light; }
+body { font: 15px/1.5 system-ui, -apple-system, "Segoe UI", "DejaVu Sans", Arial, sans-serif; color: #1c1c1c;
+  background: #fff; margin: 1.4rem 1.4rem 3rem; max-width: 68rem; }
+h1 { font-size: 1.45rem; margin: 0 0 .4rem; } h2 { font-size: 1.12rem; margin: 1.9rem 0 .4rem; }
+p { margin: .35rem 0 .8rem; max-width: 52rem; }
+table { border-collapse: collapse; margin: .5rem 0 1rem; font-variant-numeric: tabular-nums; }
+th, td { padding: .3rem .8rem; text-align: left; border-bottom: 1px solid #e2e2e2; vertical-align: top; }
+th { border-bottom: 2px solid #444; font-weight: 600; }
+td:first-child, .number { white-space: nowrap; } .number { text-align: right; }
+.own td { font-weight: 600; background: #fdf3ec; }
+small { color: #555; font-weight: 400; display: block; }
+code { font: .92em "DejaVu Sans Mono", Menlo, Consolas, monospace; }
+section { margin-top: 3rem; border-top: 3px solid #d8d8d8; padding-top: 1.2rem; }
+img { max-width: 100%; margin-top: .6rem; }
+.bar { display: inline-block; height: .7em; background: #0072B2; vertical-align: baseline; min-width: 1px; }
+"""
+_OPEN, _CLOSE = "<body>\n", "\n</body></html>\n"
+
+
+class Raw(str):
+    """Text that is HTML already."""
+
+
+def text(value: object) -> str:
+    return value if isinstance(value, Raw) else escape(str(value))
+
+
+def paragraph(value: object) -> Raw:
+    return Raw(f"<p>{text(value)}</p>")
+
+
+def heading(value: object) -> Raw:
+    return Raw(f"<h2>{text(value)}</h2>")
+
+
+def table(
+    header: Sequence[object], rows: Iterable[Sequence[object]], *, numbers: Iterable[int] = (), own: str = ""
+) -> Raw:
+    """A table.
+
+    Args:
+        numbers: columns to set flush right.
+        own: rows whose first cell is this stand out.
+    """
+    right = frozenset(numbers)
+
+    def row(cells: Sequence[object], tag: str) -> str:
+        marks = (' class="number"' if i in right else "" for i in range(len(cells)))
+        return "".join(f"<{tag}{mark}>{text(cell)}</{tag}>" for cell, mark in zip(cells, marks, strict=True))
+
+    lines = [
+        f"<tr{' class=own' if own and cells[0] == own else ''}>{row(cells, 'td')}</tr>" for cells in map(list, rows)
+    ]
+    return Raw(f"<table><thead><tr>{row(header, 'th')}</tr></thead><tbody>\n" + "\n".join(lines) + "\n</tbody></table>")
+
+
+def picture(data: bytes, kind: str, words: str) -> Raw:
+    """A picture, `kind` svg or png, within the page; `words` stand for it where it cannot be seen."""
+    mime = {"svg": "image/svg+xml", "png": "image/png"}[kind]
+    return Raw(f'<img alt="{escape(words)}" src="data:{mime};base64,{base64.b64encode(data).decode()}">')
+
+
+def document(title: str, *parts: str) -> str:
+    """A whole page; parts that are no `Raw` are paragraphs."""
+    body = "\n".join(part if isinstance(part, Raw) else paragraph(part) for part in parts)
+    return (
+        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
+        f"<style>{_CSS}</style></head>{_OPEN}<h1>{escape(title)}</h1>\n{body}{_CLOSE}"
+    )
+
+
+def joined(title: str, documents: Iterable[str]) -> str:
+    """Documents one below the other on one page, with a list of them at its top."""
+    bodies = [document.partition(_OPEN)[2].rpartition(_CLOSE)[0] for document in documents]
+    titles = [re.findall("<h1>(.*?)</h1>", body)[0] for body in bodies]
+    links = (f'<li><a href="#{i}">{name}</a></li>' for i, name in enumerate(titles))
+    sections = (f'<section id="{i}">{body}</section>' for i, body in enumerate(bodies))
+    return document(title, Raw(f"<ul>{''.join(links)}</ul>"), *map(Raw, sections))
