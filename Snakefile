@@ -34,6 +34,7 @@ rule all:
         "results/student_demo.json",
 
 
+include: "rules/download.smk"
 include: "rules/data.smk"
 include: "rules/video.smk"
 include: "rules/features.smk"

@@ -18,14 +18,15 @@ if not workflow.deployment_settings.deployment_method:
 for variable, first in SEARCHED.items():
     folders = os.pathsep.join(filter(None, [first, os.environ.get(variable)]))
     SEARCHED[variable] = f"export {variable}={shlex.quote(folders)}; "
-shell.prefix("".join(SEARCHED.values()).replace("{", "{{").replace("}", "}}"))
+# Its own prefix costs Snakemake's, without which a failure before a pipe would pass for success.
+shell.prefix("set -euo pipefail; " + "".join(SEARCHED.values()).replace("{", "{{").replace("}", "}}"))
 
-from mmdist import code, machine, plan as plans
+from mmdist import code, downloads, machine, plan as plans
 from mmdist.gpus import has_gpu
 from mmdist.inventory import Inventory
 from mmdist.stage import UserError
 
-SECTIONS = ("demo", "decode", "flow", "i3d", "c3d", "external", "vocabulary", "train", "export", "evaluate")
+SECTIONS = "downloads demo decode flow i3d c3d external vocabulary train export evaluate".split()
 
 
 def told(function):
@@ -69,6 +70,7 @@ def validated(config):
     check(queries, [], "queries")
     for dataset in config["datasets"].values():
         dataset.update({**queries, **dataset})
+    downloads.targets(config["downloads"])  # which says what does not fit
     return config
 
 
