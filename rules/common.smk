@@ -18,7 +18,7 @@ if not workflow.deployment_settings.deployment_method:
 for variable, first in SEARCHED.items():
     folders = os.pathsep.join(filter(None, [first, os.environ.get(variable)]))
     SEARCHED[variable] = f"export {variable}={shlex.quote(folders)}; "
-# Its own prefix costs Snakemake's, without which a failure before a pipe would pass for success.
+# The prefix takes the place of Snakemake's own strict mode, without which `stage | tee` would hide that a stage failed.
 shell.prefix("set -euo pipefail; " + "".join(SEARCHED.values()).replace("{", "{{").replace("}", "}}"))
 
 from mmdist import code, downloads, machine, plan as plans
