@@ -136,7 +136,7 @@ def test_a_duration_that_nobody_knows_is_said_before_training(config, tmp_path, 
     store.write_table(tmp_path / "queries.parquet", queries, QUERIES, ["query_id"])
     with h5py.File(tmp_path / "rgb.h5", "a") as file:
         del file["v3"].attrs["duration"], file["v4"].attrs["duration"]  # of test, of train
-    with pytest.raises(UserError, match=r"the duration of video 'v3' is not known, nor those of 0 others"):
+    with pytest.raises(train.UserError, match=r"the duration of video 'v3' is not known, nor those of 0 others"):
         run(monkeypatch, tmp_path, small.train_section(config), "undated")
 
 
