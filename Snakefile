@@ -17,6 +17,7 @@ resource_scopes:
 include: "rules/common.smk"
 include: "rules/reasons.smk"
 include: "rules/runs.smk"
+include: "rules/terminal.smk"
 
 
 wildcard_constraints:
@@ -40,3 +41,4 @@ include: "rules/video.smk"
 include: "rules/features.smk"
 include: "rules/train.smk"
 include: "rules/evaluate.smk"
+include: "rules/unknown.smk"

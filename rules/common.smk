@@ -21,7 +21,7 @@ for variable, first in SEARCHED.items():
 # The prefix takes the place of Snakemake's own strict mode, without which `stage | tee` would hide that a stage failed.
 shell.prefix("set -euo pipefail; " + "".join(SEARCHED.values()).replace("{", "{{").replace("}", "}}"))
 
-from mmdist import code, downloads, machine, plan as plans
+from mmdist import code, downloads, machine, plan as plans, unknown
 from mmdist.gpus import has_gpu
 from mmdist.inventory import Inventory
 from mmdist.stage import UserError

@@ -43,7 +43,7 @@ FLOORS = (
 )
 TVL1_BY_TORCH = {f"mmdist.video.tvl1_{name}" for name in ("torch", "images", "kernels", "triton")}
 BEFORE_NETWORKS = {"mmdist.data.demo", "mmdist.data.queries", "mmdist.video.decode", "mmdist.video.flow"}
-FOR_THE_RULES = ("mmdist.plan", "mmdist.inventory", "mmdist.downloads")  # no stage's code
+FOR_THE_RULES = ("mmdist.plan", "mmdist.inventory", "mmdist.downloads", "mmdist.unknown")  # no stage's code
 
 
 def floor(module: str) -> int:
