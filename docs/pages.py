@@ -26,8 +26,16 @@ def there() -> dict[str, str]:
 
 
 def on_config(config: Any) -> Any:
-    config.nav = only(config.nav, set(there().values()))
+    pages = set(there().values())
+    config.nav = complete(only(config.nav, pages), pages)
     return config
+
+
+def complete(entries: list[Any], pages: set[str]) -> list[Any]:
+    """A table of contents with the pages that it lacks at its end."""
+    listed = str(entries)
+    left = sorted(page for page in pages if f"'{page}'" not in listed)
+    return [*entries, {"Further": left}] if left else entries
 
 
 def only(entries: list[Any], pages: set[str]) -> list[Any]:

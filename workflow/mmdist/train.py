@@ -196,8 +196,8 @@ def main() -> None:
     if undated := sorted({v for v, d in zip(watched.video_ids, watched.durations, strict=True) if np.isnan(d)}):
         raise UserError(
             f"the duration of video {undated[0]!r} is not known, nor those of {len(undated) - 1} others, and "
-            "predictions are in seconds; give them in the annotations (duration), name the folder of the videos, or set "
-            "seconds_per_row of the features."
+            "predictions are in seconds; give them in the annotations (duration), name the folder of the videos, or "
+            "set seconds_per_row of the features."
         )
     lesson = None
     fingerprint = [args.settings, code.digest("mmdist.train"), loaded.digest(), store.file_digest(args.word_vectors)]

@@ -8,16 +8,19 @@ from collections.abc import Iterable
 def result(name: str, models: Iterable[str], datasets: Iterable[str]) -> str:
     """For `name` under results/, which is neither {model}_{dataset}.json nor tables_{dataset}.csv or .md."""
     models, datasets = list(models), list(datasets)
-    known = f"models are {', '.join(models)}; data sets are {', '.join(datasets)}"
     found = re.fullmatch(r"(.*)_(.*)\.(json|csv|md)", name)
     model, dataset, suffix = found.groups() if found else (name, "", "")
     if suffix != "json":
         meant = near(f"tables_{dataset}.{suffix}", [f"tables_{one}.{suffix}" for one in datasets])
-        return f"there is no data set {dataset!r}{meant}; {known}."
-    strange = [f"model {model!r}"] if model not in models else []
-    strange += [f"data set {dataset!r}"] if dataset not in datasets else []
-    meant = near(name, [f"{one}_{other}.json" for one in models for other in datasets])
-    return f"there is no {' and no '.join(strange)}{meant}; {known}."
+        strange = [f"data set {dataset!r}"]
+    else:
+        meant = near(name, [f"{one}_{other}.json" for one in models for other in datasets])
+        strange = [f"model {model!r}"] if model not in models else []
+        strange += [f"data set {dataset!r}"] if dataset not in datasets else []
+    return (
+        f"there is no {' and no '.join(strange)}{meant}; models are {', '.join(models)}; data sets are "
+        f"{', '.join(datasets)}."
+    )
 
 
 def download(name: str, known: Iterable[str]) -> str:
