@@ -32,7 +32,7 @@ STAGES = {
 }
 # Floor by floor: a module imports from its own and from those below, never from above.
 FLOORS = (
-    r"(settings|code|shards|store|stage|device|gpus|machine|__init__)",
+    r"(settings|code|shards|store|stage|device|gpus|machine|pace|__init__)",
     r"data(\..*)?",
     r"video(\..*)?",
     r"features(\..*)?",

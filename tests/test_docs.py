@@ -1,4 +1,4 @@
-"""The documentation: messages that exist, settings that are accepted, links that lead somewhere, columns that are there."""
+"""The documentation: messages that exist, settings that are accepted, links that lead somewhere, columns as in files."""
 
 import ast
 import importlib.util

@@ -17,7 +17,7 @@ import pytest
 import yaml
 from served import Served, kinds, serve
 
-from mmdist import downloads
+from mmdist import downloads, pace
 from mmdist.data import download as stage
 from mmdist.data import transfer
 from mmdist.data.transfer import Patience
@@ -238,7 +238,7 @@ def test_too_little_space_is_said_before_and_a_full_disk_when_it_is(
 def test_progress_tells_rate_and_time_left(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(transfer, "REPORT_EVERY", 0.0)
+    monkeypatch.setattr(pace, "EVERY", 0.0)
     caplog.set_level("INFO")
     with serve(file=Served(BODY)) as base:
         fetch(base, tmp_path / "file")

@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mmdist import store
+from mmdist.pace import Pace
 from mmdist.stage import UserError
 
 log = logging.getLogger(__name__)
 AGAIN = (408, 425, 429, 500, 502, 503, 504)  # what a server may answer now and not in a minute
 LONGEST_PAUSE = 60.0  # seconds
-REPORT_EVERY = 10.0  # seconds
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -33,29 +33,6 @@ class Patience:
 
     attempts: int  # in a row without a byte
     timeout: float  # seconds without a byte
-
-
-class Progress:
-    """Says every ten seconds how much is done, how fast, and how long the rest takes."""
-
-    def __init__(self, name: str, total: int | None, done: int = 0):
-        self.name, self.total, self.first, self.started = name, total, done, time.monotonic()
-        self.said = self.started
-
-    def at(self, done: int) -> None:
-        now = time.monotonic()
-        if now - self.said >= REPORT_EVERY:
-            self.said = now
-            self.say(done)
-
-    def say(self, done: int) -> None:
-        rate = (done - self.first) / max(time.monotonic() - self.started, 1e-3)
-        text = f"{self.name}: {megabytes(done)}"
-        text += f" of {megabytes(self.total)}" if self.total else ""
-        text += f", {megabytes(rate)}/s"
-        if self.total and rate and done < self.total:
-            text += f", {(self.total - done) / rate:,.0f} s left"
-        log.info(text)
 
 
 def megabytes(number: float) -> str:
@@ -169,13 +146,13 @@ def _transfer(name: str, url: str, part: Path, sha256: str | None, size: int | N
         store.write_json(_state(part), {"url": url, "validator": _validator(response.headers)})
         if start:
             log.info("%s: going on from %s", name, megabytes(start))
-        done, progress = start, Progress(name, total, start)
+        done, pace = start, Pace(name, total, done=start, show=megabytes)
         with part.open("ab" if start else "wb") as file:
             while chunk := response.read1(1 << 18):
                 file.write(chunk)
                 done += len(chunk)
-                progress.at(done)
-        progress.say(done)
+                pace.at(done)
+        pace.say(done)
     if total is not None and done != total:
         raise ConnectionError(f"the connection ended after {done:,} of {total:,} bytes")
 

@@ -10,7 +10,8 @@ from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 
 from mmdist import store
-from mmdist.data.transfer import FULL, Progress, megabytes
+from mmdist.data.transfer import FULL, megabytes
+from mmdist.pace import Pace
 from mmdist.stage import UserError
 
 log = logging.getLogger(__name__)
@@ -36,12 +37,12 @@ def unpack(name: str, archive: Path, members: Mapping[str, str]) -> dict[str, in
             left = {path: info for path, info in chosen.items() if not _is_there(Path(path), info.file_size)}
             _check_space(name, left)
             total = sum(info.file_size for info in left.values())
-            done, progress = 0, Progress(f"{name}, unpacked", total)
+            done, pace = 0, Pace(f"{name}, unpacked", total, show=megabytes)
             for path, info in left.items():
                 with opened.open(info) as source, store.atomic(path) as temporary, temporary.open("wb") as file:
                     shutil.copyfileobj(source, file, 1 << 20)
                 done += info.file_size
-                progress.at(done)
+                pace.at(done)
     except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:
         raise UserError(
             f"{archive} is no archive that can be unpacked ({error}); remove it, and run this again."
