@@ -1,4 +1,4 @@
-"""The documentation: messages that exist, settings that are accepted, links that lead somewhere, columns as in files."""
+"""The documentation: messages that exist, settings that are accepted, links that lead somewhere, columns as are."""
 
 import ast
 import importlib.util
