@@ -6,7 +6,7 @@ import time
 from snakemake.logging import logger
 from snakemake_interface_logger_plugins.common import LogEvent
 
-AT_MOST = 6  # files told of a job; the demo has hundreds
+FILES_TOLD = 6  # files told of a job; the demo has hundreds
 CHATTER = ("Select jobs to execute", "Execute ")
 IN_FULL = (LogEvent.JOB_INFO, LogEvent.JOB_ERROR)
 
@@ -14,7 +14,7 @@ IN_FULL = (LogEvent.JOB_INFO, LogEvent.JOB_ERROR)
 def shortened(files):
     """The first of many files, and how many more there are."""
     files = list(files or [])
-    return files if len(files) <= AT_MOST else [*files[: AT_MOST - 1], f"and {len(files) - AT_MOST + 1} more"]
+    return files if len(files) <= FILES_TOLD else [*files[: FILES_TOLD - 1], f"and {len(files) - FILES_TOLD + 1} more"]
 
 
 class Terminal(logging.Formatter):
@@ -39,7 +39,7 @@ class Terminal(logging.Formatter):
         if not self.brief:
             return self.inner.format(record)
         if event == LogEvent.JOB_INFO:
-            return started(record)
+            return job_started(record)
         if event == LogEvent.JOB_ERROR:
             record.input = shortened(record.input)
         if event in (LogEvent.SHELLCMD, LogEvent.WORKFLOW_STARTED, LogEvent.JOB_FINISHED):
@@ -51,7 +51,7 @@ class Terminal(logging.Formatter):
         return self.inner.format(record)
 
 
-def started(record):
+def job_started(record):
     about = ", ".join(f"{name} {value}" for name, value in dict(record.wildcards).items())
     logs = f" ({', '.join(record.log)})" if record.log else ""
     return f"{clock()} {record.rule_name}{': ' if about else ''}{about}{logs}"
@@ -61,7 +61,11 @@ def clock():
     return time.strftime("%H:%M:%S")
 
 
-for handler in logger.handlers:
-    if handler.name == "DefaultStreamHandler" and not isinstance(handler.formatter, Terminal):
-        output = workflow.output_settings
-        handler.setFormatter(Terminal(handler.formatter, brief=not (output.dryrun or output.verbose)))
+def shorten_terminal():
+    brief = not (workflow.output_settings.dryrun or workflow.output_settings.verbose)
+    for handler in logger.handlers:
+        if handler.name == "DefaultStreamHandler" and not isinstance(handler.formatter, Terminal):
+            handler.setFormatter(Terminal(handler.formatter, brief))
+
+
+shorten_terminal()
