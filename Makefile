@@ -8,6 +8,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 READY := $(VENV)/.ready
 TESTABLE := $(VENV)/.testable
+DOCUMENTED := $(VENV)/.documented
 TORCH_VERSION := 2.13.0
 TORCH_INDEX := $(if $(TORCH),--index-url https://download.pytorch.org/whl/$(TORCH))
 
@@ -15,19 +16,30 @@ TORCH_INDEX := $(if $(TORCH),--index-url https://download.pytorch.org/whl/$(TORC
 .PHONY: help setup demo report test test-long test-slurm docs
 
 help: ## this list
-	@grep -E '^[a-z-]+:.*##' $(firstword $(MAKEFILE_LIST)) | sed 's/:.*## /\t/' | expand -t 12
+	@echo "MMDist: raw videos and sentences to a trained temporal grounding model. Start with: make demo"
+	@echo
+	@grep -E '^[a-z-]+:.*##' $(firstword $(MAKEFILE_LIST)) | sed 's/:.*## /\t/; s/^/  make /' | expand -t 20
+	@echo
+	@echo "  Options: PYTHON=python3.11, TORCH=cpu (or cu130, ...; empty: the package index's own), CORES=4"
+	@echo "  Then: source .venv/bin/activate, and snakemake --cores all results/student_charades.json"
+	@echo "  More: README.md, docs/tutorial.md (your own videos), docs/troubleshooting.md"
 
 setup: $(READY) ## the environment in .venv (TORCH=cpu or TORCH=cu130 for another PyTorch than the default)
 
 $(READY): pyproject.toml Makefile
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; make PYTHON=python3.11")'
+	@command -v $(PYTHON) > /dev/null || { echo "error: there is no $(PYTHON); install Python 3.11, or name it: make setup PYTHON=/path/to/python3.11"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "error: Python 3.11 or newer is needed, this is " + sys.version.split()[0] + "; make setup PYTHON=python3.11")'
 	$(PYTHON) -m venv $(VENV)
 	$(RUN) -m pip install --quiet torch==$(TORCH_VERSION) $(TORCH_INDEX)
 	$(RUN) -m pip install --quiet --editable '.[dev]'
 	touch $(READY)
 
+$(DOCUMENTED): $(READY)
+	$(RUN) -m pip install --quiet --editable '.[docs]'
+	touch $(DOCUMENTED)
+
 $(TESTABLE): $(READY)
-	$(RUN) -m pip install --quiet --editable '.[dev,cluster]'
+	$(RUN) -m pip install --quiet --editable '.[dev,cluster,docs]'
 	$(RUN) -m pip install --quiet --editable '.[dev,kernels]' || echo "no Triton here: tests of its kernels are skipped"
 	touch $(TESTABLE)
 
@@ -51,5 +63,7 @@ test-long: $(TESTABLE) ## the tests that take minutes
 test-slurm: $(TESTABLE) ## a run on a Slurm cluster that is started on this machine, as root; installs Slurm by apt if need be
 	$(RUN) -m pytest -m slurm -rs tests/slurm
 
-docs: $(READY) ## config/README.md, from the schema
+docs: $(DOCUMENTED) ## config/README.md from the schema, and the pages in results/site
 	$(RUN) workflow/schemas/document.py
+	NO_MKDOCS_2_WARNING=1 $(RUN) -m mkdocs build --strict --quiet
+	@echo "open results/site/index.html"

@@ -20,6 +20,7 @@ report: "workflow/report/workflow.rst"
 include: "rules/common.smk"
 include: "rules/reasons.smk"
 include: "rules/runs.smk"
+include: "rules/terminal.smk"
 
 
 wildcard_constraints:
@@ -37,9 +38,11 @@ rule all:
         "results/student_demo.json",
 
 
+include: "rules/download.smk"
 include: "rules/data.smk"
 include: "rules/video.smk"
 include: "rules/features.smk"
 include: "rules/train.smk"
 include: "rules/evaluate.smk"
 include: "rules/report.smk"
+include: "rules/unknown.smk"

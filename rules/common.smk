@@ -21,12 +21,12 @@ for variable, first in SEARCHED.items():
 # The prefix takes the place of Snakemake's own strict mode, without which `stage | tee` would hide that a stage failed.
 shell.prefix("set -euo pipefail; " + "".join(SEARCHED.values()).replace("{", "{{").replace("}", "}}"))
 
-from mmdist import code, machine, plan as plans, shown
+from mmdist import code, downloads, machine, plan as plans, shown, unknown
 from mmdist.gpus import has_gpu
 from mmdist.inventory import Inventory
 from mmdist.stage import UserError
 
-SECTIONS = ("demo", "decode", "flow", "i3d", "c3d", "external", "vocabulary", "train", "export", "evaluate", "figures")
+SECTIONS = "downloads demo decode flow i3d c3d external vocabulary train export evaluate figures".split()
 
 
 def told(function):
@@ -70,6 +70,7 @@ def validated(config):
     check(queries, [], "queries")
     for dataset in config["datasets"].values():
         dataset.update({**queries, **dataset})
+    downloads.targets(config["downloads"])  # which says what does not fit
     return config
 
 

@@ -17,6 +17,7 @@ STAGES = {
         "mmdist.data.activitynet",
         "mmdist.data.table",
     },
+    "mmdist.data.download": {"mmdist.data.transfer", "mmdist.data.unpack"},
     "mmdist.data.vocabulary": {"mmdist.data.text", "mmdist.data.glove"},
     "mmdist.video.decode": {"mmdist.video.source", "mmdist.video.frames"},
     "mmdist.video.flow": {"mmdist.video.tvl1", "mmdist.video.frames", "mmdist.video.tvl1_kernels"},
@@ -33,7 +34,7 @@ STAGES = {
 }
 # Floor by floor: a module imports from its own and from those below, never from above.
 FLOORS = (
-    r"(settings|code|shards|store|stage|device|gpus|machine|__init__)",
+    r"(settings|code|shards|store|stage|device|gpus|machine|pace|__init__)",
     r"data(\..*)?",
     r"video(\..*)?",
     r"features(\..*)?",
@@ -44,7 +45,7 @@ FLOORS = (
 )
 TVL1_BY_TORCH = {f"mmdist.video.tvl1_{name}" for name in ("torch", "images", "kernels", "triton")}
 BEFORE_NETWORKS = {"mmdist.data.demo", "mmdist.data.queries", "mmdist.video.decode", "mmdist.video.flow"}
-FOR_THE_RULES = ("mmdist.plan", "mmdist.inventory", "mmdist.shown")  # no stage's code
+FOR_THE_RULES = tuple(f"mmdist.{name}" for name in ("plan", "inventory", "downloads", "shown", "unknown"))  # no stage's code
 
 
 def floor(module: str) -> int:

@@ -45,7 +45,7 @@ def test_a_section_holds_every_key_with_the_schemas_default(config: dict[str, An
 def test_the_runs_own_keys_are_the_schemas(config: dict[str, Any]) -> None:
     general = defaults(yaml.safe_load((SCHEMAS / "general.yaml").read_text()))
     assert {key: config[key] for key in general} == general
-    assert set(config) == {*general, *SECTIONS, "models", "tables", "recipes", "collections", "datasets"}
+    assert set(config) == {*general, *SECTIONS, "downloads", "models", "tables", "recipes", "collections", "datasets"}
 
 
 def test_every_key_says_what_it_is() -> None:
@@ -57,7 +57,10 @@ def test_every_key_says_what_it_is() -> None:
         return missing
 
     schema = yaml.safe_load((SCHEMAS / "config.schema.yaml").read_text())
-    parts = {name: yaml.safe_load((SCHEMAS / f"{name}.yaml").read_text()) for name in (*SECTIONS, "general", "queries")}
+    parts = {
+        name: yaml.safe_load((SCHEMAS / f"{name}.yaml").read_text())
+        for name in (*SECTIONS, "downloads", "general", "queries")
+    }
     sections = {name: part for name, part in {**parts, **schema["$defs"]}.items() if "properties" in part}
     assert [key for name, part in sections.items() for key in unsaid(part, name)] == []
     assert all(part["additionalProperties"] is False for name, part in parts.items() if name != "general")
@@ -72,7 +75,9 @@ def test_the_page_of_keys_is_made_from_the_schema(monkeypatch: pytest.MonkeyPatc
 
 
 def test_every_stage_takes_the_settings_that_the_plan_gives(plan: Plan) -> None:
+    from mmdist import downloads
     from mmdist.data.demo_plan import DemoSettings
+    from mmdist.data.download import DownloadSettings
     from mmdist.data.sources import QueriesSettings
     from mmdist.data.vocabulary import VocabularySettings
     from mmdist.evaluate import EvaluateSettings
@@ -101,6 +106,8 @@ def test_every_stage_takes_the_settings_that_the_plan_gives(plan: Plan) -> None:
         for stream in about["streams"]:
             kind = {"i3d": I3DSettings, "c3d": C3DSettings}[about["streams"][stream]["extractor"]]
             given.append((kind, plan.features(collection, stream)))
+    known = plan.config["downloads"]
+    given += [(DownloadSettings, downloads.settings(known, target)) for target in downloads.targets(known)]
     external = {"extractor": "external", "source": "features.h5"}
     plan.collections["demo"]["streams"]["clip"] = external
     given.append((ExternalSettings, plan.features("demo", "clip")))

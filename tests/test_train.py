@@ -2,6 +2,7 @@ import json
 import subprocess
 import sys
 
+import h5py
 import pytest
 import torch
 
@@ -9,6 +10,7 @@ import small
 from conftest import ROOT
 from mmdist import samples, store, train
 from mmdist.data import vocabulary
+from mmdist.data.queries import QUERIES
 from mmdist.model import checkpoint
 from mmdist.progress import Progress, open_progress
 from mmdist.train import learning_rate
@@ -126,6 +128,16 @@ def test_a_loss_that_is_not_finite_stops_with_a_sentence(config, tmp_path, monke
     section = small.train_section(config, optimisation={"learning_rate": 1e30, "epochs": 5})
     with pytest.raises(train.UserError, match=r"the loss of baseline, seed 0 is .* lower"):
         run(monkeypatch, folder, section, "a")
+
+
+def test_a_duration_that_nobody_knows_is_said_before_training(config, tmp_path, monkeypatch):
+    small.write(tmp_path)
+    queries = store.read_table(tmp_path / "queries.parquet").assign(duration=None)
+    store.write_table(tmp_path / "queries.parquet", queries, QUERIES, ["query_id"])
+    with h5py.File(tmp_path / "rgb.h5", "a") as file:
+        del file["v3"].attrs["duration"], file["v4"].attrs["duration"]  # of test, of train
+    with pytest.raises(train.UserError, match=r"the duration of video 'v3' is not known, nor those of 0 others"):
+        run(monkeypatch, tmp_path, small.train_section(config), "undated")
 
 
 def test_the_model_says_how_it_was_made(config, tmp_path, monkeypatch):

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from functools import cache
 from typing import NamedTuple
 
+from mmdist import downloads
 from mmdist import settings as settings_module
 from mmdist.data import demo_plan, sources
 from mmdist.data.annotation import VIDEO_SUFFIXES, Annotation, video_id
@@ -139,8 +140,7 @@ class Inventory:
         for stream in streams:
             needs += self._stream_files(collection, stream)
         return [
-            f"{need.path} does not exist, which {need.key} names; "
-            + (f"get it from {need.get_from}, or {need.instead}." if need.get_from else f"{need.instead}.")
+            f"{need.path} does not exist, which {need.key} names; {self._remedy(need, (dataset, collection))}."
             for need in dict.fromkeys(needs)
             if not os.path.exists(need.path)
         ]
@@ -151,6 +151,13 @@ class Inventory:
 
     def _is_there(self, file: str, collection: str) -> bool:
         return self._is_demo(collection) or os.path.exists(file)
+
+    def _remedy(self, need: Need, preferred: tuple[str, ...]) -> str:
+        """What can be done about a file that is absent; preferred are the names of downloads that bring more of it."""
+        command = downloads.command(self.plan.config.get("downloads", {}), need.path, preferred)
+        remedies = [f"run `{command}`"] if command else []
+        remedies += [f"get it from {need.get_from}"] if need.get_from else []
+        return f"{', '.join(remedies)}, or {need.instead}" if remedies else need.instead
 
     def _collection(self, dataset: str) -> str:
         return str(self.plan.datasets[dataset]["collection"])

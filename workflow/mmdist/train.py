@@ -20,6 +20,7 @@ from mmdist.losses import LossSettings
 from mmdist.model import checkpoint
 from mmdist.model.network import Network, NetworkSettings
 from mmdist.objective import DistillationSettings, Objective
+from mmdist.pace import Pace
 from mmdist.progress import Progress, open_progress
 from mmdist.samples import Normalise, Samples
 from mmdist.settings import parse
@@ -107,6 +108,7 @@ def train(
         hidden = masking.hidden_words(training.keys, training.weights, s.seed, epoch)
         network.train()
         sums: dict[str, float] = {}
+        pace = Pace(f"epoch {epoch}/{o.epochs}, batches", updates_per_epoch)
         for step, first in enumerate(range(0, len(order), o.batch_size)):
             rows = order[first : first + o.batch_size]
             rate = learning_rate((epoch - 1) * updates_per_epoch + step + 1, o.learning_rate, o.warmup_updates)
@@ -128,6 +130,7 @@ def train(
             optimiser.step()
             for name, value in terms.items():
                 sums[name] = sums.get(name, 0.0) + value.item() * len(rows)
+            pace.at(step + 1)
         row = {name: total / len(training) for name, total in sums.items()}
         row |= {"epoch": epoch, "learning_rate": rate, "held_out_loss": held_out_loss(objective, s, held_out, where)}
         predicted = [
@@ -192,6 +195,12 @@ def main() -> None:
     if len(training) == 0:
         raise UserError(
             f"{args.queries} has no query to train on in {', '.join(s.train_splits)}; see train.train_splits."
+        )
+    if undated := sorted({v for v, d in zip(watched.video_ids, watched.durations, strict=True) if np.isnan(d)}):
+        raise UserError(
+            f"the duration of video {undated[0]!r} is not known, nor those of {len(undated) - 1} others, and "
+            "predictions are in seconds; give them in the annotations (duration), name the folder of the videos, or "
+            "set seconds_per_row of the features."
         )
     lesson = None
     fingerprint = [args.settings, code.digest("mmdist.train"), loaded.digest(), store.file_digest(args.word_vectors)]

@@ -47,6 +47,8 @@ def page() -> str:
     for section in (key for key in schema["properties"] if key not in PARTS):
         about = load(f"{section}.yaml")
         text += [f"## {section}\n", f"{about['description'].strip()}\n", table(about)]
+        for name, definition in about.get("$defs", {}).items():
+            text += [f"Keys of a {name}:\n", table(definition)]
     return "\n".join(text).rstrip() + "\n"
 
 

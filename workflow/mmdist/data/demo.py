@@ -1,8 +1,6 @@
 """The demo data set: videos with moving objects that this stage draws, and their table as a user would write it."""
 
 import csv
-import logging
-import time
 from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from functools import partial
@@ -13,8 +11,7 @@ from mmdist import settings as settings_module
 from mmdist import stage, store
 from mmdist.data.demo_plan import DemoSettings, Video, plan
 from mmdist.data.demo_render import encode
-
-log = logging.getLogger(__name__)
+from mmdist.pace import Pace
 
 
 def make(settings: DemoSettings, videos: Path, annotations: Path, workers: int = 1) -> None:
@@ -26,10 +23,9 @@ def make(settings: DemoSettings, videos: Path, annotations: Path, workers: int =
         UserError: if the settings ask for no video.
     """
     planned = plan(settings)
-    started = time.monotonic()
-    for done, file in enumerate(_encode_all(planned, videos, settings.noise, workers), 1):
-        if done % 40 == 0 or done == len(planned):
-            log.info("%d/%d %s, %.0f s", done, len(planned), file, time.monotonic() - started)
+    pace = Pace("videos", len(planned))
+    for done, _ in enumerate(_encode_all(planned, videos, settings.noise, workers), 1):
+        pace.say(done) if done == len(planned) else pace.at(done)
     write_annotations(planned, annotations)
 
 

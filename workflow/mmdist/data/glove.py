@@ -2,12 +2,14 @@
 
 import hashlib
 import logging
+import os
 import re
 from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
 
+from mmdist.pace import Pace
 from mmdist.stage import UserError
 
 log = logging.getLogger(__name__)
@@ -33,8 +35,11 @@ def read(path: str, words: Collection[str], dimension: int) -> tuple[dict[str, n
         with open(path, "rb", buffering=1 << 20) as file:
             _check_kind(path, file.readline(_FIRST_LINE), dimension)
             file.seek(0)
+            pace = Pace(f"{Path(path).name}, MB", os.path.getsize(path) / 1e6)
             for number, line in enumerate(file, 1):
                 total.update(line)
+                if number % 10_000 == 0:
+                    pace.at(file.tell() / 1e6)
                 word = wanted.get(line.partition(b" ")[0])
                 if word is None or word in found:
                     continue

@@ -20,6 +20,7 @@ from mmdist import store
 from mmdist.data import sources
 from mmdist.data.annotation import VIDEO_SUFFIXES, Annotation, video_id
 from mmdist.data.sources import QueriesSettings
+from mmdist.pace import Pace
 from mmdist.stage import UserError, arguments, run
 
 log = logging.getLogger(__name__)
@@ -137,6 +138,7 @@ class _Durations:
     def __init__(self, videos: Mapping[str, Path]):
         self.videos = videos
         self.found: dict[str, float | None] = {}
+        self.pace = Pace("durations asked of video files", len(videos))
 
     def of(self, row: Annotation) -> tuple[float | None, str]:
         """(seconds or None, why it is unknown or empty)."""
@@ -149,6 +151,7 @@ class _Durations:
         if path := self.videos.get(row.video_id):
             try:
                 self.found[row.video_id] = probe(path)
+                self.pace.at(len(self.found))
                 return self.found[row.video_id], ""
             except ValueError as error:
                 reason = f"the duration is unknown: {error}"

@@ -1,0 +1,20 @@
+def downloaded(target):
+    return lambda wildcards: downloads.settings(config["downloads"], target)
+
+
+# Targets of their own, run first: no rule asks for what they bring, so that nothing is fetched unasked.
+for target in downloads.targets(config["downloads"]):
+
+    rule:
+        name:
+            f"download_{target}"
+        log:
+            f"results/logs/download/{target}.log",
+        localrule: True
+        conda:
+            "../envs/mmdist.yaml"
+        params:
+            settings=settings(downloaded(target)),
+            reads=reads("mmdist.data.download", downloaded(target)),
+        shell:
+            "python -m mmdist.data.download --settings {params.settings:q} 2>&1 | tee {log:q} >&2"

@@ -1,0 +1,32 @@
+"""Targets that look like ours and are none: a sentence says what there is, in place of Snakemake's own."""
+
+@told
+def unknown_result(wildcards):
+    raise UserError(unknown.result(wildcards.result, plan.models, plan.datasets))
+
+
+@told
+def unknown_download(wildcards):
+    raise UserError(unknown.download(wildcards.download, downloads.targets(config["downloads"])))
+
+
+rule unknown_result:
+    input:
+        unknown_result,
+    output:
+        "results/{result}",
+    wildcard_constraints:
+        # Neither a known pair nor anything else that a rule makes.
+        result=(
+            rf"(?!(?:{one_of(plan.models)})_(?:{one_of(plan.datasets)})\.json$)[^/]+_[^/]+\.json"
+            rf"|tables_(?!(?:{one_of(plan.datasets)})\.(?:csv|md)$)[^/]+\.(?:csv|md)"
+        ),
+
+
+rule unknown_download:
+    input:
+        unknown_download,
+    output:
+        "download_{download}",
+    wildcard_constraints:
+        download="[^/]+",
