@@ -26,10 +26,11 @@ from mmdist.features.one_video import Film, Watch, unwatched
 from mmdist.features.reproduce import Recipe
 from mmdist.gpus import Device
 from mmdist.model import proposals
+from mmdist.predict import Predicted
 from mmdist.samples import Samples
 from mmdist.stage import UserError
 
-PICTURES = 12  # frames of a film that are kept for its picture
+PICTURES = 8  # frames of a film that are kept for its picture
 
 
 @dataclass(frozen=True)
@@ -211,10 +212,7 @@ class Grounder:
                 found[row] = Answer(
                     sentences[row],
                     self.unknown_words(sentences[row]),
-                    tuple(
-                        Moment(*map(float, (*seconds[b, k], part.score[b, k], part.errors[b, k])), int(k))
-                        for k in order[b]
-                    ),
+                    tuple(_moment(part, seconds, b, int(k)) for k in order[b]),
                     film.duration,
                     None if fused is None else fused[b].numpy(),
                 )
@@ -245,6 +243,11 @@ class Grounder:
                 for stream in s.streams
             ],
         )
+
+
+def _moment(part: Predicted, seconds: np.ndarray, b: int, k: int) -> Moment:
+    start, end = map(float, seconds[b, k])
+    return Moment(start, end, float(part.score[b, k]), float(part.errors[b, k]), k)
 
 
 @functools.cache  # a GPU is taken once by a process

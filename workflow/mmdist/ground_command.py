@@ -1,7 +1,6 @@
 """The command `mmdist ground`: what a video answers, printed, as JSON and as a picture."""
 
 import argparse
-import json
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from mmdist import store, ticker
+from mmdist import clock, store
 from mmdist.ground import Answer, Grounder
 from mmdist.stage import UserError, run
 
@@ -87,7 +86,7 @@ def answer(args: argparse.Namespace) -> None:
     if args.features:
         film = grounder.read(by_stream(args.features, list(grounder.trained.features)), args.video_id)
     else:
-        film = grounder.watch(video, work=args.work, watch=ticker.tick)
+        film = grounder.watch(video, work=args.work, watch=clock.running)
     answers = grounder.ask(film, sentences)
     for found in answers:
         print("\n".join(lines(found, args.top)))
@@ -97,7 +96,7 @@ def answer(args: argparse.Namespace) -> None:
     if args.picture:
         truths: list[Any] = args.moment or [None] * len(answers)
         figure = plots.timeline(
-            f"{Path(about['video']).name}, {plots.clock(film.duration, tenths=True)}",
+            f"{Path(about['video']).name}, {clock.text(film.duration, tenths=True)}",
             film.duration,
             [_question(found, args.top, truth) for found, truth in zip(answers, truths, strict=True)],
             film.pictures,
@@ -121,16 +120,10 @@ def lines(found: Answer, top: int) -> list[str]:
     unknown = f"   (not known to the model: {', '.join(found.unknown_words)})" if found.unknown_words else ""
     rows = [f'"{found.sentence}"{unknown}']
     for rank, moment in enumerate(found.moments[:top], 1):
-        when = f"{_clock(moment.start)} - {_clock(moment.end)}"
+        when = f"{clock.text(moment.start, True)} - {clock.text(moment.end, True)}"
         seconds = f"{moment.start:.1f} s - {moment.end:.1f} s"
         rows.append(f"{rank:3}  {when:23} {seconds:23} score {moment.score:.3f}")
     return rows
-
-
-def _clock(seconds: float) -> str:
-    minutes, tenths = divmod(round(seconds * 10), 600)
-    text = f"{minutes % 60:02d}:{tenths / 10:04.1f}" if minutes >= 60 else f"{minutes}:{tenths / 10:04.1f}"
-    return f"{minutes // 60}:{text}" if minutes >= 60 else text
 
 
 def describe(grounder: Grounder) -> dict[str, Any]:

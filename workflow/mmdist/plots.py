@@ -10,19 +10,20 @@ from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from mmdist import store
+from mmdist import clock, store
 from mmdist.stage import UserError
 
 BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
 YELLOW, BLUE, VERMILLION, PURPLE = "#F0E442", "#0072B2", "#D55E00", "#CC79A7"
 GREY, PALE = "#595959", "#D9D9D9"
-STYLE = {
+STYLE: Any = {
     "font.family": "sans-serif",
     "font.size": 9.0,
     "axes.spines.top": False,
@@ -44,6 +45,7 @@ TICKS = 9  # at most
 WIDTH, LEFT, RIGHT, MARGIN = 10.0, 0.75, 2.0, 0.2
 MAP, BAR, LINE, GAP = 0.75, 0.23, 0.2, 0.12
 STRIP = (0.35, 1.6)  # least and greatest height of the frames
+SCORE = 1 + (RIGHT - MARGIN) / (WIDTH - LEFT - RIGHT)  # where scores end, in shares of the time line
 WRAP = 105  # letters of a sentence's line
 
 
@@ -92,19 +94,11 @@ def check(path: str | Path) -> None:
         raise UserError(f"{path} is no name of a picture; end it with one of {', '.join(FORMATS)}.")
 
 
-def clock(seconds: float, tenths: bool = False) -> str:
-    """Seconds as m:ss, from an hour on h:mm:ss; with tenths where asked."""
-    units = round(seconds * 10) if tenths else round(seconds) * 10
-    minutes, rest = divmod(units, 600)
-    text = f"{rest / 10:04.1f}" if tenths else f"{rest // 10:02d}"
-    return f"{minutes // 60}:{minutes % 60:02d}:{text}" if minutes >= 60 else f"{minutes}:{text}"
-
-
 def ticks(duration: float) -> tuple[np.ndarray, list[str]]:
     """Times of at most TICKS ticks from 0 to `duration`, round ones, and what they are called."""
     step = next((step for step in STEPS if duration / step < TICKS), 3600 * math.ceil(duration / 3600 / (TICKS - 1)))
     times = np.arange(0, duration + 1e-9, step)
-    return times, [clock(time, tenths=step < 1) for time in times]
+    return times, [clock.text(time, tenths=step < 1) for time in times]
 
 
 def timeline(
@@ -125,12 +119,12 @@ def timeline(
     if pictures:
         height, width = pictures[0][1].shape[:2]
         strip = min(max(across / len(pictures) * height / width, STRIP[0]), STRIP[1])
-    wrapped = [textwrap.wrap(" ".join(q.sentence.split()), WRAP) for q in questions]
+    wrapped = [textwrap.wrap(f"\u201c{' '.join(q.sentence.split())}\u201d", WRAP) for q in questions]
     heights = [
         LINE * (len(lines) + bool(q.note)) + (MAP + GAP if q.activation is not None else 0) + BAR * _rows(q) + 2 * GAP
         for q, lines in zip(questions, wrapped, strict=True)
     ]
-    total = MARGIN + LINE + GAP + strip + GAP + sum(heights) + 0.55 + (LINE if footer else 0)
+    total = MARGIN + LINE + GAP + strip + GAP + sum(heights) + 0.28 + MARGIN + (LINE if footer else 0)
     with style():
         figure = Figure(figsize=(WIDTH, total))
         page = _Page(figure, total)
@@ -155,7 +149,7 @@ def timeline(
         bars.set_xticks(times, names)
         bars.tick_params(axis="x", length=3, labelbottom=True)
         bars.spines["bottom"].set_visible(True)
-        page.skip(0.4)
+        page.skip(0.28)
         if footer:
             page.text(footer, size=7.5, color=GREY)
     return figure
@@ -170,7 +164,7 @@ class _Page:
     def skip(self, inches: float) -> None:
         self._at += inches
 
-    def text(self, text: str, **options: object) -> None:
+    def text(self, text: str, **options: Any) -> None:
         y = 1 - (self._at + LINE / 2) / self._height
         # As it is: a "$" in a sentence begins no formula.
         self._figure.text(LEFT / WIDTH, y, text, va="center", parse_math=False, **options)
@@ -203,14 +197,15 @@ def _strip(axes: Axes, duration: float, pictures: Sequence[tuple[float, np.ndarr
 def _curve(axes: Axes, duration: float, question: Question) -> None:
     assert question.activation is not None
     count = len(question.activation)
-    middles = (np.arange(count) + 0.5) / count * duration
+    times = np.concatenate([[0], np.arange(count) + 0.5, [count]]) / count * duration  # a snippet's at its middle
+    values = np.pad(question.activation, 1, mode="edge")
     low, high = float(question.activation.min()), float(question.activation.max())
     room = max(high - low, 0.02) * 0.1
     _shade(axes, question)
-    axes.fill_between(middles, low - room, question.activation, color=SKY, alpha=0.35, linewidth=0)
-    axes.plot(middles, question.activation, color=BLUE, linewidth=1.4)
+    axes.fill_between(times, low - room, values, color=SKY, alpha=0.35, linewidth=0)
+    axes.plot(times, values, color=BLUE, linewidth=1.4)
     axes.set(ylim=(low - room, high + room))
-    axes.set_yticks([low, high], [f"{low:.2f}", f"{high:.2f}"], size=7.5)
+    axes.set_yticks([low, high], [_number(low), _number(high)], size=7.5)
     axes.text(1.015, 0.5, "semantic activation", transform=axes.transAxes, va="center", size=8.5, color=GREY)
     axes.grid(axis="x", color=PALE, linewidth=0.5)
     axes.set_axisbelow(True)
@@ -222,7 +217,8 @@ def _bars(axes: Axes, duration: float, question: Question) -> None:
     for row, ((start, end), score) in enumerate(rows):
         best = row == 0
         _bar(axes, row, start, end, color=BLUE if best else SKY, edgecolor=BLUE, alpha=1.0 if best else 0.75)
-        _labels(axes, row, f"{row + 1}", (start, end), f"{score:.2f}", "bold" if best else "normal")
+        _labels(axes, row, f"{row + 1}", (start, end), _number(score), "bold" if best else "normal")
+    axes.text(SCORE, -0.62, "score", transform=axes.get_yaxis_transform(), ha="right", size=7.5, color=GREY)
     if question.truth is not None:
         start, end = question.truth
         _bar(axes, len(rows), start, end, color=ORANGE, edgecolor=BLACK, hatch="////", linewidth=0.8)
@@ -233,19 +229,19 @@ def _bars(axes: Axes, duration: float, question: Question) -> None:
     axes.set_axisbelow(True)
 
 
-def _bar(axes: Axes, row: int, start: float, end: float, **options: object) -> None:
+def _bar(axes: Axes, row: int, start: float, end: float, **options: Any) -> None:
     options = {"linewidth": 0.8, **options}  # the edge is what is seen of seconds within hours
-    axes.barh(row, end - start, left=start, height=0.7, **options)  # type: ignore[arg-type]
+    axes.barh(row, end - start, left=start, height=0.7, **options)
 
 
 def _labels(axes: Axes, row: int, name: str, window: Iterable[float], score: str, weight: str) -> None:
     """What a bar is called and says, in the margins, where no bar comes."""
     where = axes.get_yaxis_transform()  # x in shares of the axes' width, y in rows
-    start, end = (clock(time, tenths=True) for time in window)
+    start, end = (clock.text(time, tenths=True) for time in window)
     axes.text(-0.015, row, name, transform=where, ha="right", va="center", size=8.5, weight=weight)
     axes.text(1.015, row, f"{start} \N{EN DASH} {end}", transform=where, va="center", size=8.5, weight=weight)
     axes.text(
-        1 + (RIGHT - MARGIN) / (WIDTH - LEFT - RIGHT),
+        SCORE,
         row,
         score,
         transform=where,
@@ -254,6 +250,10 @@ def _labels(axes: Axes, row: int, name: str, window: Iterable[float], score: str
         size=8.5,
         weight=weight,
     )
+
+
+def _number(value: float) -> str:
+    return f"{value:.2f}".replace("-", "\N{MINUS SIGN}")
 
 
 def _shade(axes: Axes, question: Question) -> None:

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -137,7 +137,7 @@ def _extract(group: h5py.Group, decoded: Path, recipe: Recipe, extractor: Extrac
         path=decoded,
         extractor=extractor,
         settings=recipe.extract,
-        flow_settings=replace(recipe.flow, backend=backend),
+        flow_settings=recipe.flow,
         backend=backend,
         place=place if place.startswith(kind) else backends.take(backend, kind),
         threads=recipe.extract.threads,

@@ -52,8 +52,8 @@ def stages(stream: str, provenance: Mapping[str, Any]) -> list[Made]:
     if provenance.get("extractor") not in options.KINDS:
         source = f" ({provenance['source']})" if "source" in provenance else ""
         raise UserError(
-            f"the model reads {stream} features that were made elsewhere{source}, so that nothing here can make them of "
-            "a video; give this video's own with --features FILE --video-id ID."
+            f"the model reads {stream} features that were made elsewhere{source}, so that nothing here can make them "
+            "of a video; give this video's own with --features FILE --video-id ID."
         )
     try:
         settings = {"extractor": provenance["extractor"], "input": provenance["input"], **provenance["settings"]}
@@ -65,8 +65,8 @@ def stages(stream: str, provenance: Mapping[str, Any]) -> list[Made]:
         return found
     except KeyError as error:
         raise UserError(
-            f"the model does not say how its {stream} features were made ({error} is missing); train it again with this "
-            "version, or give features with --features FILE --video-id ID."
+            f"the model does not say how its {stream} features were made ({error} is missing); train it again with "
+            "this version, or give features with --features FILE --video-id ID."
         ) from error
 
 
@@ -105,7 +105,7 @@ def recipe(
     flow = made[1].settings if len(made) == 3 else None
     return Recipe(
         settings_module.parse(DecodeSettings, json.dumps(made[-1].settings)),
-        flow and settings_module.parse(FlowSettings, json.dumps({**flow, "device": device})),
+        settings_module.parse(FlowSettings, json.dumps({**flow, "device": device})) if flow else None,
         options.read(json.dumps({**made[0].settings, **nowhere, **files, **here})),
     )
 
@@ -118,9 +118,8 @@ def check_code(stream: str, made: list[Made]) -> None:
     other = [part for part in made if part.code != code.digest(part.stage)]
     python = {part.versions.get("python", "").rpartition(".")[0] for part in made} - {""}
     if other and python != {platform.python_version().rpartition(".")[0]}:
-        log.warning(
-            "the model's %s features were made under Python %s: whether by this code cannot be told", stream, *python
-        )
+        theirs = ", ".join(sorted(python))
+        log.warning("the model's %s features were made under Python %s: if by this code cannot be told", stream, theirs)
         return
     for part in other:
         raise UserError(

@@ -1,4 +1,4 @@
-"""A line on a terminal that says what is being done and for how long; nothing where nobody looks."""
+"""Time as people read it, and how it passes: a line on a terminal, nothing where nobody looks."""
 
 import sys
 import threading
@@ -10,8 +10,15 @@ from typing import TextIO
 EVERY = 0.5  # seconds
 
 
+def text(seconds: float, tenths: bool = False) -> str:
+    """Seconds as m:ss, from an hour on as h:mm:ss; with tenths where asked."""
+    minutes, rest = divmod(round(seconds * 10) if tenths else round(seconds) * 10, 600)
+    under = f"{rest / 10:04.1f}" if tenths else f"{rest // 10:02d}"
+    return f"{minutes}:{under}" if minutes < 60 else f"{minutes // 60}:{minutes % 60:02d}:{under}"
+
+
 @contextmanager
-def tick(what: str, so_far: Callable[[], str], stream: TextIO | None = None) -> Iterator[None]:
+def running(what: str, so_far: Callable[[], str], stream: TextIO | None = None) -> Iterator[None]:
     """Show `what` with the seconds that it takes and what `so_far` says, while the block runs; then the line is gone.
 
     Args:
