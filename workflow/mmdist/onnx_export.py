@@ -48,7 +48,7 @@ class Grounding(nn.Module):
             branch the semantic activation map (B, L).
         """
         streams = list(features.split(self.network.feature_dims, dim=-1))
-        batch = Batch(streams, torch.arange(len(tokens)), tokens, hidden_words)
+        batch = Batch(streams, torch.arange(tokens.shape[0]), tokens, hidden_words)
         s = self._settings
         center, width, errors, scores, maps = predict.infer(self.network, batch, s.loss, s.score_weight)
         fused = predict.fuse(maps)

@@ -121,7 +121,7 @@ def timeline(
         strip = min(max(across / len(pictures) * height / width, STRIP[0]), STRIP[1])
     wrapped = [textwrap.wrap(f"\u201c{' '.join(q.sentence.split())}\u201d", WRAP) for q in questions]
     heights = [
-        LINE * (len(lines) + bool(q.note)) + (MAP + GAP if q.activation is not None else 0) + BAR * _rows(q) + 2 * GAP
+        LINE * (len(lines) + bool(q.note)) + (MAP + GAP if q.activation is not None else 0) + BAR * _rows(q) + 2.5 * GAP
         for q, lines in zip(questions, wrapped, strict=True)
     ]
     total = MARGIN + LINE + GAP + strip + GAP + sum(heights) + 0.28 + MARGIN + (LINE if footer else 0)
@@ -139,6 +139,7 @@ def timeline(
                 page.text(line, size=11)
             if q.note:
                 page.text(q.note, size=8.5, color=GREY)
+            page.skip(GAP / 2)
             if q.activation is not None:
                 _curve(page.axes(MAP, duration), duration, q)
                 page.skip(GAP)
