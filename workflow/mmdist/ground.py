@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from mmdist import device as devices
 from mmdist import masking, predict, samples, trained
@@ -114,6 +115,7 @@ class Grounder:
         torch.set_num_threads(self._threads)
         self._place = _choose(device)
         self._network = self.trained.network.to(self._place)
+        self._last: tuple[Film, list[Tensor]] | None = None  # a film that was asked, and its snippets
 
     @functools.cached_property
     def _recipes(self) -> dict[str, Recipe]:
@@ -224,7 +226,6 @@ class Grounder:
         return tuple(dict.fromkeys(word for word in words if word not in self.trained.vocabulary.ids))
 
     def _samples(self, film: Film, sentences: Sequence[str], query_ids: Sequence[str]) -> Samples:
-        s = self.trained.settings
         tokens, weights = samples.padded(
             [encode(sentence, self.trained.vocabulary) for sentence in sentences], self.trained.vocabulary
         )
@@ -238,11 +239,16 @@ class Grounder:
             weights=weights,
             keys=masking.query_keys(list(query_ids)),
             video_index=torch.zeros(count, dtype=torch.long),
-            features=[
-                torch.from_numpy(samples.resample(film.features[stream], s.snippets, s.normalise))[None]
-                for stream in s.streams
-            ],
+            features=self._snippets(film),
         )
+
+    def _snippets(self, film: Film) -> list[Tensor]:
+        """(1, L, D) of each stream; of an hour it takes longer than an answer."""
+        if self._last is None or self._last[0] is not film:
+            s = self.trained.settings
+            resampled = (samples.resample(film.features[stream], s.snippets, s.normalise) for stream in s.streams)
+            self._last = film, [torch.from_numpy(values)[None] for values in resampled]
+        return self._last[1]
 
 
 def _moment(part: Predicted, seconds: np.ndarray, b: int, k: int) -> Moment:

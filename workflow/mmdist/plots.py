@@ -128,7 +128,7 @@ def timeline(
     with style():
         figure = Figure(figsize=(WIDTH, total))
         page = _Page(figure, total)
-        page.text(title, weight="bold", size=10)
+        page.text(_fitting(title), weight="bold", size=10)
         page.skip(GAP)
         if pictures:
             _strip(page.axes(strip, duration), duration, pictures)
@@ -138,7 +138,7 @@ def timeline(
             for line in lines:
                 page.text(line, size=11)
             if q.note:
-                page.text(q.note, size=8.5, color=GREY)
+                page.text(_fitting(q.note), size=8.5, color=GREY)
             page.skip(GAP / 2)
             if q.activation is not None:
                 _curve(page.axes(MAP, duration), duration, q)
@@ -179,6 +179,11 @@ class _Page:
         axes.tick_params(axis="x", length=0, labelbottom=False)
         axes.spines["bottom"].set_visible(False)
         return axes
+
+
+def _fitting(text: str) -> str:
+    """A line that the page holds, its middle left out where it is too long."""
+    return text if len(text) <= WRAP else f"{text[: WRAP // 2]}...{text[-WRAP // 2 :]}"
 
 
 def _rows(question: Question) -> int:
