@@ -117,6 +117,7 @@ def export(model: Trained, path: Path) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     logging.basicConfig(level=logging.WARNING, format="warning: %(message)s")
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # what it does without, nobody here needs
     parser = argparse.ArgumentParser(prog="mmdist onnx", description=__doc__)
     parser.add_argument("model", type=Path, metavar="MODEL", help="model.safetensors, or a result (.json)")
     parser.add_argument("output", type=Path, metavar="OUT", help="the ONNX file")
