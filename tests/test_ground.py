@@ -281,6 +281,7 @@ def test_features_that_cannot_be_made_like_the_models_are_refused(
         (("v.mp4", "a box", "--video-id", "v"), "belong together"),
         (("v.mp4", "a box", "--top", "0"), "count from 1"),
         (("v.mp4", "a box", "a ball", "--moment", "0", "1"), "given 1 times for 2 sentences"),
+        (("v.mp4", "a box", "--moment", "2", "1"), "2 1 does not start before it ends"),
         (("v.mp4", "a box", "--picture", "p.gif"), r"p\.gif is no name of a picture"),
         (("v.mp4", "a box", "--work", "absent"), "absent is no folder"),
         (("v.mp4",), "no sentence is given"),

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from mmdist import clock, store
+from mmdist.features.one_video import Film
 from mmdist.ground import Answer, Grounder
 from mmdist.stage import UserError, run
 
@@ -29,7 +30,7 @@ def parser() -> argparse.ArgumentParser:
     found.add_argument("--json", type=Path, metavar="FILE", help="write all moments and the activation maps")
     found.add_argument("--picture", type=Path, metavar="FILE", help="draw the answers: .png, .svg or .pdf")
     found.add_argument(
-        *("--moment", "-m"),
+        "--moment",
         nargs=2,
         type=float,
         action="append",
@@ -39,7 +40,7 @@ def parser() -> argparse.ArgumentParser:
     )
     found.add_argument("--weights", type=Path, nargs="+", default=[], metavar="FILE", help="of the feature extractor")
     found.add_argument(
-        *("--features", "-f"),
+        "--features",
         nargs="+",
         default=[],
         metavar="[STREAM=]H5",
@@ -63,8 +64,30 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def answer(args: argparse.Namespace) -> None:
     """Do what the command line asks for."""
     video, sentences = args.video, args.sentences
-    if args.features:
-        video, sentences = None, ([args.video] if args.video is not None else []) + sentences
+    if args.features:  # no video, so what stands in its place is a sentence
+        video, sentences = None, ([] if args.video is None else [args.video]) + sentences
+    check(args, video, sentences)
+    grounder = Grounder(
+        args.model, weights=args.weights, device=args.device, threads=args.threads, any_code=args.any_code
+    )
+    grounder.check(sentences)
+    if video is None:
+        film = grounder.read(by_stream(args.features, list(grounder.trained.features)), args.video_id)
+    else:
+        film = grounder.watch(video, work=args.work, watch=clock.running)
+    answers = grounder.ask(film, sentences)
+    for found in answers:
+        print("\n".join(lines(found, args.top)))
+    name = args.video_id if video is None else video
+    if args.json:
+        about = {"video": name, "duration": film.duration, **describe(grounder)}
+        store.write_json(args.json, {**about, "answers": [as_json(found) for found in answers]})
+    if args.picture:
+        draw(args.picture, Path(name).name, film, answers, args.top, args.moment, f"model: {grounder.trained.name}")
+
+
+def check(args: argparse.Namespace, video: str | None, sentences: Sequence[str]) -> None:
+    """Raises UserError for what can be seen to be wrong before minutes are spent."""
     if not args.features and video is None:
         raise UserError("no video is given; name one, or --features FILE --video-id ID.")
     if bool(args.features) != bool(args.video_id):
@@ -73,36 +96,31 @@ def answer(args: argparse.Namespace) -> None:
         raise UserError("--top and --threads count from 1; correct them.")
     if args.moment and len(args.moment) != len(sentences):
         raise UserError(f"--moment is given {len(args.moment)} times for {len(sentences)} sentences; once for each.")
-    if args.picture:
-        from mmdist import plots  # before minutes are spent; without a picture nobody waits for matplotlib
-
-        plots.check(args.picture)
+    if wrong := [moment for moment in args.moment if not 0 <= moment[0] <= moment[1]]:
+        raise UserError("--moment {:g} {:g} does not start before it ends; give seconds.".format(*wrong[0]))
     if args.work is not None and not args.work.is_dir():
         raise UserError(f"{args.work} is no folder; correct --work.")
-    grounder = Grounder(
-        args.model, weights=args.weights, device=args.device, threads=args.threads, any_code=args.any_code
-    )
-    grounder.check(sentences)
-    if args.features:
-        film = grounder.read(by_stream(args.features, list(grounder.trained.features)), args.video_id)
-    else:
-        film = grounder.watch(video, work=args.work, watch=clock.running)
-    answers = grounder.ask(film, sentences)
-    for found in answers:
-        print("\n".join(lines(found, args.top)))
-    about = {"video": str(video or args.video_id), "duration": film.duration, **describe(grounder)}
-    if args.json:
-        store.write_json(args.json, {**about, "answers": [as_json(found) for found in answers]})
     if args.picture:
-        truths: list[Any] = args.moment or [None] * len(answers)
-        figure = plots.timeline(
-            f"{Path(about['video']).name}, {clock.text(film.duration, tenths=True)}",
-            film.duration,
-            [_question(found, args.top, truth) for found, truth in zip(answers, truths, strict=True)],
-            film.pictures,
-            footer=f"model: {grounder.trained.name}",
-        )
-        plots.save(figure, args.picture)
+        from mmdist import plots  # without a picture nobody waits for matplotlib
+
+        plots.check(args.picture)
+
+
+def draw(
+    path: Path, name: str, film: Film, answers: Sequence[Answer], top: int, truths: Sequence[Any], footer: str
+) -> None:
+    """Write the picture of some answers; `truths` are true moments, one for each or none at all."""
+    from mmdist import plots
+
+    questions = []
+    for found, truth in zip(answers, truths or [None] * len(answers), strict=True):
+        shown = found.moments[:top]
+        windows = np.array([(moment.start, moment.end) for moment in shown])
+        scores = np.array([moment.score for moment in shown])
+        known = (truth[0], truth[1]) if truth else None
+        questions.append(plots.Question(found.sentence, windows, scores, found.activation_map, known, unknown(found)))
+    title = f"{name}, {clock.text(film.duration, tenths=True)}"
+    plots.save(plots.timeline(title, film.duration, questions, film.pictures, footer), path)
 
 
 def by_stream(given: Sequence[str], streams: list[str]) -> dict[str, str]:
@@ -117,13 +135,17 @@ def by_stream(given: Sequence[str], streams: list[str]) -> dict[str, str]:
 
 def lines(found: Answer, top: int) -> list[str]:
     """An answer as it is printed."""
-    unknown = f"   (not known to the model: {', '.join(found.unknown_words)})" if found.unknown_words else ""
-    rows = [f'"{found.sentence}"{unknown}']
+    rows = [f'"{found.sentence}"' + (f"   ({unknown(found)})" if found.unknown_words else "")]
     for rank, moment in enumerate(found.moments[:top], 1):
         when = f"{clock.text(moment.start, True)} - {clock.text(moment.end, True)}"
         seconds = f"{moment.start:.1f} s - {moment.end:.1f} s"
         rows.append(f"{rank:3}  {when:23} {seconds:23} score {moment.score:.3f}")
     return rows
+
+
+def unknown(found: Answer) -> str:
+    """A note on the words that the model does not know; empty when there are none."""
+    return f"not known to the model: {', '.join(found.unknown_words)}" if found.unknown_words else ""
 
 
 def describe(grounder: Grounder) -> dict[str, Any]:
@@ -151,17 +173,3 @@ def as_json(found: Answer) -> dict[str, Any]:
         "moments": [vars(moment) for moment in found.moments],
         "activation_map": None if activation is None else [float(value) for value in activation],
     }
-
-
-def _question(found: Answer, top: int, truth: Sequence[float] | None) -> Any:
-    from mmdist import plots
-
-    shown = found.moments[:top]
-    return plots.Question(
-        found.sentence,
-        np.array([(moment.start, moment.end) for moment in shown]),
-        np.array([moment.score for moment in shown]),
-        found.activation_map,
-        (truth[0], truth[1]) if truth else None,
-        f"not known to the model: {', '.join(found.unknown_words)}" if found.unknown_words else "",
-    )

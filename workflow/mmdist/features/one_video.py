@@ -112,6 +112,8 @@ def read(files: Mapping[str, Path], video_id: str) -> tuple[Film, dict[str, str]
         if stream not in features:
             has = ", ".join(map(repr, some[:3])) or "none"
             raise UserError(f"{path} has no features of the video {video_id!r}, but of {has}, ...; correct --video-id.")
+    if np.isnan(duration):
+        raise UserError(f"{path} does not say how long {video_id!r} is; set `seconds_per_row` of its stream.")
     return Film(video_id, duration, features), provenance
 
 
