@@ -34,18 +34,20 @@ STAGES = {
 }
 # Floor by floor: a module imports from its own and from those below, never from above.
 FLOORS = (
-    r"(settings|code|shards|store|stage|device|gpus|machine|pace|__init__)",
+    r"(settings|code|shards|store|stage|device|gpus|machine|pace|clock|__init__)",
     r"data(\..*)?",
     r"video(\..*)?",
     r"features(\..*)?",
     r"model(\..*)?",
-    r"(videos|streams|train|export|losses|objective|samples|masking|lessons|predict|progress)",
+    r"(videos|streams|train|trained|export|losses|objective|samples|masking|lessons|predict|progress)",
     r"(evaluate|evaluation(\..*)?)",
-    r"(ground|plots|tables|figures(\..*)?)",
+    r"(ground|ground_command|onnx_export|plots|tables|figures(\..*)?|__main__)",
 )
 TVL1_BY_TORCH = {f"mmdist.video.tvl1_{name}" for name in ("torch", "images", "kernels", "triton")}
 BEFORE_NETWORKS = {"mmdist.data.demo", "mmdist.data.queries", "mmdist.video.decode", "mmdist.video.flow"}
-FOR_THE_RULES = tuple(f"mmdist.{name}" for name in ("plan", "inventory", "downloads", "shown", "unknown"))  # no stage's code
+FOR_THE_RULES = tuple(
+    f"mmdist.{name}" for name in ("plan", "inventory", "downloads", "shown", "unknown")
+)  # no stage's code
 
 
 def floor(module: str) -> int:

@@ -14,7 +14,7 @@ from mmdist.losses import LossSettings
 from mmdist.model import proposals
 from mmdist.model.network import Network, semantic_map
 from mmdist.objective import encode
-from mmdist.samples import Samples
+from mmdist.samples import Batch, Samples
 
 PREDICTIONS = pa.schema(
     [
@@ -73,20 +73,27 @@ def predict(
     for first in range(0, len(order), BATCH):
         rows = order[first : first + BATCH]
         batch = samples.batch(rows, hidden, device)
-        encoded = encode(network, batch)
-        logits = network.reconstruct(encoded.frames, encoded.sentence, batch.hidden_words, encoded.masks)
-        errors = losses.reconstruction_error(logits, batch.tokens, loss.label_smoothing)
-        maps: list[Tensor] = []
-        if network.has_local_branch:
-            snippets = network.snippet_features(batch.features, encoded.frames)
-            maps = [semantic_map(v, encoded.sentence.feature) for v in snippets]
-        fused = fuse(maps)
-        if fused is not None and not loss.global_learning:
-            scores = map_mean(encoded.center, encoded.width, fused)
-        else:
-            scores = score(encoded.center, encoded.width, errors, fused, score_weight)
-        center, width, errors, scores = (x.cpu() for x in (encoded.center, encoded.width, errors, scores))
-        yield Predicted(rows, center, width, errors, scores, [m.cpu() for m in maps])
+        center, width, errors, scores, maps = infer(network, batch, loss, score_weight)
+        yield Predicted(rows, center.cpu(), width.cpu(), errors.cpu(), scores.cpu(), [m.cpu() for m in maps])
+
+
+def infer(
+    network: Network, batch: Batch, loss: LossSettings, score_weight: float
+) -> tuple[Tensor, Tensor, Tensor, Tensor, list[Tensor]]:
+    """Of a batch centres, widths, errors and scores (B, K), and the map (B, L) of each stream, where there are maps."""
+    encoded = encode(network, batch)
+    logits = network.reconstruct(encoded.frames, encoded.sentence, batch.hidden_words, encoded.masks)
+    errors = losses.reconstruction_error(logits, batch.tokens, loss.label_smoothing)
+    maps: list[Tensor] = []
+    if network.has_local_branch:
+        snippets = network.snippet_features(batch.features, encoded.frames)
+        maps = [semantic_map(v, encoded.sentence.feature) for v in snippets]
+    fused = fuse(maps)
+    if fused is not None and not loss.global_learning:
+        scores = map_mean(encoded.center, encoded.width, fused)
+    else:
+        scores = score(encoded.center, encoded.width, errors, fused, score_weight)
+    return encoded.center, encoded.width, errors, scores, maps
 
 
 def fuse(maps: list[Tensor]) -> Tensor | None:

@@ -127,10 +127,7 @@ def load(
     position = {video_id: i for i, video_id in enumerate(video_order)}
     stacked = [values[[row[v] for v in video_order]] for row, values in ((_rows(ids), x) for ids, x, _ in streams)]
     table = table.iloc[keep]
-    tokens = np.zeros((len(keep), vocabulary.max_words), dtype=np.int64)
-    for i, ids in enumerate(encoded[k] for k in keep):
-        tokens[i, : len(ids)] = ids
-    word_weights = np.concatenate([[0.0], np.asarray(vocabulary.weights)])
+    tokens, weights = padded([encoded[k] for k in keep], vocabulary)
     seconds = [
         durations[v] if pd.isna(d) else float(d) for v, d in zip(table["video_id"], table["duration"], strict=True)
     ]
@@ -139,12 +136,20 @@ def load(
         video_ids=table["video_id"].tolist(),
         splits=table["split"].tolist(),
         durations=np.array(seconds),
-        tokens=torch.from_numpy(tokens),
-        weights=word_weights[tokens],
+        tokens=tokens,
+        weights=weights,
         keys=masking.query_keys(table["query_id"].tolist()),
         video_index=torch.tensor([position[v] for v in table["video_id"]]),
         features=[torch.from_numpy(x) for x in stacked],
     )
+
+
+def padded(encoded: Sequence[list[int]], vocabulary: Vocabulary) -> tuple[Tensor, np.ndarray]:
+    """Word ids of N sentences as tokens (N, W), and the weights (N, W) of the words in masking; 0 for padding."""
+    tokens = np.zeros((len(encoded), vocabulary.max_words), dtype=np.int64)
+    for i, ids in enumerate(encoded):
+        tokens[i, : len(ids)] = ids
+    return torch.from_numpy(tokens), np.concatenate([[0.0], np.asarray(vocabulary.weights)])[tokens]
 
 
 def _rows(ids: list[str]) -> dict[str, int]:
@@ -192,11 +197,15 @@ def files_by_stream(features: Iterable[str], streams: Sequence[str]) -> list[lis
     return [[Path(file) for name, file in pairs if name == stream] for stream in streams]
 
 
-def provenance(features: Iterable[str]) -> dict[str, object]:
-    """How each stream of `STREAM=H5` arguments was made: the attribute of its first file."""
+def provenance(features: Iterable[str], attribute: str = "provenance") -> dict[str, object]:
+    """How each stream of `STREAM=H5` arguments was made: the attribute of its first file.
+
+    Args:
+        attribute: or `files`, where the extractor's files were; empty for features from elsewhere.
+    """
     found: dict[str, object] = {}
     for stream, file in (entry.split("=", 1) for entry in features):
         if stream not in found:
             with h5py.File(file, "r") as h5:
-                found[stream] = json.loads(h5.attrs["provenance"])
+                found[stream] = json.loads(h5.attrs.get(attribute, "{}"))
     return found

@@ -232,6 +232,7 @@ def main() -> None:
             settings=json.dumps(dataclasses.asdict(s), sort_keys=True),
             vocabulary=args.vocabulary.read_text(encoding="utf-8"),
             features=json.dumps(samples.provenance(args.features), sort_keys=True),
+            files=json.dumps(samples.provenance(args.features, "files"), sort_keys=True),
             code=code.digest("mmdist.train"),
             versions=json.dumps(store.versions("torch", "numpy"), sort_keys=True),
         )

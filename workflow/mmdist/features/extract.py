@@ -50,7 +50,7 @@ def main() -> None:
         inputs,
         functools.partial(extract, path=args.input, extractor=extractor, settings=settings),
         fingerprint={video_id: store.digest(provenance, identity) for video_id, identity in inputs.items()},
-        attributes={"provenance": provenance},
+        attributes={"provenance": provenance, "files": files(settings)},
         threads=VIDEOS_ON_A_GPU if where.type == "cuda" else 1,
     )
     frames.report(args.output)
@@ -77,6 +77,11 @@ def describe(settings: I3DSettings | C3DSettings, extractor: Extractor, origin: 
         },
         sort_keys=True,
     )
+
+
+def files(settings: I3DSettings | C3DSettings) -> str:
+    """Where the files of the extractor were, as JSON: for finding them again, and no part of the provenance."""
+    return json.dumps({name: path for name in FILES if (path := getattr(settings, name, None))}, sort_keys=True)
 
 
 def extract(
@@ -162,8 +167,7 @@ def identities(path: Path) -> tuple[dict[str, str], dict[str, str]]:
     """
     # The attributes hold a digest of the frames, and flow follows from these and the settings that it was made with.
     found = {video_id: json.dumps(_plain(group.attrs), sort_keys=True) for video_id, group in frames.videos(path)}
-    with h5py.File(path, "r") as file:
-        return found, {name: str(value) for name, value in file.attrs.items()}
+    return found, frames.origin(path)
 
 
 def _plain(attributes: h5py.AttributeManager) -> dict[str, Any]:

@@ -35,8 +35,8 @@ def main() -> None:
     backend, kind = backends.choose(flow_settings.backend, flow_settings.device)
     where = device.choose(settings.device, settings.threads)
     extractor = networks.build(settings, where)
-    inputs, _ = extract.identities(args.frames)
-    provenance = extract.describe(settings, extractor, flow.describe(flow_settings, backend))
+    inputs, origin = extract.identities(args.frames)
+    provenance = extract.describe(settings, extractor, flow.describe(flow_settings, backend, origin))
     shards.fill(
         args.output,
         args.work,
@@ -52,7 +52,7 @@ def main() -> None:
             threads=args.workers,
         ),
         fingerprint={video_id: store.digest(provenance, identity) for video_id, identity in inputs.items()},
-        attributes={"provenance": provenance},
+        attributes={"provenance": provenance, "files": extract.files(settings)},
         threads=extract.VIDEOS_ON_A_GPU if where.type == "cuda" else 1,
     )
     frames.report(args.output)

@@ -44,17 +44,19 @@ class C3DSettings(ExtractSettings):
     dimension: int  # behind the PCA
 
 
+KINDS: dict[str, type[I3DSettings] | type[C3DSettings]] = {"i3d": I3DSettings, "c3d": C3DSettings}
+
+
 def read(text: str) -> I3DSettings | C3DSettings:
     """Settings from their JSON text.
 
     Raises:
         UserError: on a key that is unknown, missing or of the wrong type, and on values that contradict each other.
     """
-    kinds: dict[str, type[I3DSettings] | type[C3DSettings]] = {"i3d": I3DSettings, "c3d": C3DSettings}
     name = json.loads(text).get("extractor")
-    if name not in kinds:
+    if name not in KINDS:
         raise UserError(f"extractor is {name!r}; supported values are 'i3d', 'c3d'.")
-    settings = settings_module.parse(kinds[name], text)
+    settings = settings_module.parse(KINDS[name], text)
     endpoints = i3d.ENDPOINTS if name == "i3d" else c3d.ENDPOINTS
     if settings.endpoint not in endpoints:
         raise UserError(f"{name}.endpoint is {settings.endpoint!r}; supported values are {', '.join(endpoints)}.")

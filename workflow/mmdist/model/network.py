@@ -91,13 +91,13 @@ class Network(nn.Module):
     def project_frames(self, features: list[Tensor]) -> Tensor:
         """Streams of (B, L, F) -> (B, L+1, d), the prediction token last."""
         raw = torch.cat(features, dim=-1)
-        token = self.prediction_token.expand(len(raw), 1, -1)
+        token = self.prediction_token.expand(raw.shape[0], 1, -1)  # len() would fix the batch of an exported network
         return self.frame_projection(self._dropout(torch.cat([raw, token], dim=1)))
 
     def encode_sentence(self, tokens: Tensor) -> Sentence:
         """Token ids (B, W), 0 for padding -> the projected sentence and its encodings without the video."""
         valid = tokens > 0
-        start = self.start_token.expand(len(tokens), 1, -1)
+        start = self.start_token.expand(tokens.shape[0], 1, -1)
         words = self.word_projection(self._dropout(torch.cat([start, self.embedding(tokens)], dim=1)))
         context = self.text_stack(words + self._positions(words), self._text_bias(valid))
         mean = (context[:, 1:] * valid.unsqueeze(-1)).sum(1) / valid.sum(1, keepdim=True).clamp(min=1)
@@ -111,7 +111,7 @@ class Network(nn.Module):
         bias[..., -1] = -torch.inf  # nothing attends to the prediction token, not even itself
         started = F.pad(sentence.valid, (1, 0), value=True)
         hidden = self.video_stack(frames, bias, sentence.context, padding_bias(started), last_only=True)
-        center, width = self.proposal_head(hidden[:, -1]).view(len(frames), -1, 2).float().sigmoid().unbind(-1)
+        center, width = self.proposal_head(hidden[:, -1]).view(frames.shape[0], -1, 2).float().sigmoid().unbind(-1)
         return center, width
 
     def reconstruct(self, frames: Tensor, sentence: Sentence, hidden_words: Tensor, masks: Tensor) -> Tensor:

@@ -48,8 +48,8 @@ def main() -> None:
     settings = parse(FlowSettings, args.settings)
     backend, kind = backends.choose(settings.backend, settings.device)
     on_gpu = kind == "cuda"
-    attributes = describe(settings, backend)
     inputs = {v: json.dumps(_plain(group.attrs), sort_keys=True) for v, group in frames.videos(args.frames)}
+    attributes = describe(settings, backend, frames.origin(args.frames))
     shards.fill(
         args.output,
         args.work,
@@ -71,8 +71,8 @@ def main() -> None:
     frames.report(args.output)
 
 
-def describe(settings: FlowSettings, backend: str) -> dict[str, str]:
-    """How flow is made, for the attributes of a file."""
+def describe(settings: FlowSettings, backend: str, origin: dict[str, str]) -> dict[str, str]:
+    """How flow is made, for the attributes of a file; `origin` is how its frames were made."""
     made = {name: value for name, value in dataclasses.asdict(settings).items() if name != "device"}
     versions = {"opencv": cv2.__version__}
     if backend == "torch":
@@ -81,6 +81,7 @@ def describe(settings: FlowSettings, backend: str) -> dict[str, str]:
         "settings": json.dumps({**made, "backend": backend}, sort_keys=True),
         "code": code.digest("mmdist.video.flow"),
         "versions": json.dumps(versions),
+        "made_from": json.dumps(origin, sort_keys=True),
     }
 
 

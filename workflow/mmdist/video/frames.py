@@ -99,6 +99,12 @@ def videos(path: str | Path) -> Iterator[tuple[str, h5py.Group]]:
             yield group.attrs["video_id"], group
 
 
+def origin(path: str | Path) -> dict[str, str]:
+    """How a stage's HDF5 file as a whole was made: its attributes as texts."""
+    with h5py.File(path, "r") as file:
+        return {name: str(value) for name, value in file.attrs.items()}
+
+
 def report(path: str | Path) -> None:
     """Log how many videos of a stage's file are usable, and each one that is not, with its reason."""
     found = [(video_id, group.attrs["status"], group.attrs["reason"]) for video_id, group in videos(path)]

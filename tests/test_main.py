@@ -1,0 +1,48 @@
+"""The command `mmdist`, as a person calls it."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from conftest import ROOT
+from mmdist import __version__
+
+
+def python(*arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "workflow")}
+    return subprocess.run([sys.executable, *arguments], capture_output=True, text=True, env=environment, check=False)
+
+
+def test_importing_the_package_needs_the_standard_library_alone() -> None:
+    names = "torch numpy pandas h5py matplotlib safetensors"
+    done = python("-c", f"import sys, mmdist, mmdist.__main__; print(set({names.split()}) & set(sys.modules))")
+    assert done.stdout.strip() == "set()", done.stderr
+
+
+@pytest.mark.parametrize("arguments", [["--help"], []])
+def test_commands_are_listed(arguments: list[str]) -> None:
+    done = python("-m", "mmdist", *arguments)
+    assert done.returncode == 0
+    assert "ground" in done.stdout
+    assert "onnx" in done.stdout
+
+
+def test_the_version() -> None:
+    assert python("-m", "mmdist", "--version").stdout == f"mmdist {__version__}\n"
+
+
+def test_an_unknown_command_is_named() -> None:
+    done = python("-m", "mmdist", "grund")
+    assert done.returncode == 1
+    assert "error: 'grund' is no command; commands are ground, onnx." in done.stderr
+
+
+@pytest.mark.parametrize("arguments", [["-m", "mmdist", "ground"], ["-m", "mmdist.ground"]])
+def test_a_refusal_is_one_sentence(arguments: list[str]) -> None:
+    done = python(*arguments, "v.mp4", "a door opens", "--model", "absent.safetensors")
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert done.stderr.startswith("error: absent.safetensors does not exist; ")
+    assert done.stderr.count("\n") == 1

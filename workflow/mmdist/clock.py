@@ -1,0 +1,46 @@
+"""Time as people read it, and how it passes: a line on a terminal, nothing where nobody looks."""
+
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TextIO
+
+EVERY = 0.5  # seconds
+
+
+def text(seconds: float, tenths: bool = False) -> str:
+    """Seconds as m:ss, from an hour on as h:mm:ss; with tenths where asked."""
+    minutes, rest = divmod(round(seconds * 10) if tenths else round(seconds) * 10, 600)
+    under = f"{rest / 10:04.1f}" if tenths else f"{rest // 10:02d}"
+    return f"{minutes}:{under}" if minutes < 60 else f"{minutes // 60}:{minutes % 60:02d}:{under}"
+
+
+@contextmanager
+def running(what: str, so_far: Callable[[], str], stream: TextIO | None = None) -> Iterator[None]:
+    """Show `what` with the seconds that it takes and what `so_far` says, while the block runs; then the line is gone.
+
+    Args:
+        stream: stderr; a stream that is no terminal gets nothing.
+    """
+    stream = stream or sys.stderr
+    if not stream.isatty():
+        yield
+        return
+    started, ended = time.monotonic(), threading.Event()
+
+    def show() -> None:
+        while not ended.wait(EVERY):
+            stream.write(f"\r\x1b[K{what}: {so_far()}, {time.monotonic() - started:.0f} s")
+            stream.flush()
+
+    thread = threading.Thread(target=show, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+        stream.write("\r\x1b[K")
+        stream.flush()
