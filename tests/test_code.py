@@ -1,5 +1,6 @@
 """Which code each stage reaches: the digest that reruns it, and the proof that training cannot read moments."""
 
+import hashlib
 import re
 from pathlib import Path
 
@@ -111,3 +112,12 @@ def test_every_stage_of_the_rules_is_here() -> None:
 def source(module: str) -> str:
     """A module's code without comments and docstrings."""
     return code._normalised(module)
+
+
+def test_what_travels_with_results_leaves_out_what_computes_nothing() -> None:
+    """A better message does not make a model's features those of other code; what is rerun is another matter."""
+    assert {name.removeprefix("mmdist.") for name in code.CARRIERS} == set(FLOORS[0][1:-1].split("|")) - {"__init__"}
+    whole = code.digests("mmdist.features.extract")
+    assert code.CARRIERS & whole.keys()
+    listed = "".join(f"{name} {value}\n" for name, value in whole.items() if name not in code.CARRIERS)
+    assert code.digest("mmdist.features.extract") == hashlib.sha256(listed.encode()).hexdigest()

@@ -9,11 +9,19 @@ import hashlib
 from pathlib import Path
 
 PACKAGE = Path(__file__).parent
+# Modules that carry files, logs, locks and errors, and compute nothing that is in a result.
+CARRIERS = {
+    f"mmdist.{name}"
+    for name in ("clock", "code", "device", "gpus", "machine", "pace", "settings", "shards", "stage", "store")
+}
 
 
 def digest(module: str) -> str:
-    """SHA-256 over the source closure of `module` (for example `mmdist.video.flow`), hexadecimal."""
-    listed = "".join(f"{name} {of_one}\n" for name, of_one in digests(module).items())
+    """SHA-256 over what of the source closure of `module` (for example `mmdist.video.flow`) decides about its numbers.
+
+    It travels with results, so that they are told from those of other code. Hexadecimal.
+    """
+    listed = "".join(f"{name} {of_one}\n" for name, of_one in digests(module).items() if name not in CARRIERS)
     return hashlib.sha256(listed.encode()).hexdigest()
 
 
