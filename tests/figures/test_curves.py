@@ -121,6 +121,18 @@ def test_equal_figures_are_equal_bytes(data, config, monkeypatch):
     assert b"<dc:date>" not in style.encode(recall.draw(m), "svg")
 
 
+def test_the_last_bits_of_a_layout_change_no_byte():
+    def drawn(shift: float) -> bytes:
+        figure = style.Figure(figsize=(4, 3))
+        for left in (0.1234, 0.6123):
+            figure.add_axes((left + shift, 0.1117, 0.3119, 0.8113)).plot([0, 1], [0, 1])
+        return style.encode(figure, "svg")
+
+    assert drawn(0.0) == drawn(1e-15)
+    assert drawn(0.0) != drawn(1e-3)
+    assert drawn(0.0).count(b'<clipPath id="clip') == 2
+
+
 def test_models_differ_by_more_than_colour():
     looks = list(style.looks(f"model{i}" for i in range(6)).values())
     for part in ("colour", "line", "marker", "hatch"):

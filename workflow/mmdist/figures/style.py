@@ -4,6 +4,7 @@ Equal figures are equal bytes: no dates, and identifiers that depend on the cont
 """
 
 import io
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -99,4 +100,14 @@ def encode(figure: Figure, kind: str) -> bytes:
     """The figure as svg or png; without date and version, so that equal figures are equal bytes."""
     data = io.BytesIO()
     figure.savefig(data, format=kind, dpi=130, metadata={"Date" if kind == "svg" else "Software": None})
-    return data.getvalue()
+    return _repeatable(data.getvalue()) if kind == "svg" else data.getvalue()
+
+
+def _repeatable(svg: bytes) -> bytes:
+    """Coordinates to a thousandth of a point, clip paths by number: the layout's solver does not repeat last bits,
+    which matplotlib writes in the one and names the other by."""
+    numbers = rb"((?:scale|matrix)\([^)]*\))|-?\d+\.\d{4,}"  # but for factors, which are no coordinates
+    svg = re.sub(numbers, lambda found: found[1] or f"{float(found[0]):.3f}".encode(), svg)
+    names = dict.fromkeys(re.findall(rb"url\(#(p[0-9a-f]{10})\)", svg))
+    numbered = {name: b"clip%d" % i for i, name in enumerate(names)}
+    return re.sub(rb"(?<=[#\"])p[0-9a-f]{10}(?=[)\"])", lambda found: numbered.get(found[0], found[0]), svg)
