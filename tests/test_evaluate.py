@@ -198,6 +198,7 @@ def test_coverage_says_why(runs: Runs, evaluate):
         ("a.txt", 1, "test", "v009", "x", text.format(31.5, 30.2), "dropped"),
         ("a.txt", 2, "test", "v099", "y", text.format(9, 8), "dropped"),
         ("b.txt", 3, "train", "v030", "z", text.format(9, 8), "clamped"),
+        ("b.txt", 4, "train", "v030", "z", "clip-0003.mkv cannot be read", "kept"),
     ]
     for key, table in runs.tables.items():
         runs.tables[key] = table[~table["query_id"].isin(["q000", "q001", "q002", "q003", "q006"])]
@@ -223,6 +224,7 @@ def test_coverage_says_why(runs: Runs, evaluate):
     assert found["annotation_problems"] == [
         {"file": "a.txt", "action": "dropped", "problem": text.format("N", "N"), "rows": 2},
         {"file": "b.txt", "action": "clamped", "problem": text.format("N", "N"), "rows": 1},
+        {"file": "b.txt", "action": "kept", "problem": "clip-0003.mkv cannot be read", "rows": 1},  # a name stays
     ]
     assert result["comparisons"]["baseline"]["queries"] == TEST - 6
     assert len((runs.root / "lines.jsonl").read_text().splitlines()) == TEST - 6

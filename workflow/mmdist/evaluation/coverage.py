@@ -84,7 +84,7 @@ def _capped(reasons: Mapping[str, str], cap: int) -> dict[str, str]:
 
 def _problems(problems: pd.DataFrame, cap: int) -> list[dict[str, Any]]:
     """Rows by file, action and problem; numbers are taken out of the problem's text so that equal ones meet."""
-    texts = problems["problem"].map(lambda text: re.sub(r"-?\b\d+(?:\.\d+)?(?:e[+-]?\d+)?\b", "N", text))
+    texts = problems["problem"].map(lambda text: re.sub(r"(?<![\w-])-?\d+(?:\.\d+)?(?:e[+-]?\d+)?(?![\w-])", "N", text))
     kinds = Counter(zip(problems["file"], problems["action"], texts, strict=True))
     return [
         {"file": file, "action": action, "problem": problem, "rows": count}
