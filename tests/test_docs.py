@@ -39,7 +39,7 @@ def text_of(node: ast.expr) -> str:
 def sentences() -> list[str]:
     """Every text in the package, the rules and the Makefile that could be said."""
     found = []
-    for path in (ROOT / "workflow" / "mmdist").rglob("*.py"):
+    for path in (*(ROOT / "workflow" / "mmdist").rglob("*.py"), ROOT / "rules" / "runs.smk"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.JoinedStr | ast.Constant):
                 found.append(text_of(node))

@@ -101,7 +101,8 @@ def test_locally_a_job_asks_for_no_more_memory_than_there_is(tmp_path: Path) -> 
     machine.write_text(text.replace(total, "return 100"))
     made = run(tmp_path, "results/demo/annotations.csv", config=[TINY], root=tmp_path / "clone")
     assert made.status == 0, made.text  # as the only job at a time, with all of the memory
-    assert memory(made.text, "demo") == {100}
+    log = "".join(path.read_text() for path in (tmp_path / ".snakemake" / "log").iterdir())
+    assert memory(log, "demo") == {100}
 
 
 @pytest.mark.parametrize(("device", "expected"), [("auto", "1"), ("cpu", "0")])
