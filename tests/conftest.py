@@ -8,9 +8,31 @@ import pytest
 import yaml
 
 from mmdist import settings as settings_module
+from workflow_runs import TINY, run
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA = ROOT.parent / "shared" / "data"
+
+
+# Files whose tests run the whole workflow; first, so that several processes come to the end of the tests together.
+WHOLE_RUNS = ("interruptions", "reruns", "report", "ground", "workflow", "bad_input", "generic", "docs", "onnx_export")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    def place(item: pytest.Item) -> int:
+        name = item.path.stem.removeprefix("test_")
+        return WHOLE_RUNS.index(name) if name in WHOLE_RUNS else len(WHOLE_RUNS)
+
+    items.sort(key=place)
+
+
+@pytest.fixture(scope="session")
+def tiny_results(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The results of the tiny demo, to look at and not to change."""
+    folder = tmp_path_factory.mktemp("tiny")
+    outcome = run(folder, "results/student_demo.json", config=[TINY])
+    assert outcome.status == 0, outcome.text
+    return folder / "results"
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from workflow_runs import ROOT, TINY, run
+from workflow_runs import ROOT, run
 
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
 OTHERS = {  # message of others -> file of theirs that says it
@@ -123,12 +123,9 @@ def test_pages_that_are_not_there_are_left_out_and_others_are_added(
 # docs/outputs.md beside a run.
 
 
-@pytest.fixture(scope="module")
-def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("run")
-    outcome = run(folder, "results/student_demo.json", config=[TINY])
-    assert outcome.status == 0, outcome.text
-    return folder / "results"
+@pytest.fixture
+def results(tiny_results: Path) -> Path:
+    return tiny_results
 
 
 def described(start: str) -> set[str]:

@@ -18,7 +18,6 @@ from mmdist import ground_command, store
 from mmdist.features import one_video
 from mmdist.ground import Grounder, ground
 from mmdist.stage import UserError
-from workflow_runs import TINY, run
 
 VIDEO = "demo-0006"  # of the test split
 SENTENCES = ["the green box goes up", "the red ball slides right and the zeppelin turns around"]
@@ -26,11 +25,8 @@ TINY_THREADS = 2  # those of i3d.threads
 
 
 @pytest.fixture(scope="module")
-def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("tiny")
-    outcome = run(folder, "results/student_demo.json", config=[TINY])
-    assert outcome.status == 0, outcome.text
-    return folder / "results"
+def results(tiny_results: Path) -> Path:
+    return tiny_results
 
 
 @pytest.fixture(scope="module")

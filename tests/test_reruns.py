@@ -67,8 +67,6 @@ CODE_EDITS = [
     ("video/timing.py", VIDEOS_TO_RESULT),
     ("data/vocabulary.py", {"vocabulary": 1, **TRAINED}),
     ("data/demo.py", {}),  # a stage that this result has no job of
-    ("features/external.py", {}),
-    ("tables.py", {}),
     ("plan.py", {}),
 ]
 
