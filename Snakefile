@@ -18,6 +18,7 @@ report: "workflow/report/workflow.rst"
 
 
 include: "rules/common.smk"
+include: "rules/inputs.smk"
 include: "rules/reasons.smk"
 include: "rules/runs.smk"
 include: "rules/terminal.smk"

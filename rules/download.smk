@@ -1,7 +1,3 @@
-def downloaded(target):
-    return lambda wildcards: downloads.settings(config["downloads"], target)
-
-
 # Targets of their own, run first: no rule asks for what they bring, so that nothing is fetched unasked.
 for target in downloads.targets(config["downloads"]):
 

@@ -1,14 +1,5 @@
 """Targets that look like ours and are none: a sentence says what there is, in place of Snakemake's own."""
 
-@told
-def unknown_result(wildcards):
-    raise UserError(unknown.result(wildcards.result, plan.models, plan.datasets))
-
-
-@told
-def unknown_download(wildcards):
-    raise UserError(unknown.download(wildcards.download, downloads.targets(config["downloads"])))
-
 
 rule unknown_result:
     input:

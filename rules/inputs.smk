@@ -1,0 +1,246 @@
+"""What the rules ask for, file by file: settings, inputs, and their names on a command line."""
+
+# What data.smk asks for.
+
+
+def demo_settings(wildcards):
+    return config["demo"]
+
+
+def queries_settings(wildcards):
+    return plan.queries(wildcards.dataset)
+
+
+def vocabulary_settings(wildcards):
+    return plan.vocabulary(wildcards.dataset)
+
+
+@told
+def annotations(wildcards):
+    """Annotation files, and the videos whose durations they do not give."""
+    dataset = wildcards.dataset
+    require(dataset, ())
+    about = plan.queries(dataset)
+    files = [file for files in about["annotations"].values() for file in files]
+    return {"files": [*files, *about["durations"]], "videos": inventory.undated_videos(dataset)}
+
+
+def videos_folder(wildcards, input):
+    """Named on the command line in place of its files, since they may be more than a command can hold."""
+    return inventory.videos_folder(plan.datasets[wildcards.dataset]["collection"]) if input.videos else []
+
+
+@told
+def word_vectors(wildcards):
+    require(wildcards.dataset, ())
+    return plan.vocabulary(wildcards.dataset)["word_vectors"] or []
+
+
+# What video.smk asks for.
+
+
+def decode_settings(wildcards):
+    return plan.decode(wildcards.collection, wildcards.frames)
+
+
+def flow_settings(wildcards):
+    return plan.flow(wildcards.collection, wildcards.flow)
+
+
+@told
+def shard_videos(wildcards):
+    return inventory.shard_videos(wildcards.collection, int(wildcards.shard))
+
+
+@told
+def dangling_links(wildcards):
+    return inventory.dangling_links(wildcards.collection, int(wildcards.shard))
+
+
+# What features.smk asks for.
+
+
+STREAMS = [(collection, stream) for collection, about in plan.collections.items() for stream in about["streams"]]
+
+
+def made_by(rule):
+    """A constraint for {stream}, which is COLLECTION/STREAM here: one rule cannot tell from either alone who makes it."""
+    return one_of(f"{c}/{s}" for c, s in STREAMS if plan.made_by(c, s) == rule)
+
+
+def stream_of(wildcards):
+    return wildcards.stream.split("/")
+
+
+def stream_settings(wildcards):
+    return plan.features(*stream_of(wildcards))
+
+
+def flow_features_settings(wildcards):
+    return plan.flow_features(*stream_of(wildcards))
+
+
+def extractor_input(wildcards):
+    collection, stream = stream_of(wildcards)
+    return f"results/videos/{collection}/{plan.extracted_from(collection, stream)}/{wildcards.shard}.h5"
+
+
+def frames_of_flow(wildcards):
+    collection, stream = stream_of(wildcards)
+    folder = plan.frames_of(collection, plan.extracted_from(collection, stream))
+    return f"results/videos/{collection}/{folder}/{wildcards.shard}.h5"
+
+
+@told
+def existing_features(wildcards):
+    return inventory.existing_features(*stream_of(wildcards), int(wildcards.shard))
+
+
+@told
+def shard_ids(wildcards):
+    collection, _ = stream_of(wildcards)
+    return json.dumps(inventory.shard_ids(collection, int(wildcards.shard), extracted=False))
+
+
+# What train.smk asks for.
+
+
+def videos_settings(wildcards):
+    return plan.videos(wildcards.dataset, wildcards.model)
+
+
+def train_settings(wildcards):
+    return plan.train(wildcards.dataset, wildcards.model, int(wildcards.seed))
+
+
+def export_settings(wildcards):
+    return plan.export()
+
+
+@told
+def lessons(wildcards):
+    """What the model's teachers know, of the same seed; nothing for a model without any."""
+    tables = {"pseudo_labels": [], "activation_maps": []}
+    for teacher in plan.teachers(wildcards.model):
+        for table, paths in tables.items():
+            if isinstance(teacher, str):
+                paths.append(f"results/{wildcards.dataset}/{teacher}/seed-{wildcards.seed}/{table}.parquet")
+            else:
+                paths.append(teacher[table].replace("{seed}", wildcards.seed))
+                if not os.path.exists(paths[-1]):
+                    raise UserError(
+                        f"{paths[-1]} does not exist, which models.{wildcards.model}.teachers names; correct it there."
+                    )
+    return tables
+
+
+@told
+def model_features(wildcards):
+    return features(wildcards.dataset, (wildcards.model,))
+
+
+@told
+def memory_of_features(wildcards, attempt):
+    """MB for a network, and for its features, which are in memory twice while they are read."""
+    features = inventory.feature_bytes(wildcards.dataset, wildcards.model)
+    return (5000 + 2 * features // 10**6) * attempt
+
+
+# What evaluate.smk asks for.
+
+
+def evaluate_settings(wildcards):
+    return plan.evaluate(wildcards.dataset, wildcards.model)
+
+
+def tables_settings(wildcards):
+    return plan.tables(wildcards.dataset)
+
+
+def of_compared(wildcards, name):
+    """A file of every model in a result and of every seed, by the label that the command line wants."""
+    return {
+        f"{model}:{seed}": f"results/{wildcards.dataset}/{model}/seed-{seed}/{name}"
+        for model in plan.compared(wildcards.model)
+        for seed in plan.seeds(wildcards.dataset)
+    }
+
+
+def labelled(name):
+    return lambda wildcards: as_options(of_compared(wildcards, name))
+
+
+def as_options(files):
+    """Files by label as a command line takes them, LABEL=FILE."""
+    return [f"{label}={file}" for label, file in files.items()]
+
+
+@told
+def result_features(wildcards):
+    """The features of the result's own model; first of all, whatever is missing for any model that it needs is said."""
+    require(wildcards.dataset, tuple(plan.trained(wildcards.model)))
+    return features(wildcards.dataset, (wildcards.model,))
+
+
+# What report.smk asks for.
+
+
+def figures_settings(wildcards):
+    return shown.figures(plan, wildcards.dataset, wildcards.model)
+
+
+def overview_settings(wildcards):
+    return shown.overview(wildcards.dataset, wildcards.model)
+
+
+REPORT = "results/report/{dataset}/{model}"
+# Page: where it stands in Snakemake's report, which sorts by name, and its title there.
+PAGES = {
+    "results": ("1 Results", "1 Beside the paper"),
+    "recall": ("1 Results", "2 R@m over all m"),
+    "failures": ("1 Results", "3 Where predictions fail"),
+    "queries-best": ("2 Queries", "1 The best"),
+    "queries-median": ("2 Queries", "2 In the middle"),
+    "queries-worst": ("2 Queries", "3 The worst"),
+    "losses": ("3 Training", "1 Loss curves"),
+    "agreement": ("3 Training", "2 Pseudo labels"),
+    "coverage": ("4 Data", "1 Coverage"),
+    "frames": ("4 Data", "2 Frames and flow"),
+    "costs": ("5 Cost", "1 Time and memory"),
+}
+PICTURES = ("losses.svg", "agreement.svg", "recall.svg", "failures.svg", "frames.png")
+
+
+def report_page(name):
+    """A page, with its caption and its place in the report."""
+    category, title = PAGES[name]
+    caption = f"../workflow/report/{name}.rst"
+    return report(f"{REPORT}/{name}.html", caption=caption, category=category, labels={"figure": title})
+
+
+def exported(wildcards, table):
+    """What each model in a report, and each teacher, knows: the files of one table by label."""
+    dataset, model, seeds = wildcards.dataset, wildcards.model, plan.seeds(wildcards.dataset)
+    paths = {name: f"results/{dataset}/{name}/seed-{{seed}}/{table}.parquet" for name in shown.exported(plan, model)}
+    paths |= {name: about[table] for name, about in shown.elsewhere(plan, model).items()}
+    return {f"{name}:{seed}": path.replace("{seed}", str(seed)) for name, path in paths.items() for seed in seeds}
+
+
+# What unknown.smk asks for.
+
+
+@told
+def unknown_result(wildcards):
+    raise UserError(unknown.result(wildcards.result, plan.models, plan.datasets))
+
+
+@told
+def unknown_download(wildcards):
+    raise UserError(unknown.download(wildcards.download, downloads.targets(config["downloads"])))
+
+
+# What download.smk asks for.
+
+
+def downloaded(target):
+    return lambda wildcards: downloads.settings(config["downloads"], target)
