@@ -55,7 +55,7 @@ test: $(TESTABLE) ## linters, types, tests
 	$(RUN) -m snakefmt --check Snakefile rules
 	$(RUN) -m snakemake --lint
 	$(RUN) -m mypy
-	$(RUN) -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder -m 'not long and not slurm'
+	OMP_NUM_THREADS=1 $(RUN) -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder -m 'not long and not slurm'
 
 test-long: $(TESTABLE) ## the tests that take minutes
 	$(RUN) -m pytest -m long

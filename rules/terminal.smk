@@ -7,7 +7,7 @@ from snakemake.logging import logger
 from snakemake_interface_logger_plugins.common import LogEvent
 
 FILES_TOLD = 6  # files told of a job; the demo has hundreds
-CHATTER = ("Select jobs to execute", "Execute ")
+CHATTER = "Select jobs to execute"
 IN_FULL = (LogEvent.JOB_INFO, LogEvent.JOB_ERROR)
 
 
@@ -23,9 +23,10 @@ class Terminal(logging.Formatter):
     Dry runs and --verbose keep what they say, but for long lists of what a job makes.
     """
 
-    def __init__(self, inner, brief):
+    def __init__(self, handler, brief):
         super().__init__()
-        self.inner = inner
+        self.handler = handler
+        self.inner = handler.formatter
         self.brief = brief
 
     def format(self, record):
@@ -38,11 +39,12 @@ class Terminal(logging.Formatter):
                 record.reason = f"{str(reason)[:400]} ... ({str(reason).count(', ') + 1} in all)"
         if not self.brief:
             return self.inner.format(record)
+        self.handler.last_msg_was_job_info = True  # or it puts an empty line before each job
         if event == LogEvent.JOB_INFO:
             return job_started(record)
         if event == LogEvent.JOB_ERROR:
             record.input = shortened(record.input)
-        if event in (LogEvent.SHELLCMD, LogEvent.WORKFLOW_STARTED, LogEvent.JOB_FINISHED):
+        if event in (LogEvent.SHELLCMD, LogEvent.WORKFLOW_STARTED, LogEvent.JOB_STARTED, LogEvent.JOB_FINISHED):
             return ""
         if event == LogEvent.PROGRESS:
             return f"{clock()} {self.inner.format(record)}"
@@ -65,7 +67,7 @@ def shorten_terminal():
     brief = not (workflow.output_settings.dryrun or workflow.output_settings.verbose)
     for handler in logger.handlers:
         if handler.name == "DefaultStreamHandler" and not isinstance(handler.formatter, Terminal):
-            handler.setFormatter(Terminal(handler.formatter, brief))
+            handler.setFormatter(Terminal(handler, brief))
 
 
 shorten_terminal()

@@ -36,6 +36,9 @@ def test_a_run_is_a_line_a_job_and_its_log_has_everything(tmp_path: Path) -> Non
     lines = [line for line in outcome.text.splitlines() if line.strip()]
     assert sum("decode: collection demo, frames frames, shard 0 (results/logs/decode/" in line for line in lines) == 1
     assert "2 of 2 steps (100%) done" in outcome.text
+    assert "Execute" not in outcome.text
+    jobs = outcome.text[outcome.text.index("demo (results/logs/demo.log)") : outcome.text.index("2 of 2 steps")]
+    assert "\n\n" not in jobs  # a line a job
     assert "python -m" not in outcome.text
     assert max(map(len, lines)) < 200
     (log,) = (tmp_path / ".snakemake" / "log").iterdir()
