@@ -178,11 +178,12 @@ def install() -> None:
     if not shutil.which("apt-get"):
         raise UnavailableError("no Slurm here, and no apt-get to install it.")
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    # Lists that cannot be brought up to date may do all the same.
     for command in (["update", "-q"], ["install", "-q", "-y", "--no-install-recommends", *PACKAGES]):
         done = subprocess.run(["apt-get", *command], env=environment, capture_output=True, text=True, check=False)
-        if done.returncode:
-            last = (done.stdout + done.stderr).strip().splitlines()[-1:]
-            raise UnavailableError(f"no Slurm here, and apt-get {command[0]} failed: {' '.join(last)}")
+    if done.returncode:
+        last = (done.stdout + done.stderr).strip().splitlines()[-1:]
+        raise UnavailableError(f"no Slurm here, and apt-get install failed: {' '.join(last)}")
 
 
 def kill(processes: list[psutil.Process]) -> None:
