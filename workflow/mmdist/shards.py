@@ -41,43 +41,31 @@ def fill(
         workers: processes.
         threads: or, in their place, threads of this process.
     """
+    video_ids = sorted(video_ids)
     with store.alone(work):
-        _fill(output, work, sorted(video_ids), make, fingerprint, attributes, workers, threads)
-
-
-def _fill(
-    output: Path,
-    work: Path,
-    video_ids: list[str],
-    make: Callable[[str, h5py.Group], None],
-    fingerprint: Mapping[str, str],
-    attributes: Mapping[str, str],
-    workers: int,
-    threads: int,
-) -> None:
-    work.mkdir(parents=True, exist_ok=True)
-    parts = {video_id: work / f"{store.digest(video_id)[:32]}.h5" for video_id in video_ids}
-    left = [v for v in video_ids if not _is_finished(parts[v], v, fingerprint[v])]
-    if len(left) < len(video_ids):
-        log.info("%d of %d videos were finished by an interrupted run", len(video_ids) - len(left), len(video_ids))
-    started = time.monotonic()
-    for done, video_id in enumerate(_make_all(left, parts, make, fingerprint, workers, threads), 1):
-        seconds = time.monotonic() - started
-        log.info(
-            "%d/%d %s, %.1f s a video, %.0f s left",
-            done,
-            len(left),
-            video_id,
-            seconds / done,
-            seconds / done * (len(left) - done),
-        )
-    with store.atomic(output) as temporary, h5py.File(temporary, "w") as packed:
-        packed.attrs.update(attributes)
-        for video_id in video_ids:
-            name = store.group_name(video_id)
-            with h5py.File(parts[video_id], "r") as part:
-                part.copy(part[name], packed, name=name)
-    shutil.rmtree(work, ignore_errors=True)
+        work.mkdir(parents=True, exist_ok=True)
+        parts = {video_id: work / f"{store.digest(video_id)[:32]}.h5" for video_id in video_ids}
+        left = [v for v in video_ids if not _is_finished(parts[v], v, fingerprint[v])]
+        if len(left) < len(video_ids):
+            log.info("%d of %d videos were finished by an interrupted run", len(video_ids) - len(left), len(video_ids))
+        started = time.monotonic()
+        for done, video_id in enumerate(_make_all(left, parts, make, fingerprint, workers, threads), 1):
+            seconds = time.monotonic() - started
+            log.info(
+                "%d/%d %s, %.1f s a video, %.0f s left",
+                done,
+                len(left),
+                video_id,
+                seconds / done,
+                seconds / done * (len(left) - done),
+            )
+        with store.atomic(output) as temporary, h5py.File(temporary, "w") as packed:
+            packed.attrs.update(attributes)
+            for video_id in video_ids:
+                name = store.group_name(video_id)
+                with h5py.File(parts[video_id], "r") as part:
+                    part.copy(part[name], packed, name=name)
+        shutil.rmtree(work, ignore_errors=True)
 
 
 def _make_all(
