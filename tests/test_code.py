@@ -42,7 +42,7 @@ FLOORS = (
     r"model(\..*)?",
     r"(videos|streams|train|trained|export|losses|objective|samples|masking|lessons|predict|progress)",
     r"(evaluate|evaluation(\..*)?)",
-    r"(ground|ground_command|onnx_export|plots|tables|figures(\..*)?|__main__)",
+    r"(ground|ground_command|onnx_export|plots|colours|tables|figures(\..*)?|__main__)",
 )
 TVL1_BY_TORCH = {f"mmdist.video.tvl1_{name}" for name in ("torch", "images", "kernels", "triton")}
 BEFORE_NETWORKS = {"mmdist.data.demo", "mmdist.data.queries", "mmdist.video.decode", "mmdist.video.flow"}

@@ -18,10 +18,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from mmdist import clock, store
+from mmdist.colours import BLACK, BLUE, ORANGE, SKY
 from mmdist.stage import UserError
 
-BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
-YELLOW, BLUE, VERMILLION, PURPLE = "#F0E442", "#0072B2", "#D55E00", "#CC79A7"
 GREY, PALE = "#595959", "#D9D9D9"
 STYLE: Any = {
     "font.family": "sans-serif",

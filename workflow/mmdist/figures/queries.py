@@ -7,6 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 
+from mmdist import colours
 from mmdist.figures import page, pictures, style
 from mmdist.figures.material import FUSED, Material
 
@@ -16,7 +17,11 @@ ABOUT = (
     "with the sentence, true moments shaded in yellow. Below, the true moment, the prediction, and the other "
     "proposals, better ones higher and darker. Frames with a yellow border are within the true moment.",
 )
-STREAMS = {FUSED: (style.BLACK, "-"), "rgb": (style.VERMILLION, (0, (5, 2))), "flow": (style.BLUE, (0, (1.2, 1.5)))}
+STREAMS = {
+    FUSED: (colours.BLACK, "-"),
+    "rgb": (colours.VERMILLION, (0, (5, 2))),
+    "flow": (colours.BLUE, (0, (1.2, 1.5))),
+}
 PIXELS = 200  # width of a key frame at most
 
 
@@ -156,9 +161,9 @@ def _map(axes: Axes, card: Card, model: str) -> None:
         return
     streams = card.maps[model]
     for start, end in card.moments:
-        axes.axvspan(start, end, color=style.YELLOW, alpha=0.35, lw=0)
+        axes.axvspan(start, end, color=colours.YELLOW, alpha=0.35, lw=0)
     for stream, values in sorted(streams.items(), key=lambda item: item[0] == FUSED):
-        colour, line = STREAMS.get(stream, (style.GREEN, (0, (6, 2, 1.2, 2))))
+        colour, line = STREAMS.get(stream, (colours.GREEN, (0, (6, 2, 1.2, 2))))
         edges = np.linspace(0, card.duration, len(values) + 1)
         name = "mean of both" if stream == FUSED and len(streams) > 1 else stream
         axes.stairs(values, edges, baseline=None, color=colour, ls=line, lw=2 if stream == FUSED else 1.2, label=name)
@@ -173,15 +178,15 @@ def _map(axes: Axes, card: Card, model: str) -> None:
 def _moments(axes: Axes, card: Card, model: str) -> None:
     """Bars: the true moment, the prediction, and thin the other proposals, the better the darker."""
     for start, end in card.moments:
-        axes.barh(2, end - start, left=start, height=0.62, color=style.YELLOW, edgecolor=style.BLACK, lw=1)
+        axes.barh(2, end - start, left=start, height=0.62, color=colours.YELLOW, edgecolor=colours.BLACK, lw=1)
     windows = card.predicted.get(model, np.empty((0, 2)))
     for rank, (start, end) in enumerate(windows):
         if rank == 0:
-            axes.barh(1, end - start, left=start, height=0.62, color=style.BLUE, edgecolor=style.BLACK, lw=1)
+            axes.barh(1, end - start, left=start, height=0.62, color=colours.BLUE, edgecolor=colours.BLACK, lw=1)
         else:
             alpha = 0.75 - 0.55 * (rank - 1) / max(1, len(windows) - 2)
             y = 0.35 - 0.7 * (rank - 1) / max(1, len(windows) - 2)
-            axes.plot([start, end], [y, y], color=style.BLUE, lw=2, alpha=alpha, solid_capstyle="butt")
+            axes.plot([start, end], [y, y], color=colours.BLUE, lw=2, alpha=alpha, solid_capstyle="butt")
     axes.set_yticks([2, 1, 0], ["truth", "predicted", "others"])
     axes.set(ylim=(-0.6, 2.5), xlim=(0, card.duration), xlabel="seconds")
     axes.grid(axis="y", visible=False)

@@ -13,8 +13,9 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
-YELLOW, BLUE, VERMILLION, PURPLE, GREY = "#F0E442", "#0072B2", "#D55E00", "#CC79A7", "#767676"
+from mmdist.colours import BLACK, BLUE, GREEN, ORANGE, PURPLE, SKY, VERMILLION
+
+GREY = "#767676"
 WIDTH = 10.8  # inches of a figure: the report's page beside its menu on a usual screen
 
 matplotlib.use("Agg")
