@@ -1,12 +1,18 @@
-"""A web server on this machine, for downloads: with ranges and without, slow to answer, breaking off, moving."""
+"""A web server on this machine, for downloads: with ranges and without, slow, breaking off, moving; and archives."""
 
+import hashlib
 import threading
+import zipfile
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
+
+BODY = bytes(range(256)) * 4000  # about a megabyte
+DIGEST = hashlib.sha256(BODY).hexdigest()
 
 
 @dataclass
@@ -102,3 +108,29 @@ def kinds(asked: list[dict[str, str]]) -> dict[str, int]:
     for headers in asked:
         found["part" if "Range" in headers else "whole"] += 1
     return dict(found)
+
+
+def left(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.rglob("*") if path.is_file())
+
+
+class Usage(NamedTuple):
+    total: int = 0
+    used: int = 0
+    free: int = 1000
+
+
+def archive(path: Path, members: Mapping[str, bytes]) -> bytes:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
+        for name, content in members.items():
+            file.writestr(zipfile.ZipInfo(name) if "\\" not in name else name, content)
+    return path.read_bytes()
+
+
+VIDEOS = {
+    "Charades/one.mp4": b"1",
+    "Charades/two.mp4": b"22",
+    "Charades/notes.txt": b"no",
+    "__MACOSX/._one.mp4": b"no",
+    "Charades/._two.mp4": b"no",
+}
