@@ -15,7 +15,18 @@ DATA = ROOT.parent / "shared" / "data"
 
 
 # Files whose tests run the whole workflow; first, so that several processes come to the end of the tests together.
-WHOLE_RUNS = ("interruptions", "reruns", "report", "ground", "workflow", "bad_input", "generic", "docs", "onnx_export")
+WHOLE_RUNS = (
+    "interruptions",
+    "reruns",
+    "report",
+    "ground",
+    "workflow",
+    "resources",
+    "bad_input",
+    "generic",
+    "docs",
+    "onnx_export",
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -1,7 +1,6 @@
 """The workflow through Snakemake itself: which jobs a target needs, what a run lacks, whole runs of small videos."""
 
 import json
-import re
 import shutil
 import subprocess
 import sys
@@ -15,12 +14,12 @@ import pandas as pd
 import pytest
 import yaml
 
+from data_sets import IDS, activitynet_tree, charades_tree, put
 from mmdist.plan import merge
 from own_videos import draw
-from workflow_runs import ROOT, TINY, clone, run
+from workflow_runs import TINY, clone, run
 
 RESULT = "results/student_demo.json"
-IDS = [f"V{n:04d}" for n in range(40)]  # of no data set
 CHARADES = [
     *("AO8RW", "GG4UR", "KJ8G2", "BY6ZZ", "UZMMO", "GJJA1", "YEHFQ", "QUGSS", "AK9IB", "0AGCS"),
     *("6FUDS", "ED6VQ", "54VBR", "UPJWV", "64F1C", "3MSZA", "BL7OF", "YZ8HK", "WKPQ3", "KERO6"),
@@ -29,33 +28,6 @@ CHARADES = [
 
 def shards(ids: list[str], number: int) -> int:
     return len({zlib.crc32(video.encode()) % number for video in ids})
-
-
-def put(folder: Path, *names: str, text: str = "") -> None:
-    for name in names:
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text(text)
-
-
-def charades_tree(folder: Path, ids: list[str] = IDS) -> None:
-    """Files as the configuration names them for Charades-STA, videos and weights empty."""
-    for split, videos in (("train", ids[: len(ids) // 2]), ("test", ids[len(ids) // 2 :])):
-        lines = "".join(f"{video} 1.0 4.0##a person opens the door.\n" for video in videos)
-        put(folder, f"data/charades/charades_sta_{split}.txt", text=lines)
-        lengths = "".join(f"{video},9.5\n" for video in videos)
-        put(folder, f"data/charades/Charades_v1_{split}.csv", text="id,length\n" + lengths)
-    put(folder, *(f"data/charades/videos/{video}.mp4" for video in ids))
-    put(folder, "data/glove/glove.840B.300d.txt", "data/weights/rgb_imagenet.pt", "data/weights/flow_imagenet.pt")
-
-
-def activitynet_tree(folder: Path) -> None:
-    third = len(IDS) // 3
-    for split, videos in (("train", IDS[:third]), ("val_1", IDS[third : 2 * third]), ("val_2", IDS[2 * third :])):
-        entries = {f"v_{v}": {"duration": 9.5, "timestamps": [[1, 4]], "sentences": ["a man jumps."]} for v in videos}
-        put(folder, f"data/activitynet/{split}.json", text=json.dumps(entries))
-    put(folder, *(f"data/activitynet/videos/v_{video}.mkv" for video in IDS))
-    put(folder, "data/glove/glove.840B.300d.txt", "data/weights/flow_imagenet.pt")
-    put(folder, "data/weights/c3d.pt", "data/weights/c3d_mean.npy", "data/weights/activitynet_pca.hdf5")
 
 
 def whole_chain(videos: int, streams: int = 2, seeds: int = 3) -> Counter[str]:
@@ -81,53 +53,6 @@ def test_a_result_on_activitynet_needs_exactly_its_jobs(tmp_path: Path) -> None:
     number = shards([f"v_{video}" for video in IDS], 450)
     # C3D has frames at the videos' own rate, the flow of I3D at 25 a second.
     assert outcome.jobs == whole_chain(number) + Counter({"decode": number})
-
-
-def memory(text: str, rule: str) -> set[int]:
-    """MB that the jobs of a rule ask for, as a run lists them."""
-    return {int(mb) for mb in re.findall(rf"rule {rule}:\n(?:    .*\n)*?    resources: .*?mem_mb=(\d+)", text)}
-
-
-def test_locally_a_job_asks_for_no_more_memory_than_there_is(tmp_path: Path) -> None:
-    clone(tmp_path / "clone")
-    machine = tmp_path / "clone" / "workflow" / "mmdist" / "machine.py"
-    text, total = machine.read_text(), "return min(found) // 10**6"
-    assert total in text
-    machine.write_text(text.replace(total, "return 3000"))
-    small = run(tmp_path, RESULT, root=tmp_path / "clone", dry=True)
-    assert (memory(small.text, "decode"), memory(small.text, "extract")) == ({2000}, {3000})
-    given = run(tmp_path, RESULT, "--resources", "mem_mb=90000", root=tmp_path / "clone", dry=True)
-    assert (memory(given.text, "decode"), memory(given.text, "extract")) == ({2000}, {4000})
-    machine.write_text(text.replace(total, "return 100"))
-    made = run(tmp_path, "results/demo/annotations.csv", config=[TINY], root=tmp_path / "clone")
-    assert made.status == 0, made.text  # as the only job at a time, with all of the memory
-    log = "".join(path.read_text() for path in (tmp_path / ".snakemake" / "log").iterdir())
-    assert memory(log, "demo") == {100}
-
-
-@pytest.mark.parametrize(("device", "expected"), [("auto", "1"), ("cpu", "0")])
-def test_submitted_jobs_ask_for_gpus_and_for_memory_that_this_machine_need_not_have(
-    tmp_path: Path, device: str, expected: str
-) -> None:
-    clone(tmp_path / "clone")
-    machine = tmp_path / "clone" / "workflow" / "mmdist" / "machine.py"
-    machine.write_text(machine.read_text().replace("return min(found) // 10**6", "return 3000"))
-    profile = str(ROOT / "profiles" / "slurm")
-    options = {"changes": {"device": device}, "root": tmp_path / "clone", "dry": True}
-    outcome = run(tmp_path, RESULT, "--profile", profile, **options)
-    assert outcome.status == 0, outcome.text
-    for rule in ("flow", "extract", "train", "export"):
-        asked = re.findall(rf"rule {rule}:\n(?:    .*\n)*?    resources: .*?gpu=(\d)", outcome.text)
-        assert set(asked) == {expected}, rule
-    assert memory(outcome.text, "extract") == {4000}
-
-
-def test_memory_for_training_follows_its_features(tmp_path: Path) -> None:
-    """One stream or two, of all videos that are named, 200 snippets of 1024 numbers of 4 bytes, twice."""
-    charades_tree(tmp_path)
-    outcome = run(tmp_path, "results/student_charades.json", "--resources", "mem_mb=900000", dry=True)
-    stream = 2 * 200 * 1024 * 4 * len(IDS)
-    assert memory(outcome.text, "train") == {5000 + stream // 10**6, 5000 + 2 * stream // 10**6}
 
 
 def test_without_a_target_the_demo_is_built_and_nothing_else_need_be_there(tmp_path: Path) -> None:

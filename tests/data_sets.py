@@ -1,0 +1,33 @@
+"""Files of both data sets as the configuration names them; of videos and weights there are the names alone."""
+
+import json
+from pathlib import Path
+
+IDS = [f"V{n:04d}" for n in range(40)]  # of no data set
+
+
+def put(folder: Path, *names: str, text: str = "") -> None:
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+
+
+def charades_tree(folder: Path, ids: list[str] = IDS) -> None:
+    """Files as the configuration names them for Charades-STA, videos and weights empty."""
+    for split, videos in (("train", ids[: len(ids) // 2]), ("test", ids[len(ids) // 2 :])):
+        lines = "".join(f"{video} 1.0 4.0##a person opens the door.\n" for video in videos)
+        put(folder, f"data/charades/charades_sta_{split}.txt", text=lines)
+        lengths = "".join(f"{video},9.5\n" for video in videos)
+        put(folder, f"data/charades/Charades_v1_{split}.csv", text="id,length\n" + lengths)
+    put(folder, *(f"data/charades/videos/{video}.mp4" for video in ids))
+    put(folder, "data/glove/glove.840B.300d.txt", "data/weights/rgb_imagenet.pt", "data/weights/flow_imagenet.pt")
+
+
+def activitynet_tree(folder: Path) -> None:
+    third = len(IDS) // 3
+    for split, videos in (("train", IDS[:third]), ("val_1", IDS[third : 2 * third]), ("val_2", IDS[2 * third :])):
+        entries = {f"v_{v}": {"duration": 9.5, "timestamps": [[1, 4]], "sentences": ["a man jumps."]} for v in videos}
+        put(folder, f"data/activitynet/{split}.json", text=json.dumps(entries))
+    put(folder, *(f"data/activitynet/videos/v_{video}.mkv" for video in IDS))
+    put(folder, "data/glove/glove.840B.300d.txt", "data/weights/flow_imagenet.pt")
+    put(folder, "data/weights/c3d.pt", "data/weights/c3d_mean.npy", "data/weights/activitynet_pca.hdf5")

@@ -1,0 +1,58 @@
+"""What jobs ask for: of this machine no more than it has, of a cluster what they need."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from data_sets import IDS, charades_tree
+from workflow_runs import ROOT, TINY, clone, run
+
+RESULT = "results/student_demo.json"
+
+
+def memory(text: str, rule: str) -> set[int]:
+    """MB that the jobs of a rule ask for, as a run lists them."""
+    return {int(mb) for mb in re.findall(rf"rule {rule}:\n(?:    .*\n)*?    resources: .*?mem_mb=(\d+)", text)}
+
+
+def test_locally_a_job_asks_for_no_more_memory_than_there_is(tmp_path: Path) -> None:
+    clone(tmp_path / "clone")
+    machine = tmp_path / "clone" / "workflow" / "mmdist" / "machine.py"
+    text, total = machine.read_text(), "return min(found) // 10**6"
+    assert total in text
+    machine.write_text(text.replace(total, "return 3000"))
+    small = run(tmp_path, RESULT, root=tmp_path / "clone", dry=True)
+    assert (memory(small.text, "decode"), memory(small.text, "extract")) == ({2000}, {3000})
+    given = run(tmp_path, RESULT, "--resources", "mem_mb=90000", root=tmp_path / "clone", dry=True)
+    assert (memory(given.text, "decode"), memory(given.text, "extract")) == ({2000}, {4000})
+    machine.write_text(text.replace(total, "return 100"))
+    made = run(tmp_path, "results/demo/annotations.csv", config=[TINY], root=tmp_path / "clone")
+    assert made.status == 0, made.text  # as the only job at a time, with all of the memory
+    log = "".join(path.read_text() for path in (tmp_path / ".snakemake" / "log").iterdir())
+    assert memory(log, "demo") == {100}
+
+
+@pytest.mark.parametrize(("device", "expected"), [("auto", "1"), ("cpu", "0")])
+def test_submitted_jobs_ask_for_gpus_and_for_memory_that_this_machine_need_not_have(
+    tmp_path: Path, device: str, expected: str
+) -> None:
+    clone(tmp_path / "clone")
+    machine = tmp_path / "clone" / "workflow" / "mmdist" / "machine.py"
+    machine.write_text(machine.read_text().replace("return min(found) // 10**6", "return 3000"))
+    profile = str(ROOT / "profiles" / "slurm")
+    options = {"changes": {"device": device}, "root": tmp_path / "clone", "dry": True}
+    outcome = run(tmp_path, RESULT, "--profile", profile, **options)
+    assert outcome.status == 0, outcome.text
+    for rule in ("flow", "extract", "train", "export"):
+        asked = re.findall(rf"rule {rule}:\n(?:    .*\n)*?    resources: .*?gpu=(\d)", outcome.text)
+        assert set(asked) == {expected}, rule
+    assert memory(outcome.text, "extract") == {4000}
+
+
+def test_memory_for_training_follows_its_features(tmp_path: Path) -> None:
+    """One stream or two, of all videos that are named, 200 snippets of 1024 numbers of 4 bytes, twice."""
+    charades_tree(tmp_path)
+    outcome = run(tmp_path, "results/student_charades.json", "--resources", "mem_mb=900000", dry=True)
+    stream = 2 * 200 * 1024 * 4 * len(IDS)
+    assert memory(outcome.text, "train") == {5000 + stream // 10**6, 5000 + 2 * stream // 10**6}
