@@ -1,6 +1,6 @@
 """Synthetic clips whose every frame says its own number, and the reading of it back from decoded frames."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -37,11 +37,15 @@ def write(
     rotation: float | None = None,
     hflip: bool = False,
     sound: float = 0.0,
+    sound_codec: str = "aac",
+    sound_at: float = 0.0,
+    sound_first: bool = False,
     options: dict[str, str] | None = None,
     codec_options: dict[str, str] | None = None,
 ) -> Path:
     """Encode images (H, W, 3) shown at `ticks` of `time_base` (default: one per 1/rate) and some seconds of silence."""
     with av.open(str(path), "w", options=options or {}) as container:
+        audio: Any = container.add_stream(sound_codec, rate=48000, layout="mono") if sound and sound_first else None
         stream: Any = container.add_stream(codec, rate=Fraction(rate), options=codec_options or {})
         stream.height, stream.width = images[0].shape[:2]
         stream.pix_fmt = pixels
@@ -49,7 +53,8 @@ def write(
             stream.codec_context.time_base = time_base
         if rotation is not None:
             stream.set_display_rotation(rotation, hflip=hflip)
-        audio = container.add_stream("aac", rate=16000) if sound else None
+        if sound and not sound_first:
+            audio = container.add_stream(sound_codec, rate=48000, layout="mono")
         for i, image in enumerate(images):
             frame = av.VideoFrame.from_ndarray(image, format="rgb24")
             frame.pts = i if ticks is None else ticks[i]
@@ -57,22 +62,42 @@ def write(
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
         if audio is not None:
-            _silence(container, audio, sound)
+            _silence(container, audio, sound, sound_at)
     return path
 
 
 def write_sound(path: Path, seconds: float = 1.0) -> Path:
     """A file with sound and no picture."""
     with av.open(str(path), "w") as container:
-        _silence(container, container.add_stream("aac", rate=16000), seconds)
+        _silence(container, container.add_stream("aac", rate=48000, layout="mono"), seconds)
     return path
 
 
-def _silence(container: Any, stream: Any, seconds: float) -> None:
-    for start in range(0, int(16000 * seconds), 1024):
-        frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
-        frame.sample_rate, frame.pts = 16000, start
-        container.mux(stream.encode(frame))
+def copy(
+    path: Path, target: Path, keep: Callable[[int], bool] = lambda number: True, before: Path | None = None
+) -> Path:
+    """Packets of a video as they are, but for some numbers; `before` is a video whose stream comes first."""
+    sources = [av.open(str(p)) for p in (before, path) if p]
+    with av.open(str(target), "w") as container:
+        streams = [container.add_stream_from_template(source.streams.video[0]) for source in sources]
+        for source, stream in zip(sources, streams, strict=True):
+            for number, packet in enumerate(source.demux(video=0)):
+                if packet.size and (source is not sources[-1] or keep(number)):
+                    packet.stream = stream
+                    container.mux(packet)
+            source.close()
+    return target
+
+
+def _silence(container: Any, stream: Any, seconds: float, begin: float = 0.0) -> None:
+    planar = stream.codec_context.codec.audio_formats[0].name
+    for start in range(0, int(48000 * seconds), 960):
+        silence = av.AudioFrame(format=planar, layout="mono", samples=960)
+        for plane in silence.planes:
+            plane.update(bytes(plane.buffer_size))
+        silence.sample_rate, silence.pts = 48000, start + int(48000 * begin)
+        silence.time_base = Fraction(1, 48000)
+        container.mux(stream.encode(silence))
     container.mux(stream.encode(None))
 
 

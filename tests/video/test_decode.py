@@ -404,5 +404,6 @@ def test_closure():
         "mmdist.video.decode",
         "mmdist.video.frames",
         "mmdist.video.source",
+        "mmdist.video.timeline",
         "mmdist.video.timing",
     ]

@@ -11,7 +11,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-import av
 import pandas as pd
 import pyarrow as pa
 
@@ -22,6 +21,8 @@ from mmdist.data.annotation import VIDEO_SUFFIXES, Annotation, video_id
 from mmdist.data.sources import QueriesSettings
 from mmdist.pace import Pace
 from mmdist.stage import UserError, arguments, run
+from mmdist.video import source
+from mmdist.video.source import BadVideoError
 
 log = logging.getLogger(__name__)
 
@@ -150,32 +151,12 @@ class _Durations:
         self.found[row.video_id] = None
         if path := self.videos.get(row.video_id):
             try:
-                self.found[row.video_id] = probe(path)
+                self.found[row.video_id] = float(source.duration(path))
                 self.pace.at(len(self.found))
                 return self.found[row.video_id], ""
-            except ValueError as error:
-                reason = f"the duration is unknown: {error}"
+            except BadVideoError as error:
+                reason = f"the duration is unknown: {path.name}: {error}"
         return None, reason
-
-
-def probe(path: Path) -> float:
-    """A video's duration in seconds from its header; nothing is decoded.
-
-    Raises:
-        ValueError: unreadable, no video stream, or a header without a duration.
-    """
-    try:
-        with av.open(str(path)) as container:
-            if not container.streams.video:
-                raise ValueError(f"{path.name} has no video stream")
-            stream = container.streams.video[0]
-            if stream.duration and stream.time_base:
-                return float(stream.duration * stream.time_base)
-            if container.duration:
-                return container.duration / av.time_base
-    except (av.FFmpegError, OSError) as error:
-        raise ValueError(f"{path.name} cannot be read ({error.strerror})") from None
-    raise ValueError(f"the header of {path.name} does not tell it")
 
 
 def video_files(paths: Iterable[Path]) -> dict[str, Path]:

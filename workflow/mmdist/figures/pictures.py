@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 
 import cv2
@@ -14,7 +13,7 @@ from mmdist.video.backends import BACKENDS
 from mmdist.video.decode import DecodeSettings, output_rate, target_size
 from mmdist.video.flow import FlowSettings
 from mmdist.video.source import DAMAGE, BadVideoError, display_matrix, opened, upright
-from mmdist.video.timing import mended, resample, spans
+from mmdist.video.timing import resample
 from mmdist.video.tvl1 import quantise
 
 Flow = Callable[[np.ndarray, np.ndarray], np.ndarray]  # two frames (H, W, 3) -> (H, W, 2) pixels
@@ -42,8 +41,8 @@ def read(path: Path, seconds: Sequence[float], s: DecodeSettings) -> Pictures:
     with opened(path, s.max_pixels) as source:
         fps = output_rate(source, s)
         wanted = {int(second * fps + 1e-9) + next_ for second in seconds for next_ in (0, 1)}
-        shown, number, matrix, size = spans(mended(source.frames(), Fraction(s.max_gap))), 0, None, None
-        for frame, count in resample(shown, fps):
+        number, matrix, size = 0, None, None
+        for frame, count in resample(source.shown(), fps):
             if size is None:
                 size, matrix = target_size(frame.width, frame.height, s), display_matrix(frame)
             if found := wanted & set(range(number, number + count)):

@@ -1,7 +1,7 @@
 """Stage `decode`: the videos of a shard as frames at a constant rate and size.
 
-A frame of the output is the one that the video shows at k/fps seconds after its first frame, whatever the spacing of
-its own frames. Pixels are taken as square, as the published features have them.
+A frame of the output is the one that a player shows at k/fps seconds, whatever the spacing of the video's own frames.
+Pixels are taken as square, as the published features have them.
 """
 
 import dataclasses
@@ -23,7 +23,7 @@ from mmdist.settings import parse
 from mmdist.stage import UserError, arguments, run
 from mmdist.video import frames
 from mmdist.video.source import DAMAGE, BadVideoError, Source, display_matrix, opened, upright
-from mmdist.video.timing import mended, resample, spans
+from mmdist.video.timing import resample
 
 Span = tuple[Fraction, Fraction, av.VideoFrame]  # start, end in seconds
 
@@ -36,7 +36,6 @@ class DecodeSettings:
     encoding: Literal["jpeg", "png"]
     jpeg_quality: int
     max_seconds: float  # a longer video is cut
-    max_gap: float  # seconds between two frames; a longer gap is a damaged timestamp
     max_pixels: int  # of a frame; a video with larger ones is bad
 
 
@@ -105,18 +104,18 @@ class _Film:
 
     source_size: tuple[int, int] = (0, 0)  # width, height
     size: tuple[int, int] = (0, 0)
-    last_start: Fraction = Fraction(0)  # seconds
     seconds: float = 0.0
     cut: str = ""
 
 
 def _decode(group: h5py.Group, source: Source, settings: DecodeSettings) -> None:
     fps, film = output_rate(source, settings), _Film()
+    times = [time for time in source.timeline.times if time is not None]
+    if len(times) > 1 and len(set(times)) == 1:
+        raise BadVideoError(f"zero duration: its {len(times)} frames all have the same time")
     if not frames.write(group, _encoded(source, fps, settings, film), float(fps)):
-        raise BadVideoError(source.shortcoming(0.0) or "no frames")
-    if source.account.decoded > 1 and film.last_start == 0 and not film.cut:
-        raise BadVideoError(f"zero duration: its {source.account.decoded} frames all have the same time")
-    reason = film.cut or source.shortcoming(film.seconds)
+        raise BadVideoError(source.shortcoming() or "no frames")
+    reason = film.cut or source.shortcoming()
     group.attrs.update(
         {
             "status": "partial" if reason else "ok",
@@ -129,7 +128,7 @@ def _decode(group: h5py.Group, source: Source, settings: DecodeSettings) -> None
             "source_height": film.source_size[1],
             "source_fps": float(source.rate or 0),
             "source_codec": source.codec,
-            "source_frames": source.account.decoded,
+            "source_frames": source.account.frames,
         }
     )
 
@@ -137,8 +136,7 @@ def _decode(group: h5py.Group, source: Source, settings: DecodeSettings) -> None
 def _encoded(source: Source, fps: Fraction, settings: DecodeSettings, film: _Film) -> Iterator[tuple[np.ndarray, int]]:
     """(encoded image, number of times that it is shown); size and orientation are the first frame's."""
     matrix = None
-    shown = spans(mended(source.frames(), Fraction(settings.max_gap), source.account.jumps))
-    for frame, count in resample(_until(Fraction(settings.max_seconds), shown, film), fps):
+    for frame, count in resample(_until(Fraction(settings.max_seconds), source.shown(), film), fps):
         if film.size == (0, 0):
             film.source_size, matrix = (frame.width, frame.height), display_matrix(frame)
             width, height = target_size(frame.width, frame.height, settings)
@@ -159,7 +157,7 @@ def _until(stop: Fraction, shown: Iterable[Span], film: _Film) -> Iterator[Span]
         if start >= stop:
             film.cut = f"longer than decode.max_seconds, cut at {float(stop):g} s"
             return
-        film.last_start, film.seconds = start, float(min(end, stop))
+        film.seconds = float(min(end, stop))
         yield start, min(end, stop), frame
 
 

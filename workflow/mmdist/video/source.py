@@ -1,6 +1,5 @@
 """One video file, decoded frame by frame, with an account of what is wrong with it."""
 
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -10,15 +9,18 @@ from typing import Any
 
 import av
 import numpy as np
+from av.codec.context import Flags
 from av.sidedata.sidedata import Type as SideDataType
 from av.stream import Disposition
 
+from mmdist.video import timeline
+from mmdist.video.timeline import Packet, Timeline, rate
+from mmdist.video.timing import spans
+
 # What PyAV raises over damaged files; IndexError when a stream appears behind the header.
 DAMAGE = (av.FFmpegError, OSError, ValueError, IndexError)
-# Seconds by which a video may fall short of the duration that its stream, or the container as a whole, declares.
-ROUNDING, SOUND = 0.1, 1.0
-TOO_LONG = 1.5  # times the declared duration
-MAX_RATE = 1000  # frames a second; a "rate" above is the container's clock
+TOO_LONG = 1.5  # times the stated duration
+STILL = Disposition.attached_pic | Disposition.timed_thumbnails | Disposition.still_image
 
 
 class BadVideoError(Exception):
@@ -27,13 +29,14 @@ class BadVideoError(Exception):
 
 @dataclass
 class Account:
-    """What was met while decoding."""
+    """What was met while reading and decoding."""
 
-    decoded: int = 0
-    damaged: int = 0  # decoded, but with errors that the decoder concealed
+    decoded: set[int] = field(default_factory=set)  # packets that became pictures
+    frames: int = 0
+    damaged: int = 0  # frames with errors that the decoder concealed
     lost: int = 0  # packets that could not be decoded
-    jumps: list[Fraction] = field(default_factory=list)  # of the timestamps, in seconds
     stopped: str = ""  # why reading ended before the file did
+    whole: bool = True
 
 
 class Source:
@@ -41,62 +44,73 @@ class Source:
 
     Attributes:
         codec: FFmpeg's name of it.
-        rate: frames a second as the file has it, None where it does not say.
-        declared: seconds of video that the file says it has, None where it does not say.
-        account: filled while `frames` runs.
+        rate: frames per second as the file has it, None where it does not say.
+        timeline: when its pictures are shown.
+        account: filled while `shown` runs.
     """
 
-    def __init__(self, container: av.container.InputContainer, stream: av.VideoStream, whole: bool) -> None:
-        self._container, self._stream, self._whole = container, stream, whole
-        self.codec = stream.codec_context.name
-        rates = (stream.average_rate, stream.guessed_rate, stream.base_rate)
-        self.rate = next((rate for rate in rates if rate and 0 < rate <= MAX_RATE), None)
-        self.declared, self._slack = _declared(container, stream)
-        self.account = Account()
+    def __init__(
+        self, container: av.container.InputContainer, stream: av.VideoStream, line: Timeline, account: Account
+    ) -> None:
+        self._container, self._stream = container, stream
+        self.codec, self.rate, self.timeline, self.account = stream.codec_context.name, rate(stream), line, account
 
-    def frames(self) -> Iterator[tuple[Fraction | None, Fraction, av.VideoFrame]]:
-        """(timestamp or None, duration, frame) in the decoder's order, seconds; what cannot be decoded is left out."""
-        base = self._stream.time_base or Fraction(1, 1000)
-        usual = 1 / self.rate if self.rate else Fraction(0)
-        for frame in self._decoded():
-            # Without a timestamp of its own a frame shows when it was decoded, as files of old codecs have it.
-            ticks = frame.pts if frame.pts is not None else frame.dts
-            duration = frame.duration * base if frame.duration > 0 else usual
-            self.account.decoded += 1
+    def shown(self) -> Iterator[tuple[Fraction, Fraction, av.VideoFrame]]:
+        """(start, end, frame): what a player shows from when until when, in seconds, from 0 to the end of the video.
+
+        What cannot be decoded is left out, and the picture before it is held.
+        """
+        return spans(self._frames(), self.timeline.end)
+
+    def _frames(self) -> Iterator[tuple[Fraction, av.VideoFrame]]:
+        times = self.timeline.times
+        for index, frame in self._decoded():
+            self.account.decoded.add(index)
+            self.account.frames += 1
             self.account.damaged += frame.is_corrupt
-            yield None if ticks is None else ticks * base, duration, frame
+            if index < len(times) and (time := times[index]) is not None:
+                yield time, frame
 
-    def _decoded(self) -> Iterator[av.VideoFrame]:
+    def _decoded(self) -> Iterator[tuple[int, av.VideoFrame]]:
+        """(number of its packet, frame) in the decoder's order."""
+        self._stream.codec_context.flags |= Flags.copy_opaque
         try:
-            for packet in self._container.demux(self._stream):
+            for index, packet in enumerate(self._container.demux(self._stream)):
+                if packet.size == 0 and packet.pts is not None:
+                    self.account.decoded.add(index)  # as the picture before it, which is shown on
+                    continue  # a decoder would take it for the end
+                packet.opaque = index
                 try:
                     images = packet.decode()
                 except DAMAGE:
                     self.account.lost += 1
                     continue
-                yield from images
+                for image in images:
+                    yield (image.opaque if isinstance(image.opaque, int) else index), image
         except DAMAGE as error:
             self.account.stopped = f"reading failed ({type(error).__name__})"
 
-    def shortcoming(self, seconds: float) -> str:
-        """What is missing from or wrong with the video, empty when nothing is.
-
-        Args:
-            seconds: for which the decoded frames are shown.
-        """
-        found = [self.account.stopped]
-        if jumps := len(self.account.jumps):
-            found.append(f"the timestamps jump {'once' if jumps == 1 else f'{jumps} times'}")
-        elif self.declared is not None and seconds < self.declared - self._slack:
-            found.append(f"decoded {seconds:.2f} s of {self.declared:.2f} s")
-        elif self.declared is not None and seconds > TOO_LONG * self.declared + self._slack:
-            found.append(f"the timestamps run to {seconds:.2f} s of {self.declared:.2f} s")
-        elif not self._whole:
+    def shortcoming(self) -> str:
+        """What is missing from or wrong with the decoded video, empty when nothing is."""
+        account, line = self.account, self.timeline
+        found = [account.stopped]
+        end = float(line.end)
+        if line.jumps:
+            found.append(f"the timestamps jump {'once' if line.jumps == 1 else f'{line.jumps} times'}")
+        elif line.missing > 0:
+            found.append(f"decoded {end:.2f} s of {end + line.missing:.2f} s")
+        elif end > TOO_LONG * (end + line.missing) + 1:
+            found.append(f"the timestamps run to {end:.2f} s of {end + line.missing:.2f} s")
+        elif not account.whole:
             found.append("the file's end is missing")
-        if self.account.lost:
-            found.append(f"{self.account.lost} packets could not be decoded")
-        if self.account.damaged:
-            found.append(f"{self.account.damaged} of {self.account.decoded} frames are damaged")
+        gaps = [f"{start:.2f}-{stop:.2f} s" for start, stop in line.gaps(account.decoded)]
+        if gaps:
+            more = f" and {len(gaps) - 3} more" if len(gaps) > 3 else ""
+            found.append(f"{', '.join(gaps[:3])}{more} cannot be decoded")
+        if account.lost:
+            found.append(f"{account.lost} packet{'' if account.lost == 1 else 's'} could not be decoded")
+        if account.damaged:
+            found.append(f"{account.damaged} of {account.frames} frames are damaged")
         return ", ".join(filter(None, found))
 
 
@@ -105,43 +119,72 @@ def opened(path: Path, max_pixels: int) -> Iterator[Source]:
     """The file's best video stream.
 
     Raises:
-        BadVideoError: if there is none, or its frames exceed `max_pixels`.
+        BadVideoError: if there is none, it shows nothing, or its frames exceed `max_pixels`.
     """
+    account = Account()
+    with _container(path) as container:  # read to its end, so that another one has to decode
+        index, line = _film(container, account)
+        account.whole = _is_whole(path, container)
+    with _container(path) as container:
+        stream = container.streams[index]
+        assert isinstance(stream, av.VideoStream)
+        width, height = stream.codec_context.width, stream.codec_context.height
+        if width * height > max_pixels:
+            raise BadVideoError(f"frames of {width}x{height} exceed decode.max_pixels")
+        stream.codec_context.thread_count = 1  # results must not depend on the cores; workers go over videos
+        yield Source(container, stream, line, account)
+
+
+def duration(path: Path) -> Fraction:
+    """Seconds of video: that of the same time line by which it is decoded. Nothing is decoded.
+
+    Raises:
+        BadVideoError: the file cannot be read, or has no video.
+    """
+    with _container(path) as container:
+        return _film(container, Account())[1].end
+
+
+@contextmanager
+def _container(path: Path) -> Iterator[av.container.InputContainer]:
     if not path.is_file():  # a pipe or device would block for ever
-        raise BadVideoError("dangling link" if path.is_symlink() else "no such file")
+        kinds = {"dangling link": path.is_symlink() and not path.exists(), "not a file": path.exists()}
+        raise BadVideoError(next((kind for kind, is_it in kinds.items() if is_it), "no such file"))
     try:
         # Absolute, so that a ":" is no protocol; only files, so that a text with links does not reach the network.
         container = av.open(str(path.absolute()), options={"protocol_whitelist": "file"}, metadata_errors="replace")
     except DAMAGE as error:
         raise BadVideoError(f"unreadable ({getattr(error, 'strerror', None) or type(error).__name__})") from error
     with container:
-        stream = _best(container)
-        width, height = stream.codec_context.width, stream.codec_context.height
-        if width * height > max_pixels:
-            raise BadVideoError(f"frames of {width}x{height} exceed decode.max_pixels")
-        stream.codec_context.thread_count = 1  # results must not depend on the cores; workers go over videos
-        yield Source(container, stream, _is_whole(path, container))
+        yield container
 
 
-def _best(container: av.container.InputContainer) -> av.VideoStream:
-    streams = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
+def _film(container: av.container.InputContainer, account: Account) -> tuple[int, Timeline]:
+    """The index of the container's best video stream, and its time line. All packets are read, and none is decoded."""
+    streams = [s for s in container.streams.video if not s.disposition & STILL]
     if not streams:
         raise BadVideoError("no video stream")
     if not (streams := [s for s in streams if s.codec_context is not None]):
         raise BadVideoError("no decoder for its codec")
-    best = container.streams.best("video")
-    return best if best in streams else streams[0]
-
-
-def _declared(container: av.container.InputContainer, stream: av.VideoStream) -> tuple[float | None, float]:
-    """Seconds of video that the file says it has, and by how much that may exceed what is there."""
-    if stream.duration is not None and stream.time_base:
-        return float(stream.duration * stream.time_base), ROUNDING
-    if tag := re.fullmatch(r"(\d+):(\d+):(\d+(?:\.\d+)?)", stream.metadata.get("DURATION", "")):  # Matroska
-        return 3600 * int(tag[1]) + 60 * int(tag[2]) + float(tag[3]), ROUNDING
-    if container.duration is not None:  # the sound's, where there is any
-        return container.duration / av.time_base, SOUND if container.streams.audio else ROUNDING
-    return None, 0.0
+    packets: dict[int, list[Packet | None]] = {stream.index: [] for stream in streams}
+    last = 0.0
+    try:
+        for packet in container.demux():
+            if packet.pts is not None and packet.time_base:
+                last = max(last, float((packet.pts + (packet.duration or 0)) * packet.time_base))
+            if packet.stream_index in packets:
+                shows = not packet.is_discard and (packet.size > 0 or packet.pts is not None)
+                found = Packet(packet.pts, packet.dts, packet.duration or 0) if shows else None
+                packets[packet.stream_index].append(found)
+    except DAMAGE as error:
+        account.stopped = f"reading failed ({type(error).__name__})"
+    pictures = {stream: sum(packet is not None for packet in packets[stream.index]) for stream in streams}
+    stream = container.streams.best("video")
+    if not isinstance(stream, av.VideoStream) or pictures.get(stream, 0) < 2:  # it may be a thumbnail of the film
+        stream = max(streams, key=lambda s: pictures[s])
+    if (line := timeline.build(packets[stream.index], container, stream, last)) is None:
+        raise BadVideoError(account.stopped or "no frames")
+    return stream.index, line
 
 
 def _is_whole(path: Path, container: av.container.InputContainer) -> bool:
