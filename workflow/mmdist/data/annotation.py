@@ -6,6 +6,7 @@ Nothing here or in the readers may import more than the standard library: Snakem
 import csv
 import io
 import json
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,8 +34,17 @@ class Annotation:
     line: int | None  # from 1; None where the file has no lines (JSON)
 
 
+def nfc(text: str) -> str:
+    """A text with each accented letter as one character: macOS writes file names as letter and accent apart (NFD)."""
+    return unicodedata.normalize("NFC", text)
+
+
 def video_id(name: str) -> str:
-    """The id of a video: a file name without its folder and video suffix; a name without such a suffix is an id."""
+    """The id of a video: a file name without its folder and video suffix; a name without such a suffix is an id.
+
+    Ids are in NFC, so that both spellings of a name are one video.
+    """
+    name = nfc(name)
     stem, dot, suffix = name.replace("\\", "/").rpartition("/")[2].rpartition(".")
     return stem if stem and dot + suffix.lower() in VIDEO_SUFFIXES else name
 

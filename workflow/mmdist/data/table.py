@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from mmdist.data.annotation import Annotation, csv_rows, lines, parse_json, seconds, split_name, video_id
+from mmdist.data.annotation import Annotation, csv_rows, lines, nfc, parse_json, seconds, split_name, video_id
 from mmdist.stage import UserError
 
 log = logging.getLogger(__name__)
@@ -45,7 +45,7 @@ def _annotation(row: dict[str, Any], path: str, line: int, split: str) -> Annota
     own_split = _text(row, "split", place)
     return Annotation(
         video_id=video,
-        sentence=_text(row, "sentence", place),
+        sentence=nfc(_text(row, "sentence", place)),
         split=split_name(own_split, place) if own_split else split,
         start=_time(row, "start", place),
         end=_time(row, "end", place),
