@@ -6,7 +6,7 @@ import unicodedata
 
 from mmdist.data.annotation import nfc
 
-# Vowel signs of Hindi, and accents without a composed form, are marks, which \w leaves out; so are joiners within words.
+# Vowel signs of Hindi, and accents without a composed form, are marks, which \w leaves out; so are joiners in words.
 # One letter stands for each of them while words are found. From U+1F000 on the only marks are selectors of variants.
 _MARKS = "".join(c for c in map(chr, range(0x300, 0x1F000)) if unicodedata.category(c).startswith("M"))
 _MARKS += "\U000e0100-\U000e01ef"
