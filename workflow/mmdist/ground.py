@@ -18,7 +18,7 @@ from torch import Tensor
 
 from mmdist import device as devices
 from mmdist import masking, predict, samples, trained
-from mmdist.data.annotation import nfc
+from mmdist.data.spelling import nfc
 from mmdist.data.text import tokenise
 from mmdist.data.vocabulary import encode
 from mmdist.evaluation import ranking

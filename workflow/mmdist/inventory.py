@@ -16,7 +16,8 @@ from typing import NamedTuple
 from mmdist import downloads
 from mmdist import settings as settings_module
 from mmdist.data import demo_plan, sources
-from mmdist.data.annotation import VIDEO_SUFFIXES, Annotation, nfc, video_id
+from mmdist.data.annotation import VIDEO_SUFFIXES, Annotation, video_id
+from mmdist.data.spelling import nfc
 from mmdist.features import feature_names
 from mmdist.plan import Plan
 from mmdist.stage import UserError

@@ -6,12 +6,12 @@ Nothing here or in the readers may import more than the standard library: Snakem
 import csv
 import io
 import json
-import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mmdist.data.spelling import nfc
 from mmdist.stage import UserError
 
 # As files of videos are named, all of which FFmpeg reads; another suffix belongs to the id.
@@ -36,11 +36,6 @@ class Annotation:
     duration: float | None
     file: str
     line: int | None  # from 1; None where the file has no lines (JSON)
-
-
-def nfc(text: str) -> str:
-    """A text with each accented letter as one character: macOS writes file names as letter and accent apart (NFD)."""
-    return unicodedata.normalize("NFC", text)
 
 
 def video_id(name: str) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mmdist.data.annotation import nfc
+from mmdist.data.spelling import nfc
 from mmdist.pace import Pace
 from mmdist.stage import UserError
 

@@ -12,13 +12,13 @@ from mmdist.data.annotation import (
     Annotation,
     csv_rows,
     lines,
-    nfc,
     parse_json,
     read_text,
     seconds,
     split_name,
     video_id,
 )
+from mmdist.data.spelling import nfc
 from mmdist.stage import UserError
 
 log = logging.getLogger(__name__)

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mmdist import code, store
-from mmdist.data.annotation import nfc
+from mmdist.data.spelling import nfc
 from mmdist.features import feature_files, feature_names
 from mmdist.features.feature_files import Found, Source
 from mmdist.features.feature_names import Format

@@ -12,7 +12,7 @@ import h5py
 import numpy as np
 
 from mmdist import store
-from mmdist.data.annotation import nfc
+from mmdist.data.spelling import nfc
 from mmdist.features import extract, flow_features
 from mmdist.features.networks import Extractor
 from mmdist.features.reproduce import Recipe

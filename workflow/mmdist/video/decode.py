@@ -19,7 +19,7 @@ import h5py
 import numpy as np
 
 from mmdist import code, shards, store
-from mmdist.data.annotation import nfc
+from mmdist.data.spelling import nfc
 from mmdist.settings import parse
 from mmdist.stage import UserError, arguments, run
 from mmdist.video import frames
