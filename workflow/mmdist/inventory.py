@@ -123,7 +123,7 @@ class Inventory:
             unread = sorted(file for name, file in self._unread(collection).items() if name in ids)
             remedy = f"name the files by their ids, as in {min(ids, default='ID')}.mp4"
             if unread:
-                remedy = f"{feature_names.some(unread)} cannot be read as a video: convert it, to .mp4 for example"
+                remedy = f"convert the files that are not read ({feature_names.some(unread)}), to .mp4 for example"
             raise UserError(
                 f"none of the {len(ids)} videos that data set {dataset!r} names is in "
                 f"{self.videos_folder(collection)}; {remedy}, or correct collections.{collection}.videos."
@@ -287,7 +287,9 @@ class Inventory:
         found = {key: name for name, both in keys for key in both if key in missing}
         if found:
             files = feature_names.some(found.values())
-            log.warning("%s: %s cannot be read as videos, which are missing; convert them", folder, files)
+            log.warning(
+                "%s: files of missing videos are not read (%s); convert them, to .mp4 for example", folder, files
+            )
         return found
 
     def _match_features(self, collection: str, stream: str) -> dict[str, str] | None:

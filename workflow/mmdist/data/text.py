@@ -10,7 +10,7 @@ from mmdist.data.spelling import nfc
 # One letter stands for each of them while words are found. From U+1F000 on the only marks are selectors of variants.
 _MARKS = "".join(c for c in map(chr, range(0x300, 0x1F000)) if unicodedata.category(c).startswith("M"))
 _MARKS += "\U000e0100-\U000e01ef"
-_MARK = re.compile(rf"[{_MARKS}]|(?<=[\w{_MARKS}])[\u200c\u200d](?=\w)")
+_MARK = re.compile(rf"[{_MARKS}]|(?<=[\w{_MARKS}])[\u200c\u200d](?=[\w{_MARKS}])")
 _FOR_A_MARK = "\U00016f00"
 _LETTERS = r"[^\W_]"
 _CLITIC = rf"(?:s|m|d|re|ve|ll)(?!{_LETTERS})"
