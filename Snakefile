@@ -18,6 +18,12 @@ report: "workflow/report/workflow.rst"
 
 
 include: "rules/common.smk"
+
+
+envvars:
+    "PYTHONSAFEPATH",
+
+
 include: "rules/inputs.smk"
 include: "rules/reasons.smk"
 include: "rules/runs.smk"

@@ -6,6 +6,7 @@ import re
 import shlex
 import sys
 
+import jsonschema
 from snakemake.utils import validate
 
 PACKAGE = f"{workflow.basedir}/workflow"
@@ -16,12 +17,17 @@ SEARCHED = {"PYTHONPATH": PACKAGE}
 if not workflow.deployment_settings.deployment_method:
     SEARCHED["PATH"] = os.path.dirname(sys.executable)
 for variable, first in SEARCHED.items():
-    folders = os.pathsep.join(filter(None, [first, os.environ.get(variable)]))
+    # Without empty entries, which stand for the working folder.
+    folders = os.pathsep.join(filter(None, [first, *os.environ.get(variable, "").split(os.pathsep)]))
     SEARCHED[variable] = f"export {variable}={shlex.quote(folders)}; "
+# Nor does `python -m` look for modules in the working folder: a user's random.py there would be taken for Python's own.
+# In the environment for the Snakemake that runs a cluster's job, in the prefix for jobs that start without it.
+os.environ["PYTHONSAFEPATH"] = "1"
+SEARCHED["PYTHONSAFEPATH"] = "export PYTHONSAFEPATH=1; "
 # The prefix takes the place of Snakemake's own strict mode, without which `stage | tee` would hide that a stage failed.
 shell.prefix("set -euo pipefail; " + "".join(SEARCHED.values()).replace("{", "{{").replace("}", "}}"))
 
-from mmdist import code, downloads, machine, plan as plans, shown, unknown
+from mmdist import code, complaints, downloads, machine, plan as plans, shown, unknown
 from mmdist.gpus import has_gpu
 from mmdist.inventory import Inventory
 from mmdist.stage import UserError
@@ -42,6 +48,12 @@ def told(function):
     return telling
 
 
+# Or a seed of 1.0 would pass for an integer until it is used as one.
+jsonschema.Draft202012Validator.TYPE_CHECKER = jsonschema.Draft202012Validator.TYPE_CHECKER.redefine(
+    "integer", lambda checker, value: type(value) is int
+)
+
+
 @told
 def validated(config):
     """The configuration as its schema wants it, defaults filled in."""
@@ -51,8 +63,9 @@ def validated(config):
             validate(part, f"../workflow/schemas/{schema}.yaml", **options)
         except WorkflowError as error:
             problem = error.__context__
-            raise UserError(plans.explain(config, [*where, *problem.absolute_path], problem.message))
+            raise UserError(complaints.explain(config, [*where, *problem.absolute_path], problem.message))
 
+    complaints.check_plain(config)
     # Defaults come after the check: within it they would be filled into what only differs from a section.
     check(config, [], "config.schema", set_default=False)
     for part in ("tables", "recipes"):

@@ -75,6 +75,7 @@ rule external:
         settings=settings(stream_settings),
         reads=reads("mmdist.features.external", stream_settings),
         ids=shard_ids,
+        others=other_ids,
     shell:
         "python -m mmdist.features.external --settings {params.settings:q} --ids {params.ids:q}"
-        " --output {output:q} > {log:q} 2>&1"
+        " --others {params.others:q} --output {output:q} > {log:q} 2>&1"

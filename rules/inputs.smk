@@ -98,8 +98,12 @@ def existing_features(wildcards):
 
 @told
 def shard_ids(wildcards):
-    collection, _ = stream_of(wildcards)
-    return json.dumps(inventory.shard_ids(collection, int(wildcards.shard), extracted=False))
+    return json.dumps(inventory.feature_names(*stream_of(wildcards), int(wildcards.shard)))
+
+
+def other_ids(wildcards, input):
+    """Kept out of what Snakemake records: a new video changes one shard."""
+    return json.dumps(inventory.other_ids(stream_of(wildcards)[0], int(wildcards.shard)))
 
 
 # What train.smk asks for.

@@ -47,7 +47,7 @@ FLOORS = (
 TVL1_BY_TORCH = {f"mmdist.video.tvl1_{name}" for name in ("torch", "images", "kernels", "triton")}
 BEFORE_NETWORKS = {"mmdist.data.demo", "mmdist.data.queries", "mmdist.video.decode", "mmdist.video.flow"}
 FOR_THE_RULES = tuple(
-    f"mmdist.{name}" for name in ("plan", "inventory", "downloads", "shown", "unknown")
+    f"mmdist.{name}" for name in ("plan", "inventory", "downloads", "shown", "unknown", "complaints")
 )  # no stage's code
 
 

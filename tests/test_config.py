@@ -1,6 +1,7 @@
 """The configuration: what is refused and how it is said, what counts over what, and that all its copies agree."""
 
 import copy
+import datetime
 import json
 import sys
 from pathlib import Path
@@ -163,6 +164,20 @@ WRONG = [
     ({"collections": {"demo": {"shards": 0}}}, "collections.demo.shards", "minimum of 1"),
     ({"sed": [1]}, "the top level", "did you mean 'seeds'?"),
     ({"seeds": ["x"]}, "seeds.0", "not of type 'integer'"),
+    ({"seeds": [1.0]}, "seeds.0", "not of type 'integer'"),
+    ({"seeds": [1, 1]}, "seeds", "non-unique"),
+    ({"seeds": []}, "seeds", "non-empty"),
+    ({"seeds": [10**30]}, "seeds.0", "too large"),
+    ({"collections": {"demo": {"shards": 2.0}}}, "collections.demo.shards", "not of type 'integer'"),
+    ({"decode": {"max_seconds": float("inf")}}, "decode.max_seconds", "finite"),
+    ({"train": {"optimisation": {"learning_rate": float("nan")}}}, "train.optimisation.learning_rate", "is nan"),
+    ({"datasets": {2024: {"collection": "demo"}}}, "datasets", "key 2024 is read as a number"),
+    ({"datasets": {datetime.date(2024, 5, 1): {}}}, "datasets", "key 2024-05-01 is read as a date"),
+    ({"models": {True: {"parent": "baseline"}}}, "models", "is read as true or false"),
+    ({"collections": {"demo": {"streams": {None: {}}}}}, "collections.demo.streams", "is read as null"),
+    ({"tables": {"x": {"a", "b"}}}, "tables.x", "is read as a set"),
+    ({"device": b"cpu"}, "device", "is read as binary data"),
+    ({"collections": {"demo": {"videos": "a\0b"}}}, "collections.demo.videos", "no file name"),
     ({"device": "gpu"}, "device", "is not one of ['auto', 'cpu', 'cuda']"),
     ({"datasets": {"own": {"collection": "demo"}}}, "datasets.own", "'annotations' is a required property"),
     ({"datasets": {"demo": {"collection": "dmeo"}}}, "datasets.demo.collection", "there is no 'dmeo' in collections"),

@@ -3,8 +3,10 @@
 import json
 import logging
 import random
+import unicodedata
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from mmdist.data import table
@@ -62,6 +64,37 @@ def test_json_lines_are_the_same(tmp_path: Path) -> None:
     assert c.start != c.start
 
 
+PANDAS = ("records", "columns", "index")
+
+
+@pytest.mark.parametrize("indent", [None, 2])
+@pytest.mark.parametrize("orient", PANDAS)
+def test_what_pandas_writes_is_read(tmp_path: Path, orient: str, indent: int | None) -> None:
+    rows = pd.DataFrame(
+        {
+            "video": ["a.mp4", "b", unicodedata.normalize("NFD", "é")],
+            "sentence": ["x", "y/z", unicodedata.normalize("NFD", "größer")],
+            "start": [1, None, 0.5],
+            "end": [2.5, None, 3],
+        }
+    )
+    rows.to_json(tmp_path / "a.json", orient=orient, indent=indent)
+    found = table.read(str(tmp_path / "a.json"), "train")
+    assert [(a.video_id, a.sentence) for a in found] == [("a", "x"), ("b", "y/z"), ("é", "größer")]
+    assert [(a.start, a.end) for a in found] == [(1.0, 2.5), (None, None), (0.5, 3.0)]
+
+
+def test_lists_and_single_rows_are_read(tmp_path: Path) -> None:
+    for content in (
+        {"video": ["a", "b"], "sentence": ["x", "y"]},
+        [{"video": "a", "sentence": "x"}, {"Video": "b", "sentence": "y"}],
+    ):
+        found = table.read(write(tmp_path / "a.json", json.dumps(content, indent=1)), "train")
+        assert [(a.video_id, a.sentence) for a in found] == [("a", "x"), ("b", "y")]
+    for text in ('{"video": "a", "sentence": "x"}', '\n{"video":\n "a",\n\n "sentence": "x"}\n'):
+        assert len(table.read(write(tmp_path / "a.json", text), "train")) == 1
+
+
 def test_unknown_columns_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
         table.read(write(tmp_path / "a.csv", "video,sentence,begin\nv,x,1\n"), "train")
@@ -91,7 +124,14 @@ def test_unknown_columns_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixtu
         ("a.csv", b"video,sentence\nv,caf\xe9\n", ", line 2: this is not UTF-8"),
         ("a.csv", "video,sentence\nv," + "x" * 200_000, ", line 2: this is not CSV"),
         ("a.jsonl", '{"video": "v", "sentence": "x"}\n{"video": "v"', ", line 2: this is not JSON"),
-        ("a.jsonl", '[{"video": "v", "sentence": "x"}]', ", line 1: this is not a JSON object"),
+        ("a.json", '[{"video": "v", "sentence": "x"},\n {"video": "v", "sentence": 5}]', ", row 2: the sentence is 5"),
+        ("a.json", '[{"video": "v", "sentence": "x"},\n ["v", "y"]]', ", row 2: this is not a JSON object"),
+        ("a.json", '[{"video": "v", "sentence": "x"},\n {"video": "v"', ", line 2: this is not JSON"),
+        ("a.json", '{"video": {"0": "v"}, "sentence": {"0": "x", "1": "y"}}', ": its columns have not the same rows"),
+        ("a.json", '{"video": {"0": "v"}, "sentence": {"0": ""}, "start": {"0": 1}}', ", row 1: of start and end"),
+        ("a.json", '{"annotations":\n [{"video": "v", "sentence": "x"}]}', ", row 1: "),
+        ("a.json", '"v"', ", row 1: this is not a JSON object"),
+        ("a.jsonl", '{"video": "v", "sentence": "x"}\n["v", "x"]', ", line 2: this is not a JSON object"),
         ("a.jsonl", '{"video": "v", "text": "x"}', ", line 1: the key 'sentence' is missing"),
         ("a.jsonl", '{"video": "v", "sentence": ["x"]}', ", line 1: the sentence is ['x']; give a text"),
         ("a.jsonl", '{"video": "v", "sentence": "x", "start": [1], "end": 2}', ", line 1: the start is [1]"),
@@ -105,11 +145,12 @@ def test_a_broken_row_is_named(tmp_path: Path, name: str, content: str | bytes, 
     assert f"{path}{said}" in str(error.value)
 
 
-@pytest.mark.parametrize("suffix", [".csv", ".jsonl"])
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".json"])
 def test_malformed_rows_never_crash(tmp_path: Path, suffix: str) -> None:
     sound = {
         ".csv": b'video,sentence,start,end,split\na.mp4,"one, two",0.5,1.5,test\nb,three,,,\n',
         ".jsonl": b'{"video": "a", "sentence": "x", "start": 0.5, "end": 2}\n{"video": "b", "sentence": "y"}\n',
+        ".json": b'{"video": {"0": "a", "1": 7}, "sentence": {"0": "x", "1": "y"},\n "split": {"0": "val", "1": null}}',
     }[suffix]
     generator = random.Random(0)
     said = 0

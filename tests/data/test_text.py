@@ -1,6 +1,7 @@
 """Tokens as the Penn Treebank has them, and which words weigh more when words are masked."""
 
 import math
+import unicodedata
 
 import pytest
 
@@ -33,6 +34,23 @@ from mmdist.data.text import FUNCTION_WORDS, masking_weight, tokenise
 )
 def test_tokens(sentence: str, words: str) -> None:
     assert tokenise(sentence) == words.split()
+
+
+@pytest.mark.parametrize(
+    ("sentence", "words"),
+    [
+        ("हिन्दी में एक आदमी दरवाज़ा खोलता है।", "हिन्दी में एक आदमी दरवाज़ा खोलता है ।"),
+        ("Tiếng Việt, größer", "tiếng việt , größer"),
+        ("ẋ\u0323 e\u0301's don't", "ẋ\u0323 é 's do n't"),  # a letter without a composed form
+        ("नह\u200cीं बि\u200cल", "नह\u200cीं बि\u200cल"),
+        ("क्\u200dष \u200cword\u200d.", "क्\u200dष word ."),
+        ("שָׁלוֹם ที่นี่ 한국어 ❤\ufe0f", "שָׁלוֹם ที่นี่ 한국어 ❤\ufe0f"),
+    ],
+)
+def test_words_keep_their_marks_and_both_spellings_are_one(sentence: str, words: str) -> None:
+    expected = unicodedata.normalize("NFC", words).split()
+    for form in ("NFC", "NFD"):
+        assert tokenise(unicodedata.normalize(form, sentence)) == expected
 
 
 def test_a_very_long_sentence_is_read_in_time() -> None:

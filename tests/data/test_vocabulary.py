@@ -5,6 +5,7 @@ import math
 import random
 import subprocess
 import sys
+import unicodedata
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +105,15 @@ def test_ids_begin_at_1_and_unknown_words_are_dropped_before_the_cut() -> None:
 
 
 # --- GloVe's file
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_both_spellings_of_a_word_have_its_vector(tmp_path: Path, form: str) -> None:
+    words = ["the", "größer", "दरवाज़ा"]  # the last one has a letter that NFC takes apart
+    path = write_glove(tmp_path / "g.txt", *(unicodedata.normalize(form, word) for word in words))
+    (tmp_path / "g.txt").write_text((tmp_path / "g.txt").read_text() + "\u0958 1 2 3 4\n")
+    composed = [unicodedata.normalize("NFC", word) for word in (*words, "\u0958")]
+    assert set(glove.read(path, composed, 4)[0]) == set(composed)
 
 
 def test_words_with_spaces_are_other_words(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import re
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from conftest import data, parse
 from mmdist import store
 from mmdist.features import external
 from mmdist.features.external import ExternalSettings, convert, read_ids, temporal_difference
+from mmdist.features.feature_names import match
 from mmdist.stage import UserError
 
 DRAW = np.random.default_rng(0)
@@ -261,3 +263,88 @@ def test_real_features_of_charades(config: dict[str, Any], tmp_path: Path) -> No
     with h5py.File(tmp_path / "out.h5") as file:
         assert sum("features" in group for group in file.values()) == 20
         np.testing.assert_array_equal(file[ids[3]]["features"], expected.astype(np.float32))
+
+
+# --- How a source names its videos
+
+IDS = ("a", "b", "x_1", "-q_", "é")
+
+
+def one_h5_each(folder: Path, features: dict[str, np.ndarray], inside: str = "data") -> Path:
+    for name, values in features.items():
+        with h5py.File(folder / f"{name}.h5", "w") as file:
+            file[inside] = values
+    return folder
+
+
+@pytest.mark.parametrize("way", ["{}", "v_{}", "{}_rgb", "{}-flow", "{}.mp4", "rgb.{}.25fps"])
+@pytest.mark.parametrize("write", [as_npy, as_npz, as_hdf5, as_groups, one_h5_each])
+def test_an_id_is_found_within_what_is_around_all_of_them(
+    config: dict[str, Any], tmp_path: Path, way: str, write: Callable[[Path, dict[str, np.ndarray]], Path]
+) -> None:
+    values = {video_id: np.full((2, 3), n, np.float32) for n, video_id in enumerate(IDS)}
+    (tmp_path / "source").mkdir()
+    apart = {unicodedata.normalize("NFD", way.format(video_id)): array for video_id, array in values.items()}
+    source = write(tmp_path / "source", apart)
+    convert(source, [*IDS, "absent"], tmp_path / "out.h5", parse(ExternalSettings, config["external"]))
+    with h5py.File(tmp_path / "out.h5") as file:
+        found = {group.attrs["video_id"]: group["features"][0, 0] for group in file.values()}
+    assert found == {video_id: n for n, video_id in enumerate(IDS)}
+
+
+@pytest.mark.parametrize(
+    ("names", "ids", "found"),
+    [
+        (["a", "a_rgb"], ["a", "a_rgb"], {"a": "a", "a_rgb": "a_rgb"}),
+        (["a_rgb"], ["a", "a_rgb"], {"a_rgb": "a_rgb"}),  # a's is missing
+        (["a_rgb", "a_rgb_rgb"], ["a", "a_rgb"], {"a": "a_rgb", "a_rgb": "a_rgb_rgb"}),
+        (["a", "a_rgb", "b_rgb", "c_rgb"], ["a", "b", "c"], {"a": "a", "b": "b_rgb", "c": "c_rgb"}),
+        (["v10", "v11"], ["v1"], {}),  # other videos, which no annotation names
+        (["a_rgb", "a_2_rgb", "b_rgb", "c_rgb"], ["a", "b", "c"], {"a": "a_rgb", "b": "b_rgb", "c": "c_rgb"}),
+        (["v_-x", "v__y", "v_z-"], ["-x", "_y", "z-"], {"-x": "v_-x", "_y": "v__y", "z-": "v_z-"}),
+    ],
+)
+def test_the_way_in_which_most_are_named_counts(names: list[str], ids: list[str], found: dict[str, str]) -> None:
+    assert match({name: name for name in names}, ids, "features") == found
+    assert match({name: name for name in reversed(names)}, ids, "features") == found
+
+
+@pytest.mark.parametrize(
+    "names", [["a_rgb", "a_flow"], ["a_rgb", "b_rgb", "a_flow", "b_flow"], ["é", unicodedata.normalize("NFD", "é")]]
+)
+def test_two_features_of_one_video_are_refused(config: dict[str, Any], tmp_path: Path, names: list[str]) -> None:
+    as_npy(tmp_path, {name: np.zeros((2, 3)) for name in names})
+    with pytest.raises(UserError) as caught:
+        convert(tmp_path, ["a", "b", "é"], tmp_path / "out.h5", parse(ExternalSettings, config["external"]))
+    assert sum(f"{name}.npy" in str(caught.value) for name in names) == 2
+
+
+def test_which_data_set_of_a_file_for_each_video(config: dict[str, Any], tmp_path: Path) -> None:
+    for inside, value in (("group/rgb", 1), ("group/flow", 2)):
+        with h5py.File(tmp_path / "a.h5", "a") as file:
+            file[inside] = np.full((2, 3), value)
+    convert(tmp_path, ["a"], tmp_path / "o" / "o.h5", parse(ExternalSettings, config["external"], key="flow"))
+    with h5py.File(tmp_path / "o" / "o.h5") as file:
+        assert file["a/features"][0, 0] == 2
+    with pytest.raises(UserError, match=r"'group/flow', 'group/rgb', more than one; set `key`"):
+        convert(tmp_path, ["a"], tmp_path / "o" / "o.h5", parse(ExternalSettings, config["external"]))
+
+
+@pytest.mark.parametrize("write", [as_npy, as_hdf5, one_h5_each])
+def test_features_of_none_of_the_videos_name_both(
+    config: dict[str, Any], tmp_path: Path, write: Callable[[Path, dict[str, np.ndarray]], Path]
+) -> None:
+    (tmp_path / "source").mkdir()
+    source = write(tmp_path / "source", {"0017": np.zeros((2, 3))})
+    settings = parse(ExternalSettings, config["external"])
+    with pytest.raises(UserError, match="kitchen"):
+        convert(source, ["kitchen"], tmp_path / "out.h5", settings)
+    convert(source, ["kitchen"], tmp_path / "out.h5", settings, others=["0017"])  # whose are in another shard
+
+
+def test_the_rules_may_say_which_file_is_whose(config: dict[str, Any], tmp_path: Path) -> None:
+    as_npy(tmp_path, {"a_rgb": np.zeros((2, 3))})
+    settings = parse(ExternalSettings, config["external"])
+    convert(tmp_path, read_ids('{"a_rgb": "a_rgb.npy", "a": null}'), tmp_path / "out.h5", settings)
+    with h5py.File(tmp_path / "out.h5") as file:
+        assert [group.attrs["video_id"] for group in file.values()] == ["a_rgb"]

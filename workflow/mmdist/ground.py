@@ -18,6 +18,7 @@ from torch import Tensor
 
 from mmdist import device as devices
 from mmdist import masking, predict, samples, trained
+from mmdist.data.spelling import nfc
 from mmdist.data.text import tokenise
 from mmdist.data.vocabulary import encode
 from mmdist.evaluation import ranking
@@ -202,7 +203,7 @@ class Grounder:
         """
         self.check(sentences)
         s = self.trained.settings
-        asked = self._samples(film, sentences, query_ids or sentences)
+        asked = self._samples(film, sentences, query_ids or list(map(nfc, sentences)))
         found: dict[int, Answer] = {}
         for part in predict.predict(
             self._network, asked, s.loss, seed=s.seed, score_weight=s.score_weight, device=self._place

@@ -5,6 +5,7 @@ Standard library only, as all that the rules import.
 """
 
 import json
+import logging
 import os
 import zlib
 from collections import defaultdict
@@ -16,11 +17,15 @@ from mmdist import downloads
 from mmdist import settings as settings_module
 from mmdist.data import demo_plan, sources
 from mmdist.data.annotation import VIDEO_SUFFIXES, Annotation, video_id
+from mmdist.data.spelling import nfc
+from mmdist.features import feature_names
 from mmdist.plan import Plan
 from mmdist.stage import UserError
 
+log = logging.getLogger(__name__)
 DEMO_VIDEOS = "results/demo/videos"
 LONGEST_COMMAND = 100_000  # characters of its lists; Linux takes 131,072 for a whole command
+OTHER_IDS = 5_000  # characters of ids that only show how those in a source of features are named
 STREAM_FILES = ("weights", "mean", "pca", "source")  # keys of a stream that name a file
 
 
@@ -38,13 +43,22 @@ def shard_of(video_id: str, shards: int) -> int:
     return zlib.crc32(video_id.encode()) % shards
 
 
+def _plain(path: str) -> str:
+    if "{" in path and "}" in path:
+        raise UserError(f"{path}: Snakemake takes {{...}} for a wildcard; rename the file.")
+    return path
+
+
 class Inventory:
     """Videos, shards and missing files of one plan."""
 
     def __init__(self, plan: Plan):
         self.plan = plan
         self._annotations = cache(self._read_annotations)
+        self._listed = cache(lambda folder: sorted(os.listdir(folder)))
         self._videos = cache(self._list_videos)
+        self._unread = cache(self._find_unread)
+        self._features = cache(self._match_features)
         self._shards = cache(self._sort_into_shards)
 
     def demo_files(self) -> list[str]:
@@ -106,11 +120,20 @@ class Inventory:
         shards, ids = self._shards(collection, self.plan.is_extracted(collection, stream)), self._video_ids(dataset)
         numbers = [number for number, found in sorted(shards.items()) if not ids.isdisjoint(found)]
         if not numbers:
+            unread = sorted(file for name, file in self._unread(collection).items() if name in ids)
+            remedy = f"name the files by their ids, as in {min(ids, default='ID')}.mp4"
+            if unread:
+                remedy = f"convert the files that are not read ({feature_names.some(unread)}), to .mp4 for example"
             raise UserError(
                 f"none of the {len(ids)} videos that data set {dataset!r} names is in "
-                f"{self.videos_folder(collection)}; name the files by their ids, as in {min(ids, default='ID')}.mp4, "
-                f"or correct collections.{collection}.videos."
+                f"{self.videos_folder(collection)}; {remedy}, or correct collections.{collection}.videos."
             )
+        if self.plan.is_extracted(collection, stream):
+            self._unread(collection)  # which warns of them
+        elif (files := self._features(collection, stream)) is not None and ids.isdisjoint(files):
+            settings = self.plan.features(collection, stream)
+            names = feature_names.of_form(self._listed(settings["source"]), settings["format"], settings["source"])
+            raise feature_names.nothing(names, ids, settings["source"])
         return numbers
 
     def weights(self, collection: str, stream: str) -> list[str]:
@@ -123,14 +146,38 @@ class Inventory:
         Raises:
             UserError: as `shard_ids`.
         """
-        source = self.plan.features(collection, stream)["source"]
+        settings = self.plan.features(collection, stream)
+        source = settings["source"]
         if not os.path.isdir(source):
             return [source]
-        ids = set(self.shard_ids(collection, shard, extracted=False))
-        names = [(name, *os.path.splitext(name)) for name in sorted(os.listdir(source))]
-        # A file a video, or files with many.
-        found = [name for name, stem, suffix in names if stem in ids or suffix in (".h5", ".hdf5", ".hdf")]
-        return self._checked([os.path.join(source, name) for name in found], collection)
+        files = self.feature_names(collection, stream, shard)
+        if isinstance(files, dict):
+            found = sorted({name for name in files.values() if name})
+        else:
+            found = feature_names.of_form(self._listed(source), settings["format"], source)
+        return self._checked([_plain(os.path.join(source, name)) for name in found], collection)
+
+    def feature_names(self, collection: str, stream: str, shard: int) -> list[str] | dict[str, str | None]:
+        """The ids in one shard, with the file of each where those features are a folder with a file for each video.
+
+        Raises:
+            UserError: as `shard_ids`, or two files fit a video.
+        """
+        ids, files = self.shard_ids(collection, shard, extracted=False), self._features(collection, stream)
+        if files is None:
+            return ids
+        self._checked([*ids, *(files[name] for name in ids if name in files)], collection)
+        return {name: files.get(name) for name in ids}
+
+    def other_ids(self, collection: str, shard: int) -> list[str]:
+        """Some ids of the collection's other shards."""
+        found, length = [], 0
+        for name in sorted(self._named(collection) - set(self.shard_ids(collection, shard, extracted=False))):
+            length += len(name.encode()) + 4
+            if length > OTHER_IDS:
+                break
+            found.append(name)
+        return found
 
     def lacks(self, dataset: str, roles: Iterable[str]) -> list[str]:
         """A sentence for each file or folder that a data set, read with these streams, needs and that is absent."""
@@ -220,17 +267,39 @@ class Inventory:
             return {}
         named = self._named(collection)
         found: dict[str, str] = {}
-        with os.scandir(folder) as entries:
-            for name in sorted(e.name for e in entries if os.path.splitext(e.name)[1].lower() in VIDEO_SUFFIXES):
-                if (key := os.path.splitext(name)[0]) in named:
-                    if "{" in name and "}" in name:
-                        raise UserError(f"{folder}/{name}: Snakemake takes {{...}} for a wildcard; rename the file.")
-                    if key in found:
-                        raise UserError(
-                            f"{folder} has two files of the video {key}, {found[key]} and {name}; remove one."
-                        )
-                    found[key] = name
+        for name in self._listed(folder):
+            stem, suffix = os.path.splitext(name)
+            if (key := nfc(stem)) in named and suffix.lower() in VIDEO_SUFFIXES:
+                _plain(os.path.join(folder, name))
+                if key in found:
+                    raise UserError(f"{folder} has two files of the video {key}, {found[key]} and {name}; remove one.")
+                found[key] = name
         return {key: os.path.join(folder, name) for key, name in found.items()}
+
+    def _find_unread(self, collection: str) -> dict[str, str]:
+        """Missing videos for which there is something of their name that is not read as a video: id -> file."""
+        folder = self.videos_folder(collection)
+        if self._is_demo(collection) or folder is None or not os.path.isdir(folder):
+            return {}
+        missing = self._named(collection) - self._videos(collection).keys()
+        # A download that broke off is named ID.mp4.part.
+        keys = ((name, (nfc(name), video_id(os.path.splitext(name)[0]))) for name in self._listed(folder))
+        found = {key: name for name, both in keys for key in both if key in missing}
+        if found:
+            files = feature_names.some(found.values())
+            log.warning(
+                "%s: files of missing videos are not read (%s); convert them, to .mp4 for example", folder, files
+            )
+        return found
+
+    def _match_features(self, collection: str, stream: str) -> dict[str, str] | None:
+        """Id -> file in a folder with a file for each video; None of other features that exist."""
+        settings = self.plan.features(collection, stream)
+        source, form = settings["source"], settings["format"]
+        if not os.path.isdir(source):
+            return None
+        names = feature_names.of_form(self._listed(source), form, source)
+        return feature_names.one_each(names, form, self._named(collection), source)
 
     def _named(self, collection: str) -> set[str]:
         """What the data sets of a collection name, but for those whose own annotations are absent."""

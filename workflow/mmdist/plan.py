@@ -3,9 +3,8 @@
 Like all that the rules import, standard library only: every job on a cluster parses the Snakefile anew.
 """
 
-import difflib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import Any
 
@@ -27,37 +26,6 @@ def merge(*layers: Mapping[str, Any]) -> Settings:
             both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
             merged[key] = merge(merged[key], value) if both else value
     return merged
-
-
-def keys(part: Any) -> set[str]:
-    """Every key in a configuration, however deep."""
-    if not isinstance(part, Mapping):
-        return set()
-    return set(part).union(*(keys(value) for value in part.values()))
-
-
-def explain(config: Settings, path: Sequence[str | int], message: str) -> str:
-    """A schema's complaint about the place `path` as one sentence: which key, what is wrong, what might be meant."""
-    where = ".".join(map(str, path)) or "the top level"
-    if found := re.search(r"\('([^']*)'.* (?:was|were) unexpected\)", message):
-        near = _near(found[1], config, path)
-        meant = f"did you mean {near!r}?" if near else "correct or remove it."
-        return f"configuration, {where}: the key {found[1]!r} is unknown; {meant}"
-    return f"configuration, {where}: {message}; config/README.md says what each key may hold."
-
-
-def _near(typo: str, config: Settings, path: Sequence[str | int]) -> str | None:
-    """A key like `typo` that belongs at `path`, or failing that anywhere."""
-    belonging: set[str] = set()
-    for start in range(len(path) + 1):  # a section's keys may stand under a data set, a model or a collection too
-        part: Any = config
-        for step in path[start:]:
-            part = part.get(step) if isinstance(part, Mapping) else None
-        belonging |= set(part) if isinstance(part, Mapping) and (part is not config or not path) else set()
-    for known in (belonging, keys(config)):
-        if near := difflib.get_close_matches(typo, sorted(known - {typo}), 1):
-            return near[0]
-    return None
 
 
 def fill_in_recipes(config: Settings) -> None:

@@ -3,6 +3,7 @@
 from typing import Any
 
 from mmdist.data.annotation import Annotation, parse_json, read_text, seconds, video_id
+from mmdist.data.spelling import nfc
 from mmdist.stage import UserError
 
 _KEYS = ("duration", "timestamps", "sentences")
@@ -40,5 +41,5 @@ def _entry(path: str, split: str, video: str, entry: Any) -> list[Annotation]:
         if not isinstance(sentence, str):
             raise UserError(f"{here}: the sentence is not a text; correct the entry.")
         start, end = seconds(pair[0], here, "start"), seconds(pair[1], here, "end")
-        found.append(Annotation(video_id(video), sentence.strip(), split, start, end, duration, path, None))
+        found.append(Annotation(video_id(video), nfc(sentence.strip()), split, start, end, duration, path, None))
     return found

@@ -11,10 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mmdist.data.spelling import nfc
 from mmdist.stage import UserError
 
-# As files of videos are named; another suffix belongs to the id.
-_SUFFIXES = ".3gp .avi .flv .gif .m2ts .m4v .mkv .mov .mp4 .mpeg .mpg .mts .ogv .ts .webm .wmv"
+# As files of videos are named, all of which FFmpeg reads; another suffix belongs to the id.
+_SUFFIXES = """
+    .3g2 .3gp .amv .asf .avi .divx .dv .f4v .flv .gif .m1v .m2t .m2ts .m2v .m4v .mjpeg .mjpg .mk3d .mkv .mod .mov
+    .mp4 .mpe .mpeg .mpg .mpv .mts .mxf .nut .ogg .ogm .ogv .ogx .qt .rm .rmvb .tod .tp .trp .ts .vob .webm .wmv
+    .wtv .xvid .y4m
+"""
 VIDEO_SUFFIXES = frozenset(_SUFFIXES.split())
 _SPLITS = {"training": "train", "testing": "test", "valid": "val", "validation": "val", "dev": "val"}
 
@@ -34,7 +39,11 @@ class Annotation:
 
 
 def video_id(name: str) -> str:
-    """The id of a video: a file name without its folder and video suffix; a name without such a suffix is an id."""
+    """The id of a video: a file name without its folder and video suffix; a name without such a suffix is an id.
+
+    Ids are in NFC, so that both spellings of a name are one video.
+    """
+    name = nfc(name)
     stem, dot, suffix = name.replace("\\", "/").rpartition("/")[2].rpartition(".")
     return stem if stem and dot + suffix.lower() in VIDEO_SUFFIXES else name
 

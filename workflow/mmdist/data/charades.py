@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from mmdist.data.annotation import Annotation, csv_rows, lines, seconds, video_id
+from mmdist.data.spelling import nfc
 from mmdist.stage import UserError
 
 
@@ -23,7 +24,7 @@ def read(path: str, split: str) -> list[Annotation]:
         found.append(
             Annotation(
                 video_id=video_id(video),
-                sentence=sentence.strip(),
+                sentence=nfc(sentence.strip()),
                 split=split,
                 start=seconds(start, place, "start"),
                 end=seconds(end, place, "end"),

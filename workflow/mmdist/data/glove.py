@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mmdist.data.spelling import nfc
 from mmdist.pace import Pace
 from mmdist.stage import UserError
 
@@ -40,12 +41,13 @@ def read(path: str, words: Collection[str], dimension: int) -> tuple[dict[str, n
                 total.update(line)
                 if number % 10_000 == 0:
                     pace.at(file.tell() / 1e6)
-                word = wanted.get(line.partition(b" ")[0])
+                head = line.partition(b" ")[0]
+                word = wanted.get(head if head.isascii() else nfc(head.decode(errors="replace")).encode())
                 if word is None or word in found:
                     continue
                 # Words with spaces (". . .") begin with another word: only the split from the right tells them apart.
                 name, *numbers = line.rstrip().rsplit(b" ", dimension)
-                if name == word.encode() or len(numbers) < dimension:
+                if name == head or len(numbers) < dimension:
                     found[word] = _vector(numbers, path, number, dimension)
     except OSError as error:
         raise UserError(

@@ -1,4 +1,4 @@
-"""People's own annotations: a table with a row a sentence, as CSV or as JSON lines.
+"""People's own annotations: a table with one row per sentence, as CSV or JSON.
 
 Columns: `video` (its id or file name) and `sentence`; where known `start`, `end` and `duration` (seconds), `split`.
 """
@@ -8,44 +8,54 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from mmdist.data.annotation import Annotation, csv_rows, lines, parse_json, seconds, split_name, video_id
+from mmdist.data.annotation import (
+    Annotation,
+    csv_rows,
+    lines,
+    parse_json,
+    read_text,
+    seconds,
+    split_name,
+    video_id,
+)
+from mmdist.data.spelling import nfc
 from mmdist.stage import UserError
 
 log = logging.getLogger(__name__)
 REQUIRED = ("video", "sentence")
 OPTIONAL = ("start", "end", "split", "duration")
+Row = tuple[str, int | None, dict[str, Any]]  # file and place, line (None where rows are no lines), column -> value
 
 
 def read(path: str, split: str) -> list[Annotation]:
     """The sentences of one file, in its order; a row's own split counts, `split` is that of rows without.
 
-    Files named .jsonl, .ndjson or .json hold JSON lines, all others CSV.
+    Files named .jsonl, .ndjson or .json hold JSON, in lines or as pandas writes it; all others CSV.
 
     Raises:
-        UserError: a column is missing, or a cell is not what its column holds (the line is named).
+        UserError: a column is missing, or a cell is not what its column holds (the line or the row is named).
     """
     is_json = Path(path).suffix.lower() in (".jsonl", ".ndjson", ".json")
     found, unknown = [], set()
-    for line, row in _json_rows(path) if is_json else csv_rows(path, REQUIRED):
+    for place, line, row in _json_rows(path) if is_json else _csv_rows(path):
         if ("start" in row) != ("end" in row):
-            raise UserError(f"{path}, line {line}: of start and end only one is there; give both or none.")
+            raise UserError(f"{place}: of start and end only one is there; give both or none.")
         unknown |= set(row) - {*REQUIRED, *OPTIONAL}
-        found.append(_annotation(row, path, line, split))
+        found.append(_annotation(row, path, place, line, split))
     if unknown:
         known = ", ".join((*REQUIRED, *OPTIONAL))
         log.warning("%s: columns %s are ignored; known are %s", path, ", ".join(sorted(unknown)), known)
     return found
 
 
-def _annotation(row: dict[str, Any], path: str, line: int, split: str) -> Annotation:
-    place = f"{path}, line {line}"
+def _annotation(row: dict[str, Any], path: str, place: str, line: int | None, split: str) -> Annotation:
     video = video_id(_text(row, "video", place))
     if not video:
         raise UserError(f"{place}: the video is empty; name the video of every sentence.")
     own_split = _text(row, "split", place)
     return Annotation(
         video_id=video,
-        sentence=_text(row, "sentence", place),
+        sentence=nfc(_text(row, "sentence", place)),
         split=split_name(own_split, place) if own_split else split,
         start=_time(row, "start", place),
         end=_time(row, "end", place),
@@ -70,13 +80,47 @@ def _time(row: dict[str, Any], name: str, place: str) -> float | None:
     return None if is_empty else seconds(value, place, name)
 
 
-def _json_rows(path: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    for line, text in lines(path):
-        place = f"{path}, line {line}"
-        row = parse_json(text, place)
+def _csv_rows(path: str) -> Iterator[Row]:
+    for line, row in csv_rows(path, REQUIRED):
+        yield f"{path}, line {line}", line, row
+
+
+def _json_rows(path: str) -> Iterator[Row]:
+    for place, line, row in _json_objects(path):
         if not isinstance(row, dict):
-            raise UserError(f"{place}: this is not a JSON object; write one object with video and sentence a line.")
+            raise UserError(f"{place}: this is not a JSON object; a row is an object with video and sentence.")
         row = {name.strip().lower(): value for name, value in row.items()}
         if missing := [name for name in REQUIRED if name not in row]:
-            raise UserError(f"{place}: the key {missing[0]!r} is missing; a line needs {' and '.join(REQUIRED)}.")
-        yield line, row
+            raise UserError(f"{place}: the key {missing[0]!r} is missing; a row needs {' and '.join(REQUIRED)}.")
+        yield place, line, row
+
+
+def _json_objects(path: str) -> Iterator[Row]:
+    """Objects, one on each line; or, over however many lines, an array of them or what pandas makes of a table."""
+    numbered = [(f"{path}, line {line}", line, text.strip()) for line, text in lines(path)]
+    if numbered and numbered[0][2].startswith("{") and numbered[0][2].endswith("}"):
+        rows: list[Row] = [(place, line, parse_json(text, place)) for place, line, text in numbered]
+        if len(rows) > 1 or not _is_nested(rows[0][2]):
+            yield from rows
+            return
+    for number, row in enumerate(_of_whole(parse_json(read_text(path), path), path), 1):
+        yield f"{path}, row {number}", None, row
+
+
+def _of_whole(content: Any, path: str) -> list[Any]:
+    if isinstance(content, list):
+        return content
+    if not _is_nested(content):
+        return [content]
+    if not {name.strip().lower() for name in content}.intersection(REQUIRED):
+        return list(content.values())  # rows by their names
+    parts = {name: dict(enumerate(part)) if isinstance(part, list) else part for name, part in content.items()}
+    index = next(iter(parts.values()))
+    if any(part.keys() != index.keys() for part in parts.values()):
+        raise UserError(f"{path}: its columns have not the same rows; write all of them anew.")
+    return [{name: part[row] for name, part in parts.items()} for row in index]
+
+
+def _is_nested(content: Any) -> bool:
+    """Whether this is columns by name, or rows by name, and not one row."""
+    return isinstance(content, dict) and bool(content) and all(isinstance(p, dict | list) for p in content.values())

@@ -2,12 +2,21 @@
 
 import math
 import re
+import unicodedata
 
+from mmdist.data.spelling import nfc
+
+# Vowel signs of Hindi, and accents without a composed form, are marks, which \w leaves out; so are joiners in words.
+# One letter stands for each of them while words are found. From U+1F000 on the only marks are selectors of variants.
+_MARKS = "".join(c for c in map(chr, range(0x300, 0x1F000)) if unicodedata.category(c).startswith("M"))
+_MARKS += "\U000e0100-\U000e01ef"
+_MARK = re.compile(rf"[{_MARKS}]|(?<=[\w{_MARKS}])[\u200c\u200d](?=[\w{_MARKS}])")
+_FOR_A_MARK = "\U00016f00"
 _LETTERS = r"[^\W_]"
 _CLITIC = rf"(?:s|m|d|re|ve|ll)(?!{_LETTERS})"
 _TOKEN = re.compile(
     rf"""
-      (?:[^\W\d_]\.){{2,}}                                      # u.s. p.m.
+      (?:[^\W\d_]{_FOR_A_MARK}*\.){{2,}}                        # u.s. p.m.
     | \d+(?:[.,:/]\d+)+(?!{_LETTERS})                           # 1,000 10:30 0.5 1/2
     | {_LETTERS}+?(?=n't(?!{_LETTERS}))                         # do|n't
     | n't(?!{_LETTERS})
@@ -15,7 +24,7 @@ _TOKEN = re.compile(
     | {_LETTERS}+(?:(?:[-/]|'(?!{_CLITIC})){_LETTERS}+?(?=n't(?!{_LETTERS})|(?!{_LETTERS})))*   # walk-in he/she o'clock
     | '{_CLITIC}                                                # person|'s
     | \.{{2,}} | -{{2,}}
-    | \S
+    | [^\s\u200c\u200d]{_FOR_A_MARK}*
     """,
     re.VERBOSE,
 )
@@ -44,7 +53,9 @@ FUNCTION_WORDS = frozenset(_CLOSED_CLASSES.split())
 
 def tokenise(sentence: str) -> list[str]:
     """Lower-cased words; punctuation is a word, "person's" is two (person, 's), and so is "don't" (do, n't)."""
-    return _TOKEN.findall(sentence.lower().replace("\N{RIGHT SINGLE QUOTATION MARK}", "'"))
+    text = nfc(sentence.lower()).replace("\N{RIGHT SINGLE QUOTATION MARK}", "'")
+    shape = text if text.isascii() else _MARK.sub(_FOR_A_MARK, text)
+    return [text[slice(*token.span())] for token in _TOKEN.finditer(shape)]
 
 
 def masking_weight(word: str) -> float:

@@ -3,7 +3,8 @@
 import dataclasses
 import json
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -13,8 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from mmdist import code, store
-from mmdist.features import feature_files
-from mmdist.features.feature_files import Format, Found, Source
+from mmdist.data.spelling import nfc
+from mmdist.features import feature_files, feature_names
+from mmdist.features.feature_files import Found, Source
+from mmdist.features.feature_names import Format
 from mmdist.settings import parse
 from mmdist.stage import UserError, arguments, run
 from mmdist.video import frames
@@ -26,7 +29,7 @@ log = logging.getLogger(__name__)
 class ExternalSettings:
     source: str | None  # file or folder
     format: Format
-    key: str | None  # of the data set in a video's group, or of the array in its .npz
+    key: str | None  # of the data set in a video's group or file, or of the array in its .npz
     dimension: int | None  # that features must have; None: whatever they all have
     transform: Literal["none", "temporal_difference"]
     seconds_per_row: float | None  # None: unknown
@@ -36,39 +39,58 @@ class ExternalSettings:
 def main() -> None:
     parser = arguments(__doc__)
     parser.add_argument("--source", type=Path, help="file or folder, when it is not the one that the settings name")
-    parser.add_argument("--ids", required=True, help="a file with a video id a line, or a JSON list of the ids itself")
+    parser.add_argument(
+        "--ids",
+        required=True,
+        help="a file with one video id per line, or JSON: a list of ids, or an object id -> file in the source",
+    )
+    parser.add_argument(
+        "--others", default="[]", help="more ids, whose features are not wanted, to see how the source names them"
+    )
     parser.add_argument("--output", type=Path, required=True)
     args = parser.parse_args()
     settings = parse(ExternalSettings, args.settings)
     source = args.source or (settings.source and Path(settings.source))
     if not source:
         raise UserError("no features are named; set `source` of the stream to their file or folder.")
-    convert(source, read_ids(args.ids), args.output, settings)
+    convert(source, read_ids(args.ids), args.output, settings, read_ids(args.others))
     frames.report(args.output)
 
 
-def read_ids(text: str) -> list[str]:
-    """Video ids from a JSON list, or from the file of this name, which has one a line or a JSON list.
+def read_ids(text: str) -> list[str] | dict[str, str | None]:
+    """Video ids from JSON (see `--ids`), or from the file of this name, which has one per line or JSON.
 
     Raises:
         UserError: they are neither.
     """
     try:
-        content = text if text.lstrip().startswith("[") else Path(text).read_text(encoding="utf-8")
-        ids = json.loads(content) if content.lstrip().startswith("[") else content.splitlines()
+        content = text if text.lstrip().startswith(("[", "{")) else Path(text).read_text(encoding="utf-8")
+        ids = json.loads(content) if content.lstrip().startswith(("[", "{")) else content.splitlines()
     except (OSError, ValueError) as error:
         raise UserError(f"--ids {text[:80]!r} is neither a file of video ids nor a JSON list ({error}).") from error
-    return sorted({str(video_id).strip() for video_id in ids} - {""})
+    if isinstance(ids, dict):
+        return {nfc(video_id): file for video_id, file in sorted(ids.items())}
+    return sorted({nfc(str(video_id).strip()) for video_id in ids} - {""})
 
 
-def convert(path: Path, video_ids: Iterable[str], output: Path, settings: ExternalSettings) -> None:
+def convert(
+    path: Path,
+    video_ids: Iterable[str] | Mapping[str, str | None],
+    output: Path,
+    settings: ExternalSettings,
+    others: Iterable[str] = (),
+) -> None:
     """Write the features of `video_ids`, laid out as docs/architecture.md has it; one that is not there is left out.
 
+    Args:
+        video_ids: those of a mapping are in these files of the folder `path`, None where there is no file.
+        others: more ids that the source may have; how all of them are named there decides.
+
     Raises:
-        UserError: the source, or what it has of a video, cannot be used.
+        UserError: the source, or what it has of a video, cannot be used; or it has none of all these videos.
     """
     with (
-        feature_files.opened(path, settings.format, settings.key) as source,
+        _opened(path, video_ids, others, settings) as (source, names),
         store.atomic(output) as temporary,
         h5py.File(temporary, "w") as file,
     ):
@@ -76,10 +98,10 @@ def convert(path: Path, video_ids: Iterable[str], output: Path, settings: Extern
         missing = []
         dimension = settings.dimension
         for video_id in video_ids:
-            found = source.read(video_id)
-            if found is None:  # not bad, but missing, as a video without a file is
+            if video_id not in names:  # not bad, but missing, as a video without a file is
                 missing.append(video_id)
                 continue
+            found = source.read(names[video_id], video_id)
             group = file.create_group(store.group_name(video_id))
             group.attrs.update({"video_id": video_id, "status": "ok", "reason": "", **found.attributes})
             if found.values is not None:
@@ -87,8 +109,25 @@ def convert(path: Path, video_ids: Iterable[str], output: Path, settings: Extern
                 dimension = values.shape[1]
                 _write(group, values, found, settings)
         if missing:
-            examples = ", ".join(source.some_ids())
-            log.warning("%s lacks %d videos, %s first (it has %s, ...)", path, len(missing), missing[0], examples)
+            has = feature_names.some(source.names.values())
+            log.warning("%s lacks %d videos (%s); it has %s", path, len(missing), feature_names.some(missing), has)
+
+
+@contextmanager
+def _opened(
+    path: Path, video_ids: Iterable[str] | Mapping[str, str | None], others: Iterable[str], settings: ExternalSettings
+) -> Iterator[tuple[Source, dict[str, str]]]:
+    """The source, and by what name it has each video that it has."""
+    if isinstance(video_ids, Mapping):
+        names = {video_id: file for video_id, file in video_ids.items() if file is not None}
+        yield feature_files.Folder(path, names.values(), settings.key), names
+        return
+    ids = {*video_ids, *others}
+    with feature_files.opened(path, settings.format, settings.key, ids) as source:
+        names = feature_names.match(source.names, ids, str(path))
+        if not names:
+            raise feature_names.nothing(source.names.values(), ids, str(path))
+        yield source, names
 
 
 def _write(group: h5py.Group, values: np.ndarray, found: Found, settings: ExternalSettings) -> None:

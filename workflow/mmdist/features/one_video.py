@@ -12,6 +12,7 @@ import h5py
 import numpy as np
 
 from mmdist import store
+from mmdist.data.spelling import nfc
 from mmdist.features import extract, flow_features
 from mmdist.features.networks import Extractor
 from mmdist.features.reproduce import Recipe
@@ -104,7 +105,7 @@ def read(files: Mapping[str, Path], video_id: str) -> tuple[Film, dict[str, str]
         try:
             for found, group in frames.videos(path):
                 some.append(found)
-                if found == video_id and "features" in group:
+                if nfc(found) == nfc(video_id) and "features" in group:
                     features[stream] = group["features"][:]
                     duration = float(group.attrs.get("duration", duration))
         except KeyError as error:

@@ -19,6 +19,7 @@ import h5py
 import numpy as np
 
 from mmdist import code, shards, store
+from mmdist.data.spelling import nfc
 from mmdist.settings import parse
 from mmdist.stage import UserError, arguments, run
 from mmdist.video import frames
@@ -63,18 +64,16 @@ def main() -> None:
 
 
 def by_id(paths: list[Path]) -> dict[str, Path]:
-    """Video id, which is the file's stem, to file.
+    """Video id, which is the file's stem in NFC, to file.
 
     Raises:
         UserError: if two files have the same stem.
     """
     found: dict[str, Path] = {}
     for path in paths:
-        if path.stem in found:
-            raise UserError(
-                f"video id {path.stem!r} is that of {found[path.stem]} and of {path}; rename or remove one."
-            )
-        found[path.stem] = path
+        if (video_id := nfc(path.stem)) in found:
+            raise UserError(f"video id {video_id!r} is that of {found[video_id]} and of {path}; rename or remove one.")
+        found[video_id] = path
     return found
 
 
