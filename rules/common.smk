@@ -1,6 +1,7 @@
 """What the rules share: the validated configuration, settings and code of a stage, files that are there."""
 
 import functools
+import importlib.util
 import json
 import re
 import shlex
@@ -10,6 +11,8 @@ from typing import NamedTuple
 from snakemake.utils import validate
 
 PACKAGE = f"{workflow.basedir}/workflow"
+# Whether the command `mmdist` is this clone's: told at the end of a run.
+INSTALLED = getattr(importlib.util.find_spec("mmdist"), "origin", None) == f"{PACKAGE}/mmdist/__init__.py"
 sys.path.insert(0, PACKAGE)
 # A plain clone runs without being installed, by the interpreter that runs Snakemake or by that of a job's own environment.
 # A prefix does it, since Snakemake takes PYTHONPATH out of a conda environment's jobs.
@@ -160,7 +163,9 @@ def asked():
     found = []
     for file in sorted({*map(str, dag.targetfiles), *(str(file) for rule in dag.targetrules for file in rule.input)}):
         datasets, models = one_of(plan.datasets), one_of(plan.models)
-        if about := re.fullmatch(rf"results/(?:({models})_({datasets})\.json|report_({models})_({datasets})\.html)", file):
+        if about := re.fullmatch(
+            rf"results/(?:({models})_({datasets})\.json|report_({models})_({datasets})\.html)", file
+        ):
             model, dataset = about[1] or about[3], about[2] or about[4]
             found.append(Asked(file, dataset, [model], plan.trained(model)))
         elif about := re.fullmatch(rf"results/tables_({datasets})\.(?:csv|md)", file):
