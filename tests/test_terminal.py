@@ -108,8 +108,8 @@ def test_a_run_ends_with_what_can_be_done_with_its_result(tmp_path: Path) -> Non
     assert (tmp_path / "results/report_student_demo.html").exists()
     assert any("open results/report_student_demo.html" in line for line in ended(report.stderr))
 
-    features = run(
-        tmp_path, "results/features/demo/rgb/0.h5", config=[TINY], changes={"keep_frames": True}, forcerun="extract"
-    )
+    target = "results/features/demo/rgb/0.h5"
+    (tmp_path / target).unlink()
+    features = run(tmp_path, target, config=[TINY])
     assert features.status == 0, features.text
     assert ended(features.text) == [], "nothing for what is no result"
