@@ -28,6 +28,7 @@ include: "rules/inputs.smk"
 include: "rules/reasons.smk"
 include: "rules/runs.smk"
 include: "rules/terminal.smk"
+include: "rules/finished.smk"
 
 
 wildcard_constraints:

@@ -1,15 +1,19 @@
 """What the rules share: the validated configuration, settings and code of a stage, files that are there."""
 
 import functools
+import importlib.util
 import json
 import re
 import shlex
 import sys
+from typing import NamedTuple
 
 import jsonschema
 from snakemake.utils import validate
 
 PACKAGE = f"{workflow.basedir}/workflow"
+# Whether the command `mmdist` is this clone's: told at the end of a run.
+INSTALLED = getattr(importlib.util.find_spec("mmdist"), "origin", None) == f"{PACKAGE}/mmdist/__init__.py"
 sys.path.insert(0, PACKAGE)
 # A plain clone runs without being installed, by the interpreter that runs Snakemake or by that of a job's own environment.
 # A prefix does it, since Snakemake takes PYTHONPATH out of a conda environment's jobs.
@@ -150,10 +154,36 @@ if not SUBMITTED and not {"mem", "mem_mb", "mem_mib"}.intersection(workflow.glob
 
 
 @functools.cache
-def require(dataset, models):
-    """Stop with a sentence for each thing that is not there; once for each request."""
-    if missing := inventory.lacks(dataset, plan.roles(models)):
-        raise UserError("\n".join(missing))
+def require(dataset, models=()):
+    """Stop with a sentence for each thing that models on a data set lack, and for what else was asked for lacks."""
+    if missing := inventory.lacks(dataset, plan.with_teachers(models)):
+        others = (line for found in asked() for line in inventory.lacks(found.dataset, found.trained))
+        raise UserError("\n".join(dict.fromkeys([*missing, *others])))
+
+
+class Asked(NamedTuple):
+    """A result, a table or a report that a run was asked for."""
+
+    file: str
+    dataset: str
+    models: list[str]  # whose results it shows
+    trained: list[str]  # all that it needs trained
+
+
+def asked():
+    """What this run was asked for: not the files on the way there, nor downloads."""
+    dag = workflow.dag
+    found = []
+    for file in sorted({*map(str, dag.targetfiles), *(str(file) for rule in dag.targetrules for file in rule.input)}):
+        datasets, models = one_of(plan.datasets), one_of(plan.models)
+        if about := re.fullmatch(
+            rf"results/(?:({models})_({datasets})\.json|report_({models})_({datasets})\.html)", file
+        ):
+            model, dataset = about[1] or about[3], about[2] or about[4]
+            found.append(Asked(file, dataset, [model], plan.trained(model)))
+        elif about := re.fullmatch(rf"results/tables_({datasets})\.(?:csv|md)", file):
+            found.append(Asked(file, about[1], plan.in_tables(), plan.trained_for_tables()))
+    return found
 
 
 @functools.cache

@@ -34,7 +34,7 @@ rule evaluate:
 
 rule tables:
     input:
-        results=lambda wildcards: [f"results/{model}_{wildcards.dataset}.json" for model in plan.in_tables()],
+        results=results_of_tables,
     output:
         csv="results/tables_{dataset}.csv",
         markdown="results/tables_{dataset}.md",

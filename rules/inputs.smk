@@ -19,7 +19,7 @@ def vocabulary_settings(wildcards):
 def annotations(wildcards):
     """Annotation files, and the videos whose durations they do not give."""
     dataset = wildcards.dataset
-    require(dataset, ())
+    require(dataset)
     about = plan.queries(dataset)
     files = [file for files in about["annotations"].values() for file in files]
     return {"files": [*files, *about["durations"]], "videos": inventory.undated_videos(dataset)}
@@ -32,7 +32,7 @@ def videos_folder(wildcards, input):
 
 @told
 def word_vectors(wildcards):
-    require(wildcards.dataset, ())
+    require(wildcards.dataset)
     return plan.vocabulary(wildcards.dataset)["word_vectors"] or []
 
 
@@ -124,6 +124,7 @@ def export_settings(wildcards):
 @told
 def lessons(wildcards):
     """What the model's teachers know, of the same seed; nothing for a model without any."""
+    require(wildcards.dataset, (wildcards.model,))
     tables = {"pseudo_labels": [], "activation_maps": []}
     for teacher in plan.teachers(wildcards.model):
         for table, paths in tables.items():
@@ -131,10 +132,6 @@ def lessons(wildcards):
                 paths.append(f"results/{wildcards.dataset}/{teacher}/seed-{wildcards.seed}/{table}.parquet")
             else:
                 paths.append(teacher[table].replace("{seed}", wildcards.seed))
-                if not os.path.exists(paths[-1]):
-                    raise UserError(
-                        f"{paths[-1]} does not exist, which models.{wildcards.model}.teachers names; correct it there."
-                    )
     return tables
 
 
@@ -184,6 +181,13 @@ def result_features(wildcards):
     """The features of the result's own model; first of all, whatever is missing for any model that it needs is said."""
     require(wildcards.dataset, tuple(plan.trained(wildcards.model)))
     return features(wildcards.dataset, (wildcards.model,))
+
+
+@told
+def results_of_tables(wildcards):
+    """The results of all models in the tables; first of all, whatever is missing for any of them is said."""
+    require(wildcards.dataset, tuple(plan.trained_for_tables()))
+    return [f"results/{model}_{wildcards.dataset}.json" for model in plan.in_tables()]
 
 
 # What report.smk asks for.

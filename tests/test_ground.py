@@ -1,11 +1,13 @@
 """Asking a video: by the tiny demo's models, trained through the workflow itself."""
 
 import json
+import os
 import re
 import shutil
 from pathlib import Path
 from typing import Any
 
+import cv2
 import h5py
 import numpy as np
 import pandas as pd
@@ -196,7 +198,7 @@ def test_features_made_in_another_way_are_refused(results: Path, student: Ground
     with pytest.raises(UserError, match=r"no features of the video 'absent'.*--video-id"):
         student.read({"rgb": features_of(results, "rgb")}, "absent")
     (tmp_path / "text.h5").write_text("no HDF5")
-    with pytest.raises(UserError, match="no HDF5 file"):
+    with pytest.raises(UserError, match="is not an HDF5 file"):
         student.read({"rgb": tmp_path / "text.h5"}, VIDEO)
     with pytest.raises(UserError, match="the model reads rgb"):
         student.read({"flow": features_of(results, "flow")}, VIDEO)
@@ -204,27 +206,49 @@ def test_features_made_in_another_way_are_refused(results: Path, student: Ground
 
 @pytest.mark.parametrize(
     ("sentences", "said"),
-    [([], "no sentence"), (["  "], "is empty"), (["zeppelins!"], r"no word of 'zeppelins!' is among the \d+ that")],
+    [
+        ([], "no sentence"),
+        (["  "], "is empty"),
+        (["zeppelins!"], "zeppelins"),
+        (["a woman runs and jumps"], "woman, runs, jumps"),
+        (["the ball moves", "he is with a zeppelin"], "zeppelin"),  # the second one
+        (["in the 3, and up."], "in the 3"),
+        (["of the " * 20 + "ball"], "shorten"),  # its only word of content is not read
+    ],
 )
-def test_a_sentence_without_words_is_refused(student: Grounder, sentences: list[str], said: str) -> None:
-    with pytest.raises(UserError, match=said):
+def test_a_sentence_without_words_of_content_is_refused(student: Grounder, sentences: list[str], said: str) -> None:
+    with pytest.raises(UserError, match=said) as refused:
         student.check(sentences)
+    if sentences and sentences[0].strip():
+        assert re.search(r"words that it knows.*: .*ball", str(refused.value)), "what could be asked"
+
+
+def test_words_like_those_that_are_unknown_are_named(student: Grounder) -> None:
+    assert "balls" not in student.trained.vocabulary.ids
+    with pytest.raises(UserError, match=r"similar words that it knows: ball[,;]"):
+        student.check(["the balls"])
 
 
 def test_what_is_no_model_is_refused(results: Path, tmp_path: Path) -> None:
     (tmp_path / "some.json").write_text('{"model": 1}')
     (tmp_path / "some.txt").write_text("hello")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "empty.json").touch()
+    (tmp_path / "cut.safetensors").write_bytes(model_of(results, "student").read_bytes()[:5000])
     save_file({"w": torch.zeros(1)}, tmp_path / "weights.safetensors")
     for name, said in (
         ("absent.safetensors", "does not exist"),
-        ("some.json", "no result of this workflow"),
-        ("some.txt", "no model of this project"),
-        ("weights.safetensors", "no model of this project"),
+        ("folder", "is a folder"),
+        ("empty.json", "is empty"),
+        ("some.json", "is not a result"),
+        ("some.txt", "is not a model"),
+        ("weights.safetensors", "is not a model"),
+        ("cut.safetensors", "is damaged"),
     ):
         with pytest.raises(UserError, match=said):
             Grounder(tmp_path / name)
     shutil.copy(results / "student_demo.json", tmp_path)
-    with pytest.raises(UserError, match="which does not exist"):
+    with pytest.raises(UserError, match=r"model\.safetensors does not exist"):
         Grounder(tmp_path / "student_demo.json")
     copy = model_of(tmp_path, "student")
     copy.parent.mkdir(parents=True)
@@ -236,12 +260,66 @@ def test_what_is_no_model_is_refused(results: Path, tmp_path: Path) -> None:
         Grounder(copy)
 
 
-def test_a_video_that_cannot_be_decoded_is_refused(student: Grounder, tmp_path: Path) -> None:
-    (tmp_path / "broken.mp4").write_bytes(b"no video at all")
-    for name, said in (("broken.mp4", "unreadable"), ("absent.mp4", "no such file")):
-        with pytest.raises(UserError, match=f"{name} cannot be decoded: {said}"):
+def test_what_is_no_video_is_refused_by_what_it_is(student: Grounder, tmp_path: Path) -> None:
+    (tmp_path / "text.mp4").write_bytes(b"no video at all")
+    (tmp_path / "empty.mp4").touch()
+    (tmp_path / "folder.mp4").mkdir()
+    (tmp_path / "link.mp4").symlink_to("nowhere.mp4")
+    os.mkfifo(tmp_path / "pipe.mp4")
+    cv2.imwrite(str(tmp_path / "photo.jpg"), np.full((64, 64, 3), 90, np.uint8))
+    before = sorted(tmp_path.iterdir())
+    for name, said in (
+        ("absent.mp4", "does not exist"),
+        ("text.mp4/clip.mp4", "does not exist"),
+        ("text.mp4", "cannot be read as a video"),
+        ("empty.mp4", "is empty"),
+        ("folder.mp4", "is a folder"),
+        ("link.mp4", "is a link to a file that does not exist"),
+        ("pipe.mp4", "is a pipe"),
+        ("photo.jpg", "is a single picture"),
+    ):
+        with pytest.raises(UserError, match=f"{name} {said}"):
             student.watch(tmp_path / name, work=tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == ["broken.mp4"]
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_files_that_cannot_be_written_are_said_before_the_video_is_opened(
+    results: Path, video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(one_video, "decode", lambda *args, **kwargs: pytest.fail("the video was opened"))
+    model = results / "student_demo.json"
+    shutil.copy(video, tmp_path / "own.png")
+    (tmp_path / "folder.png").mkdir()
+    before = sorted(tmp_path.iterdir())
+    for name, said in (
+        ("folder.png", "is a folder"),
+        ("absent/a.png", "no folder"),
+        ("own.png/a.png", "no folder"),
+        ("own.png", "would be overwritten"),
+        (f"{'a' * 250}.png", "name too long"),
+    ):
+        for option in ("--json", "--picture"):
+            with pytest.raises(SystemExit, match=rf"^error: .*{said}.* correct {option}\.$"):
+                command(tmp_path / "own.png", "the ball", "--model", model, option, tmp_path / name)
+    with pytest.raises(SystemExit, match=r"cannot be written \(.*; correct --json"):
+        command(video, "the ball", "--model", model, "--json", "/proc/a.json")
+    with pytest.raises(SystemExit, match="is a pipe or a device"):
+        command(video, "the ball", "--model", model, "--json", "/dev/null")
+    with pytest.raises(SystemExit, match="would be overwritten"):
+        command(video, "the ball", "--model", model, "--json", model)
+    assert sorted(tmp_path.iterdir()) == before
+    assert capsys.readouterr().out == ""
+
+
+def test_without_a_gpu_the_option_is_named(results: Path, video: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(SystemExit, match=r"^error: .*no GPU; use --device cpu") as said:
+        command(video, "the ball", "--model", results / "student_demo.json", "--device", "cuda")
+    assert "configuration" not in str(said.value)
+    with pytest.raises(UserError, match=r"device='cpu'"):
+        Grounder(results / "student_demo.json", device="cuda")
+    with pytest.raises(UserError, match="'gpu'"):
+        Grounder(results / "student_demo.json", device="gpu")  # type: ignore[arg-type]
 
 
 def test_features_that_cannot_be_made_like_the_models_are_refused(
@@ -276,11 +354,17 @@ def test_features_that_cannot_be_made_like_the_models_are_refused(
         ((), "no video is given"),
         (("v.mp4", "a box", "--video-id", "v"), "belong together"),
         (("v.mp4", "a box", "--top", "0"), "count from 1"),
-        (("v.mp4", "a box", "a ball", "--moment", "0", "1"), "given 1 times for 2 sentences"),
+        (("v.mp4", "a box", "a ball", "--moment", "0", "1"), "given for 1 of 2 sentences"),
         (("v.mp4", "a box", "--moment", "2", "1"), "2 1 does not start before it ends"),
-        (("v.mp4", "a box", "--picture", "p.gif"), r"p\.gif is no name of a picture"),
-        (("v.mp4", "a box", "--work", "absent"), "absent is no folder"),
-        (("v.mp4",), "no sentence is given"),
+        (("v.mp4", "a box", "--moment", "2", "inf"), "2 inf does not start before it ends"),
+        (("v.mp4", "a box"), r"v\.mp4 does not exist"),
+        ((__file__, "a box", "--picture", "p.gif"), r"p\.gif: cannot write \.gif"),
+        ((__file__, "a box", "--work", "absent"), "absent does not exist"),
+        ((__file__, "a box", "--work", __file__), "is not a folder"),
+        ((__file__, "a box", "--weights", "absent.pt"), r"absent\.pt does not exist"),
+        ((__file__, "a box", "--json", "a.png", "--picture", "a.png"), "a file of its own"),
+        ((__file__,), "no sentence is given"),
+        ((__file__, "a box", "--top", "x"), "--top"),
     ],
 )
 def test_the_command_says_what_is_wrong_in_a_sentence(results: Path, arguments: tuple[str, ...], said: str) -> None:

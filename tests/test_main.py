@@ -33,15 +33,39 @@ def test_the_version() -> None:
     assert python("-m", "mmdist", "--version").stdout == f"mmdist {__version__}\n"
 
 
-def test_an_unknown_command_is_named() -> None:
-    done = python("-m", "mmdist", "grund")
+@pytest.mark.parametrize(
+    ("arguments", "misspelt", "meant"),
+    [
+        (["grund"], "grund", "ground"),
+        (["Onnx"], "Onnx", "onnx"),
+        (["--vesion"], "--vesion", "--version"),
+        (["ground", "v.mp4", "a door", "--modle", "m.json"], "--modle", "--model"),
+        (["ground", "v.mp4", "a door", "--pic=a.png", "--model", "m.json"], "--pic", "--picture"),
+        (["ground", "v.mp4", "a door", "-model", "m.json"], "-model", "--model"),
+        (["ground", "v.mp4", "a door", "\N{EM DASH}model", "m.json"], "\N{EM DASH}model", "--model"),
+        (["onnx", "m.json", "m.onnx", "--hlep"], "--hlep", "--help"),
+    ],
+)
+def test_what_is_misspelt_is_named_with_what_is_meant(arguments: list[str], misspelt: str, meant: str) -> None:
+    done = python("-m", "mmdist", *arguments)
     assert done.returncode == 1
-    assert "error: 'grund' is no command; commands are ground, onnx." in done.stderr
+    assert done.stdout == ""
+    assert done.stderr.startswith("error: ")
+    assert f"{misspelt!r}" in done.stderr
+    assert f"did you mean {meant!r}?" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_what_is_like_nothing_is_not_guessed() -> None:
+    for arguments in (["xyzzy"], ["ground", "--xyzzy"]):
+        done = python("-m", "mmdist", *arguments)
+        assert "xyzzy" in done.stderr
+        assert "did you mean" not in done.stderr
 
 
 @pytest.mark.parametrize("arguments", [["-m", "mmdist", "ground"], ["-m", "mmdist.ground"]])
 def test_a_refusal_is_one_sentence(arguments: list[str]) -> None:
-    done = python(*arguments, "v.mp4", "a door opens", "--model", "absent.safetensors")
+    done = python(*arguments, __file__, "a door opens", "--model", "absent.safetensors")
     assert done.returncode == 1
     assert done.stdout == ""
     assert done.stderr.startswith("error: absent.safetensors does not exist; ")

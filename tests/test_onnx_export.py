@@ -86,3 +86,14 @@ def test_missing_packages_are_named(folder: Path, monkeypatch: pytest.MonkeyPatc
     with pytest.raises(UserError, match=r"^no_such_package cannot be imported; .*mmdist\[onnx\]"):
         onnx_export.export(trained.load(folder / "baseline.safetensors"), folder / "other.onnx")
     assert not (folder / "other.onnx").exists()
+
+
+@pytest.mark.parametrize("name", ["folder", "absent/a.onnx", "baseline.safetensors"])
+def test_a_file_that_cannot_be_written_is_said_before_the_export(
+    folder: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(onnx_export, "export", lambda *args: pytest.fail("the model was exported"))
+    (folder / "folder").mkdir(exist_ok=True)
+    with pytest.raises(SystemExit, match=f"^error: .*{name} "):
+        onnx_export.main([str(folder / "baseline.safetensors"), str(folder / name)])
+    assert not (folder / "absent").exists()

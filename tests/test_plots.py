@@ -110,5 +110,5 @@ def test_pictures_are_files_of_their_kind_and_equal_when_made_again(tmp_path: Pa
 
 
 def test_no_other_kind_of_picture(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"p\.gif is no name of a picture; end it with one of \.png"):
+    with pytest.raises(UserError, match=r"p\.gif: cannot write \.gif; use \.png"):
         plots.check(tmp_path / "p.gif")

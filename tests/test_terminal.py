@@ -1,5 +1,7 @@
 """What a person sees: a line a job, one sentence for a target that is none, and nothing of it lost."""
 
+import os
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -74,3 +76,40 @@ def test_a_job_that_fails_shows_its_log_and_command(tmp_path: Path) -> None:
     assert "python -m mmdist.features.external" in outcome.text
     assert "v0.npy, " in outcome.text
     assert ", and 4 more" in outcome.text
+
+
+def ended(text: str) -> list[str]:
+    """What stands between the last job and Snakemake's own last lines."""
+    return text[text.rindex("(100%) done") :].partition("Complete log")[0].splitlines()[1:]
+
+
+def test_a_run_ends_with_what_can_be_done_with_its_result(tmp_path: Path) -> None:
+    results = ("results/student_demo.json", "results/tables_demo.csv")
+    assert "ground VIDEO" not in run(tmp_path, *results, config=[TINY], dry=True).text
+    outcome = run(tmp_path, results[0], config=[TINY])
+    assert outcome.status == 0, outcome.text
+    lines = ended(outcome.text)
+    assert 3 <= len(lines) <= 6
+    assert results[0] in lines[0]
+    video = next((tmp_path / "results/demo/videos").iterdir())
+
+    def shell(line: str) -> subprocess.CompletedProcess[str]:
+        words = line.partition(":")[2].replace("VIDEO", str(video)).replace("a sentence", "the ball moves")
+        environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+        return subprocess.run(
+            words, shell=True, cwd=tmp_path, capture_output=True, text=True, env=environment, check=False
+        )
+
+    asked = shell(next(line for line in lines if "ground VIDEO" in line))
+    assert asked.returncode == 0, asked.stderr
+    assert '"the ball moves"' in asked.stdout
+    report = shell(next(line for line in lines if "results/report_student_demo.html" in line))
+    assert report.returncode == 0, report.stderr
+    assert (tmp_path / "results/report_student_demo.html").exists()
+    assert any("open results/report_student_demo.html" in line for line in ended(report.stderr))
+
+    target = "results/features/demo/rgb/0.h5"
+    (tmp_path / target).unlink()
+    features = run(tmp_path, target, config=[TINY])
+    assert features.status == 0, features.text
+    assert ended(features.text) == [], "nothing for what is no result"

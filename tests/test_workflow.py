@@ -148,6 +148,27 @@ def test_everything_that_is_missing_is_said_at_once(tmp_path: Path) -> None:
     said = run(tmp_path, "results/student_charades.json", dry=True).errors
     assert len(said) == 8
     assert len(run(tmp_path, "results/baseline_charades.json", dry=True).errors) == 7  # no weights for flow
+    others = ("results/tables_charades.csv", "results/charades/student/seed-0/model.safetensors")
+    for target in (*others, "results/report_student_charades.html"):
+        assert sorted(run(tmp_path, target, dry=True).errors) == sorted(said), target
+
+
+def test_what_several_targets_lack_is_said_once_for_all(tmp_path: Path) -> None:
+    alone = [f"results/{name}.json" for name in ("student_activitynet", "baseline_charades", "student_demo")]
+    apart = {sentence for target in alone for sentence in run(tmp_path, target, dry=True).errors if target != alone[2]}
+    outcome = run(tmp_path, *alone, dry=True)
+    told = [line for line in outcome.text.splitlines() if line.startswith("error: ")]
+    assert sorted(told) == sorted(f"error: {sentence}" for sentence in apart)
+
+
+def test_tables_of_teachers_from_elsewhere_are_said_with_all_else(tmp_path: Path) -> None:
+    files = {table: f"mine/{{seed}}/{table}.parquet" for table in ("pseudo_labels", "activation_maps")}
+    models = {"taught": {"parent": "student", "teachers": [{"name": "elder", **files}]}}
+    said = run(tmp_path, "results/taught_charades.json", changes={"models": models, "seeds": [3, 4]}, dry=True).errors
+    tables = [sentence for sentence in said if sentence.startswith("mine/")]
+    assert len(tables) == 4
+    assert all("models.taught.teachers" in sentence for sentence in tables)
+    assert len(said) > 10
 
 
 def test_a_folder_without_any_named_video_is_said(tmp_path: Path) -> None:

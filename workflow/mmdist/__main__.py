@@ -4,11 +4,13 @@ import importlib
 import sys
 
 from mmdist import __version__
+from mmdist.command_line import is_option, meant
 
 COMMANDS = {  # name: (module with a `main`, what it does)
     "ground": ("mmdist.ground_command", "ask a video a question in words, get the moments that answer it"),
     "onnx": ("mmdist.onnx_export", "write a model for other runtimes than PyTorch"),
 }
+HELP = ("-h", "--help")
 
 
 def main() -> None:
@@ -19,10 +21,12 @@ def main() -> None:
     if name == "--version":
         print(f"mmdist {__version__}")
         return
-    usage = "\n".join(f"  {command:8} {what}" for command, (_, what) in COMMANDS.items())
-    print(f"usage: mmdist COMMAND ...\n\n{usage}\n\n`mmdist COMMAND --help` says what a command takes.")
-    if name not in ("-h", "--help"):
-        sys.exit(f"error: {name!r} is no command; commands are {', '.join(COMMANDS)}.")
+    if name in HELP:
+        listed = "\n".join(f"  {command:8} {what}" for command, (_, what) in COMMANDS.items())
+        print(f"usage: mmdist COMMAND ...\n\n{listed}\n\n`mmdist COMMAND --help` says what a command takes.")
+        return
+    kind, known = ("option", (*HELP, "--version")) if is_option(name) else ("command", COMMANDS)
+    sys.exit(f"error: unknown {kind} {name!r}{meant(name, known)} commands are {' and '.join(COMMANDS)}.")
 
 
 if __name__ == "__main__":

@@ -20,10 +20,13 @@ def has_gpu() -> bool:
     return any(map(os.path.exists, ("/dev/nvidiactl", "/dev/dxg", "/dev/kfd")))
 
 
-def take(count: int) -> int:
+def take(count: int, remedy: str | None = None) -> int:
     """The number, among the `count` that this process sees, of the first GPU that no other job of this machine has.
 
     It is this process's own until it ends, however it ends.
+
+    Args:
+        remedy: what to do where all are taken; None for what the users of the workflow can.
 
     Raises:
         UserError: all of them are taken.
@@ -37,10 +40,11 @@ def take(count: int) -> int:
             continue
         _held.append(lock)
         return index
-    raise UserError(
-        f"all {count} GPUs are taken by other jobs of this machine; run with --resources gpu={count}, and when it is "
-        "another run that has them, one after the other, or give each its own by CUDA_VISIBLE_DEVICES."
+    remedy = remedy or (
+        f"run with --resources gpu={count}, and when it is another run that has them, one after the other, or give "
+        "each its own by CUDA_VISIBLE_DEVICES"
     )
+    raise UserError(f"all {count} GPUs are taken by other jobs of this machine; {remedy}.")
 
 
 def names(count: int) -> list[str]:

@@ -11,21 +11,22 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from mmdist import device as devices
-from mmdist import masking, predict, samples, trained
+from mmdist import masking, predict, samples, trained, words
 from mmdist.data.spelling import nfc
-from mmdist.data.text import tokenise
 from mmdist.data.vocabulary import encode
 from mmdist.evaluation import ranking
 from mmdist.features import networks, one_video, reproduce
 from mmdist.features.networks import Extractor
 from mmdist.features.one_video import Film, Watch, unwatched
 from mmdist.features.reproduce import Recipe
+from mmdist.files import check_input
 from mmdist.gpus import Device
 from mmdist.model import proposals
 from mmdist.predict import Predicted
@@ -110,6 +111,10 @@ class Grounder:
         threads: int | None = None,
         any_code: bool = False,
     ):
+        if device not in get_args(Device):
+            raise UserError(f"device is {device!r}; use one of {', '.join(get_args(Device))}.")
+        for path in weights:  # also where the model needs none
+            check_input(path, "correct --weights")
         self.trained = trained.load(model)
         self._weights, self._any_code = [Path(path) for path in weights], any_code
         self._device, self._threads = device, threads or torch.get_num_threads()
@@ -139,17 +144,11 @@ class Grounder:
         return {stream: networks.build(recipe.extract, self._place) for stream, recipe in self._recipes.items()}
 
     def check(self, sentences: Sequence[str]) -> None:
-        """Raises UserError for a sentence that is empty or has no word that the model knows."""
+        """Raises UserError for a sentence that is empty or without any word of content that the model knows."""
         if not sentences:
             raise UserError("no sentence is given; say what to look for.")
         for sentence in sentences:
-            if not sentence.strip():
-                raise UserError("a sentence is empty; say what to look for.")
-            if not encode(sentence, self.trained.vocabulary):
-                raise UserError(
-                    f"no word of {sentence!r} is among the {len(self.trained.vocabulary.words)} that "
-                    f"{self.trained.path} knows; say it in other words."
-                )
+            words.check(sentence, self.trained.vocabulary)
 
     def watch(self, video: str | Path, *, work: str | Path | None = None, watch: Watch = unwatched) -> Film:
         """Make a video's features as those of the model's training were made.
@@ -161,6 +160,7 @@ class Grounder:
         Raises:
             UserError: the video cannot be decoded, or features like the model's cannot be made here.
         """
+        check_input(video, one_video.REMEDY)
         extractors = self._extractors
         with tempfile.TemporaryDirectory(prefix="mmdist-", dir=work) as folder:
             return one_video.make(
@@ -214,17 +214,12 @@ class Grounder:
             for b, row in enumerate(part.rows):
                 found[row] = Answer(
                     sentences[row],
-                    self.unknown_words(sentences[row]),
+                    words.unknown(sentences[row], self.trained.vocabulary),
                     tuple(_moment(part, seconds, b, int(k)) for k in order[b]),
                     film.duration,
                     None if fused is None else fused[b].numpy(),
                 )
         return tuple(found[row] for row in range(len(sentences)))
-
-    def unknown_words(self, sentence: str) -> tuple[str, ...]:
-        """Words of a sentence that the model does not know, each once; punctuation is none."""
-        words = [word for word in tokenise(sentence) if any(map(str.isalnum, word))]
-        return tuple(dict.fromkeys(word for word in words if word not in self.trained.vocabulary.ids))
 
     def _samples(self, film: Film, sentences: Sequence[str], query_ids: Sequence[str]) -> Samples:
         tokens, weights = samples.padded(
@@ -259,7 +254,7 @@ def _moment(part: Predicted, seconds: np.ndarray, b: int, k: int) -> Moment:
 
 @functools.cache  # a GPU is taken once by a process
 def _choose(device: Device) -> torch.device:
-    return devices.choose(device, torch.get_num_threads())
+    return devices.choose(device, torch.get_num_threads(), "use --device cpu, in Python device='cpu'")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -2,13 +2,16 @@
 
 import argparse
 import logging
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from mmdist import clock, store
+from mmdist import clock, files, store
+from mmdist.command_line import Parser
+from mmdist.features import one_video
 from mmdist.features.one_video import Film
 from mmdist.ground import Answer, Grounder
 from mmdist.stage import UserError, run
@@ -16,12 +19,12 @@ from mmdist.stage import UserError, run
 LAST = "model.safetensors, or a result (.json) whose first seed's model is taken"
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> Parser:
     """The command line."""
-    found = argparse.ArgumentParser(
-        prog="mmdist ground",
-        description="Ask a video: the moments that a trained model finds for sentences, best first.",
-        epilog='Example: mmdist ground video.mp4 "a person opens the door" --model results/student_demo.json',
+    found = Parser(
+        "mmdist ground",
+        "Ask a video: the moments that a trained model finds for sentences, best first.",
+        'Example: mmdist ground video.mp4 "a person opens the door" --model results/student_demo.json',
     )
     found.add_argument("video", nargs="?", metavar="VIDEO", help="a video file; left out with --features")
     found.add_argument("sentences", nargs="*", metavar="SENTENCE", help="what to look for, in quotes; one or more")
@@ -48,17 +51,15 @@ def parser() -> argparse.ArgumentParser:
     )
     found.add_argument("--video-id", metavar="ID", help="the video among --features")
     found.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
-    found.add_argument("--threads", type=int, metavar="N", help="of PyTorch on the CPU (default: its own choice)")
+    found.add_argument("--threads", type=int, metavar="N", help="CPU threads (default: PyTorch's choice)")
     found.add_argument("--work", type=Path, metavar="DIR", help="for decoded frames (default: the system's own)")
-    found.add_argument(
-        "--any-code", action="store_true", help="go on where code has changed since the features' making"
-    )
+    found.add_argument("--any-code", action="store_true", help="accept features made by different code")
     return found
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     logging.basicConfig(level=logging.WARNING, format="warning: %(message)s")
-    run(lambda: answer(parser().parse_intermixed_args(arguments)))
+    run(lambda: answer(parser().read(arguments)))
 
 
 def answer(args: argparse.Namespace) -> None:
@@ -71,6 +72,8 @@ def answer(args: argparse.Namespace) -> None:
         args.model, weights=args.weights, device=args.device, threads=args.threads, any_code=args.any_code
     )
     grounder.check(sentences)
+    features = [entry.partition("=")[2] or entry for entry in args.features]
+    check_outputs(args, [video or "", args.model, grounder.trained.path, *args.weights, *features])
     if video is None:
         film = grounder.read(by_stream(args.features, list(grounder.trained.features)), args.video_id)
     else:
@@ -95,15 +98,26 @@ def check(args: argparse.Namespace, video: str | None, sentences: Sequence[str])
     if args.top < 1 or (args.threads is not None and args.threads < 1):
         raise UserError("--top and --threads count from 1; correct them.")
     if args.moment and len(args.moment) != len(sentences):
-        raise UserError(f"--moment is given {len(args.moment)} times for {len(sentences)} sentences; once for each.")
-    if wrong := [moment for moment in args.moment if not 0 <= moment[0] <= moment[1]]:
+        raise UserError(f"--moment is given for {len(args.moment)} of {len(sentences)} sentences; give it for each.")
+    if wrong := [moment for moment in args.moment if not 0 <= moment[0] <= moment[1] < math.inf]:
         raise UserError("--moment {:g} {:g} does not start before it ends; give seconds.".format(*wrong[0]))
-    if args.work is not None and not args.work.is_dir():
-        raise UserError(f"{args.work} is no folder; correct --work.")
+    if video is not None:
+        files.check_input(video, one_video.REMEDY)
+    if args.work is not None:
+        files.check_folder(args.work, "correct --work")
     if args.picture:
         from mmdist import plots  # without a picture nobody waits for matplotlib
 
         plots.check(args.picture)
+    if args.json and args.json == args.picture:
+        raise UserError(f"--json and --picture both name {args.json}; give each a file of its own.")
+
+
+def check_outputs(args: argparse.Namespace, inputs: Sequence[str | Path]) -> None:
+    """Raises UserError for a file that could not be written once the work is done, or that is one of `inputs`."""
+    for option, path in (("--json", args.json), ("--picture", args.picture)):
+        if path is not None:
+            files.check_output(path, f"correct {option}", inputs)
 
 
 def draw(

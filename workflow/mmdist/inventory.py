@@ -179,13 +179,14 @@ class Inventory:
             found.append(name)
         return found
 
-    def lacks(self, dataset: str, roles: Iterable[str]) -> list[str]:
-        """A sentence for each file or folder that a data set, read with these streams, needs and that is absent."""
+    def lacks(self, dataset: str, models: Iterable[str]) -> list[str]:
+        """A sentence for each file or folder that these models need on a data set and that is absent."""
+        models = list(models)
         collection = self._collection(dataset)
         needs = [*self._annotation_files(dataset), *self._word_vectors(dataset)]
-        streams = list(dict.fromkeys(self.plan.stream(dataset, role) for role in roles))
-        for stream in streams:
+        for stream in dict.fromkeys(self.plan.stream(dataset, role) for role in self.plan.roles(models)):
             needs += self._stream_files(collection, stream)
+        needs += [need for model in models for need in self._tables_from_elsewhere(dataset, model)]
         return [
             f"{need.path} does not exist, which {need.key} names; {self._remedy(need, (dataset, collection))}."
             for need in dict.fromkeys(needs)
@@ -249,6 +250,13 @@ class Inventory:
                     "folder as videos, or read features that exist (extractor: external)."
                 )
             yield Need(about["videos"], f"collections.{collection}.videos", about.get("get_from"))
+
+    def _tables_from_elsewhere(self, dataset: str, model: str) -> Iterator[Need]:
+        for teacher in self.plan.teachers(model):
+            tables = () if isinstance(teacher, str) else (teacher["pseudo_labels"], teacher["activation_maps"])
+            for seed in self.plan.seeds(dataset):
+                for table in tables:
+                    yield Need(table.replace("{seed}", str(seed)), f"models.{model}.teachers", None)
 
     def _read_annotations(self, dataset: str) -> list[Annotation]:
         return sources.read(settings_module.parse(sources.QueriesSettings, json.dumps(self.plan.queries(dataset))))

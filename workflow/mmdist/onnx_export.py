@@ -17,7 +17,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from mmdist import predict, store, trained
+from mmdist import files, predict, store, trained
+from mmdist.command_line import Parser
 from mmdist.model import proposals
 from mmdist.samples import Batch
 from mmdist.stage import UserError, run
@@ -118,15 +119,15 @@ def export(model: Trained, path: Path) -> None:
 def main(arguments: Sequence[str] | None = None) -> None:
     logging.basicConfig(level=logging.WARNING, format="warning: %(message)s")
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # what it does without, nobody here needs
-    parser = argparse.ArgumentParser(prog="mmdist onnx", description=__doc__)
+    parser = Parser("mmdist onnx", __doc__)
     parser.add_argument("model", type=Path, metavar="MODEL", help="model.safetensors, or a result (.json)")
     parser.add_argument("output", type=Path, metavar="OUT", help="the ONNX file")
-    args = parser.parse_args(arguments)
-    run(lambda: _export(args))
+    run(lambda: _export(parser.read(arguments)))
 
 
 def _export(args: argparse.Namespace) -> None:
     model = trained.load(args.model)
+    files.check_output(args.output, "name another file for the ONNX model", [args.model, model.path])
     export(model, args.output)
     print(f"{args.output}: {', '.join(INPUTS)} -> {', '.join(outputs(model))}")
 

@@ -85,8 +85,12 @@ class Plan:
 
     def trained(self, model: str) -> list[str]:
         """All models that `model` needs trained for its result, itself first."""
+        return self.with_teachers(self.compared(model))
+
+    def with_teachers(self, models: Iterable[str]) -> list[str]:
+        """These models, their teachers, the teachers of those, ..."""
         found: list[str] = []
-        queue = self.compared(model)
+        queue = list(models)
         while queue:
             name = queue.pop(0)
             if name not in found:
@@ -97,6 +101,10 @@ class Plan:
     def in_tables(self) -> list[str]:
         """All models that the tables name, each once."""
         return list(dict.fromkeys(model for models in self.config["tables"].values() for model in models))
+
+    def trained_for_tables(self) -> list[str]:
+        """All models that the tables need trained, each once."""
+        return list(dict.fromkeys(name for model in self.in_tables() for name in self.trained(model)))
 
     def roles(self, models: Iterable[str]) -> list[str]:
         """The streams that these models read, each once."""

@@ -90,7 +90,8 @@ def save(figure: Figure, path: str | Path) -> None:
 def check(path: str | Path) -> None:
     """Raises UserError where a picture cannot be of this name."""
     if Path(path).suffix.lower() not in FORMATS:
-        raise UserError(f"{path} is no name of a picture; end it with one of {', '.join(FORMATS)}.")
+        suffix = Path(path).suffix or "a picture without a suffix"
+        raise UserError(f"{path}: cannot write {suffix}; use {', '.join(FORMATS[:-1])} or {FORMATS[-1]}.")
 
 
 def ticks(duration: float) -> tuple[np.ndarray, list[str]]:

@@ -110,7 +110,20 @@ def read_model_metadata(path: str | Path) -> dict[str, str]:
         with safe_open(path, "numpy") as file:
             return json.loads((file.metadata() or {})[MODEL_KEY])
     except (OSError, SafetensorError, KeyError, ValueError) as error:
-        raise UserError(f"{path} is no model of this project ({error!r}); train it again.") from error
+        if _begins_as_model(path):
+            raise UserError(f"{path} is damaged ({error}); train the model again.") from error
+        raise UserError(
+            f"{path} is not a model; name a model.safetensors, or a result such as results/student_demo.json."
+        ) from error
+
+
+def _begins_as_model(path: str | Path) -> bool:
+    """Whether a file has the header of one: its length, and JSON that safetensors begins with the metadata."""
+    if not os.path.isfile(path):
+        return False
+    with open(path, "rb") as file:
+        head = file.read(100)
+    return head[8:9] == b"{" and MODEL_KEY.encode() in head
 
 
 def group_name(video_id: str) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mmdist import store
+from mmdist import files, store
 from mmdist.data import vocabulary as vocabularies
 from mmdist.data.vocabulary import Vocabulary
 from mmdist.model import checkpoint
@@ -13,6 +13,8 @@ from mmdist.model.network import Network
 from mmdist.settings import parse
 from mmdist.stage import UserError
 from mmdist.train import TrainSettings
+
+REMEDY = "name a model.safetensors, or a result such as results/student_demo.json"
 
 
 @dataclass(frozen=True)
@@ -45,10 +47,7 @@ def load(path: str | Path) -> Trained:
         UserError: it is neither, or a file that the result names is absent or has changed.
     """
     path = Path(path)
-    if not path.is_file():
-        raise UserError(
-            f"{path} does not exist; name a model.safetensors, or a result such as results/student_demo.json."
-        )
+    files.check_input(path, REMEDY)
     if path.suffix == ".json":
         path = of_result(path)
     network, metadata = checkpoint.load(path)
@@ -84,11 +83,8 @@ def of_result(path: Path) -> Path:
         model = path.parent / result["dataset"] / name / f"seed-{seed}" / "model.safetensors"
         sha256 = result["models"][name]["sha256"][str(seed)]
     except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
-        raise UserError(
-            f"{path} is no result of this workflow ({error!r}); name one, or a model.safetensors."
-        ) from error
-    if not model.is_file():
-        raise UserError(f"{path} is of {model}, which does not exist; put it there, or name a model.safetensors.")
+        raise UserError(f"{path} is not a result; {REMEDY}.") from error
+    files.check_input(model, f"{path} is the result of that model: put it there, or name a model.safetensors")
     if store.file_digest(model) != sha256:
         raise UserError(
             f"{model} is not the model that {path} is of; run the workflow again, or name the model itself."

@@ -17,12 +17,14 @@ from mmdist.features import extract, flow_features
 from mmdist.features.networks import Extractor
 from mmdist.features.reproduce import Recipe
 from mmdist.features.windows import Piece
+from mmdist.files import check_input
 from mmdist.stage import UserError
 from mmdist.video import backends, frames
 from mmdist.video.decode import DecodeSettings, decode
 
 log = logging.getLogger(__name__)
 
+REMEDY = "name a video file"
 THUMBNAIL = 160  # pixels of the short side of a picture that is kept
 
 
@@ -98,8 +100,9 @@ def read(files: Mapping[str, Path], video_id: str) -> tuple[Film, dict[str, str]
     features: dict[str, np.ndarray] = {}
     provenance, duration = {}, float("nan")
     for stream, path in files.items():
+        check_input(path, "correct --features")
         if not h5py.is_hdf5(path):
-            raise UserError(f"{path} is no HDF5 file of features; correct --features.")
+            raise UserError(f"{path} is not an HDF5 file of features; correct --features.")
         provenance[stream] = frames.origin(path).get("provenance", "{}")
         some: list[str] = []
         try:
@@ -123,9 +126,13 @@ def _decode(video: Path, output: Path, settings: DecodeSettings, watch: Watch) -
         with watch("decoding", lambda: f"{len(group['frames']) if 'frames' in group else 0} frames"):
             decode(video.stem, group, sources={video.stem: video}, settings=settings)
         if group.attrs["status"] == "bad":
-            raise UserError(f"{video} cannot be decoded: {group.attrs['reason']}; give a video that a player shows.")
+            raise UserError(
+                f"{video} cannot be read as a video ({group.attrs['reason']}); give one that a player shows."
+            )
         if group.attrs["status"] != "ok":
             log.warning("%s: %s", video, group.attrs["reason"])
+        if len(group["frames"]) < 2:
+            raise UserError(f"{video} is a single picture, in which no moment can be found; {REMEDY}.")
 
 
 def _extract(group: h5py.Group, decoded: Path, recipe: Recipe, extractor: Extractor, place: str) -> None:
@@ -133,7 +140,13 @@ def _extract(group: h5py.Group, decoded: Path, recipe: Recipe, extractor: Extrac
     if recipe.flow is None:
         extract.extract(video_id, group, path=decoded, extractor=extractor, settings=recipe.extract)
         return
-    backend, kind = backends.choose(recipe.flow.backend, recipe.flow.device)
+    try:
+        backend, kind = backends.choose(recipe.flow.backend, recipe.flow.device)
+    except UserError as error:
+        raise UserError(
+            f"optical flow by {recipe.flow.backend}, as in the model's training, cannot be made here with device "
+            f"{recipe.flow.device!r}; use --device auto, or a machine like that of training."
+        ) from error
     flow_features.write(
         video_id,
         group,

@@ -156,8 +156,6 @@ def located(stream: str, name: str, sha256: str, recorded: str | None, given: It
     """
     found = {}
     for path in given:
-        if not Path(path).is_file():
-            raise UserError(f"{path} is no file; correct --weights.")
         found[store.file_digest(path)] = str(path)
     if sha256 in found:
         return found[sha256]
@@ -166,7 +164,7 @@ def located(stream: str, name: str, sha256: str, recorded: str | None, given: It
         listed = ", ".join(f"{path} ({digest[:12]}...)" for digest, path in found.items())
         raise UserError(f"none of {listed} is {wanted}; give that one with --weights.")
     if not recorded or not Path(recorded).is_file():
-        raise UserError(f"{recorded or 'a file'} is not here, {wanted}; give it with --weights.")
+        raise UserError(f"{recorded or 'a file'} does not exist, {wanted}; give it with --weights.")
     if store.file_digest(recorded) != sha256:
         raise UserError(f"{recorded} is no longer {wanted}; give that one with --weights.")
     return recorded

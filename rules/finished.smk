@@ -1,0 +1,92 @@
+"""What a run says last: the results that were asked for, how to ask a model a question, how to see the report."""
+
+import shutil
+
+AT_ONCE = 3  # models whose commands are told
+SNAKEFILES = ("Snakefile", "snakefile", "workflow/Snakefile", "workflow/snakefile")  # that Snakemake finds by itself
+
+
+def last_lines():
+    """Lines for people who wonder what to do with what was made; none where no result was asked for."""
+    made = [found for found in asked() if os.path.exists(found.file)]
+    results = {}  # file -> its model and data set
+    for found in made:
+        for model in found.models[:1] if "tables_" in found.file else found.models:
+            results[f"results/{model}_{found.dataset}.json"] = model, found.dataset
+    results = dict(list(results.items())[:AT_ONCE])
+    reports = {f"results/report_{model}_{dataset}.html" for model, dataset in results.values()}
+    files = [found.file for found in made]
+    lines = [("Done", ", ".join(shortened(files)))] if made else []
+    lines += [("Ask a video", words) for words in filter(None, map(question, results, results.values()))]
+    lines += (
+        [("See the report", f"open {' '.join(sorted(reports & set(files)))} in a browser")]
+        if reports & set(files)
+        else []
+    )
+    if absent := sorted(reports - set(files)):
+        lines.append(("See the report", run_of_snakemake(*absent)))
+    return [f"{what + ':':16}{words}" for what, words in lines]
+
+
+def question(result, about):
+    """The command that asks the model of a result; None where this interpreter has no PyTorch, as beside conda's."""
+    if not importlib.util.find_spec("torch"):
+        return None
+    model, dataset = about
+    collection = plan.datasets[dataset]["collection"]
+    roles = plan.roles([model])
+    given = ["VIDEO", '"a sentence"', "--model", located(result)]
+    if not all(plan.is_extracted(collection, plan.stream(dataset, role)) for role in roles):
+        features = [f"{role}=FEATURES.h5" for role in roles]  # nothing here can make them of a video
+        given = [*given[1:], "--features", *features, "--video-id", "ID"]
+    return " ".join([mmdist_command(), "ground", *given])
+
+
+def run_of_snakemake(*targets):
+    """A run of this one's Snakefile, folder and configuration, for other targets."""
+    words = [*(installed("snakemake") or [*installed("python3"), "-m", "snakemake"]), "--cores", "1", *targets]
+    about = workflow.config_settings
+    default = next(filter(os.path.exists, SNAKEFILES), None)
+    if workflow.overwrite_workdir or not default or not os.path.samefile(default, workflow.main_snakefile):
+        words += ["--snakefile", shown_path(workflow.main_snakefile)]
+    if workflow.overwrite_workdir:
+        words += ["--directory", os.getcwd()]
+    if about.configfiles:
+        words += ["--configfile", *map(shown_path, about.configfiles)]
+    if about.config:
+        words += ["--config", *(f"{key}={json.dumps(value)}" for key, value in about.config.items())]
+    if methods := workflow.deployment_settings.deployment_method:
+        words += ["--sdm", *(method.name.lower().replace("_", "-") for method in methods)]
+    return shlex.join(words)
+
+
+def mmdist_command():
+    """This clone's own where it is installed; what works in any case otherwise."""
+    if INSTALLED and (words := installed("mmdist")):
+        return shlex.join(words)
+    return f"PYTHONPATH={shlex.quote(shown_path(PACKAGE))} {shlex.join(installed('python3') or [sys.executable])} -m mmdist"
+
+
+def installed(name):
+    """A command of the environment that runs Snakemake: its name where the shell finds it; empty without it."""
+    script = os.path.join(os.path.dirname(sys.executable), name)
+    if not os.path.exists(script):
+        return []
+    found = shutil.which(name)
+    return [name if found and os.path.dirname(found) == os.path.dirname(script) else shown_path(script)]
+
+
+def located(file):
+    """A file in the folder of the run, as it is named where the run was started."""
+    return shlex.quote(os.path.abspath(file) if workflow.overwrite_workdir else file)
+
+
+def shown_path(path):
+    """A path relative to where the run was started, if it lies there; absolute otherwise."""
+    relative = os.path.relpath(path)
+    return str(path) if workflow.overwrite_workdir or relative.startswith("..") else relative
+
+
+onsuccess:
+    for line in last_lines():
+        logger.info(line)
