@@ -69,7 +69,7 @@ def drawings(s: FiguresSettings, m: Material, files: dict[str, Path]) -> Iterato
     yield Drawn("agreement.svg", agreement.TITLE, agreement.ABOUT, agreement.draw(m, s.teachers))
     yield Drawn("recall.svg", recall.TITLE, recall.ABOUT, recall.draw(m))
     yield Drawn("failures.svg", failures.TITLE, failures.ABOUT, failures.draw(m, s.groups))
-    predicted = m.scored[s.evaluate.model][s.evaluate.seeds[0]].query_ids
+    predicted = m.answers[s.evaluate.model].query_ids
     candidates = examples.spread(set(m.sentences.loc[predicted, "video_id"]), s.videos)
     taken = examples.collect(candidates, files, m.durations, s.decode, s.flow, videos=s.videos, frames=s.frames)
     yield Drawn("frames.png", examples.TITLE, examples.ABOUT, examples.draw(taken, s.frames))
@@ -117,7 +117,8 @@ def main() -> None:
         _write(path.with_suffix(".html"), page.document(title, *drawn.about, page.picture(data, kind, title)))
     teacher = s.teachers[0] if s.teachers else None
     for group, cards in queries.cards(m, teacher, s.queries, key_frames(s, m, files)).items():
-        _write(args.folder / f"queries-{group}.html", queries.make(group, cards, models[0], teacher, s.frames))
+        text = queries.make(group, cards, models[0], teacher, s.frames, scored=bool(m.result["metrics"]))
+        _write(args.folder / f"queries-{group}.html", text)
     measured = costs.read(args.benchmarks, s.evaluate.dataset, s.collection, [*m.models, *s.exported])
     _write(args.folder / "costs.html", costs.make(measured, s.evaluate.dataset))
     _write(args.folder / "coverage.html", coverage.make(m.result, m.data.queries))
