@@ -82,8 +82,8 @@ class Inventory:
         ):
             return None
         return (
-            f"{dataset}: no row of the split {split} has start and end, so that nothing can be scored; models are "
-            "trained, and the result names their answers to each sentence in place of numbers."
+            f"{dataset}: no row of the split {split} has start and end, so that nothing can be scored: models are "
+            "trained and answer every sentence (predictions.jsonl), and the result has no numbers."
         )
 
     def shard_ids(self, collection: str, shard: int, *, extracted: bool) -> list[str]:

@@ -13,7 +13,6 @@ from mmdist import settings as settings_module
 from mmdist import store
 from mmdist.evaluation import doubts
 from mmdist.evaluation.published import SOURCE, Published, published
-from mmdist.evaluation.terminal import unscored
 from mmdist.stage import UserError, arguments, run
 from mmdist.wording import percent, plural
 
@@ -82,19 +81,25 @@ def markdown(s: TablesSettings, table: pd.DataFrame, results: Mapping[str, Mappi
     """All tables as a person reads them."""
     result = next(iter(results.values()))
     papers = published(s.dataset)
-    text = [
-        f"# {s.dataset}, split {result['split']}",
-        f"Percent; {_over(result['seeds'])}, {_queries(results)}. Differences are "
-        "paired, query by query; one whose bootstrap interval over queries contains 0 is not resolved. "
-        "The constant interval is fitted on the training moments for each column alone.",
-    ]
-    if papers.models:
+    text = [f"# {s.dataset}, split {result['split']}"]
+    scored = [model for model, about in results.items() if about["metrics"]]
+    if scored:
+        text.append(
+            f"Percent of {_queries(results)}; {_over(result['seeds'])}. Differences are "
+            "paired, query by query; one whose bootstrap interval over queries contains 0 is not resolved. "
+            "The constant interval is fitted on the training moments for each column alone."
+        )
+    if scored and papers.models:
         where = "" if papers.dataset == s.dataset else f" of {papers.dataset}, which are other queries"
         text.append(
             f"In brackets, published numbers{where}; their code takes the best epoch on the test split. {SOURCE}."
         )
-    text += dict.fromkeys(sentence for result in results.values() for sentence in doubts.sentences(result))
-    text += [unscored(result) for result in results.values() if not result["metrics"]]
+    text += dict.fromkeys(sentence for about in results.values() for sentence in doubts.sentences(about))
+    if unscored := [model for model in results if model not in scored]:
+        text.append(
+            f"Nothing can be scored of {', '.join(unscored)}: no query of the split {result['split']} has both a "
+            f"moment (start and end) and a prediction. Their answers are in results/{s.dataset}/MODEL/predictions.jsonl."
+        )
     for name, part in table.groupby("table", sort=False):
         alone, paired = part[part["minus"].isna()], part[part["minus"].notna()]
         text += [f"## {name}", _grid(alone, alone["row"], _value)]
@@ -109,9 +114,9 @@ def _over(seeds: Sequence[int]) -> str:
 
 
 def _queries(results: Mapping[str, Mapping[str, Any]]) -> str:
-    """On how many queries, which may differ from model to model."""
-    counts = sorted({result["queries"] for result in results.values()})
-    return "on " + " to ".join([*map(str, counts[:-1][:1]), plural(counts[-1], "query")])
+    """How many queries are scored, which may differ from model to model."""
+    counts = sorted({result["queries"] for result in results.values() if result["metrics"]})
+    return " to ".join([*map(str, counts[:-1][:1]), plural(counts[-1], "query")])
 
 
 def _grid(part: pd.DataFrame, labels: pd.Series, cell: Any) -> str:

@@ -12,7 +12,7 @@ from mmdist import settings as settings_module
 from mmdist import store, streams
 from mmdist.data.queries import video_files
 from mmdist.evaluate import EvaluateSettings
-from mmdist.evaluation import inputs
+from mmdist.evaluation import inputs, terminal
 from mmdist.figures import (
     agreement,
     costs,
@@ -67,8 +67,9 @@ def drawings(s: FiguresSettings, m: Material, files: dict[str, Path]) -> Iterato
     """Every figure."""
     yield Drawn("losses.svg", losses.TITLE, losses.ABOUT, losses.draw(m.histories, m.models))
     yield Drawn("agreement.svg", agreement.TITLE, agreement.ABOUT, agreement.draw(m, s.teachers))
-    yield Drawn("recall.svg", recall.TITLE, recall.ABOUT, recall.draw(m))
-    yield Drawn("failures.svg", failures.TITLE, failures.ABOUT, failures.draw(m, s.groups))
+    nothing = None if m.result["metrics"] else (terminal.unscored(m.result),)
+    yield Drawn("recall.svg", recall.TITLE, nothing or recall.ABOUT, recall.draw(m))
+    yield Drawn("failures.svg", failures.TITLE, nothing or failures.ABOUT, failures.draw(m, s.groups))
     predicted = m.answers[s.evaluate.model].query_ids
     candidates = examples.spread(set(m.sentences.loc[predicted, "video_id"]), s.videos)
     taken = examples.collect(candidates, files, m.durations, s.decode, s.flow, videos=s.videos, frames=s.frames)

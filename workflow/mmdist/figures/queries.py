@@ -205,7 +205,8 @@ def _moments(axes: Axes, card: Card, model: str) -> None:
             alpha = 0.75 - 0.55 * (rank - 1) / max(1, len(windows) - 2)
             y = 0.35 - 0.7 * (rank - 1) / max(1, len(windows) - 2)
             axes.plot([start, end], [y, y], color=colours.BLUE, lw=2, alpha=alpha, solid_capstyle="butt")
-    axes.set_yticks([2, 1, 0], ["truth", "predicted", "others"])
+    rows = {2: "truth", 1: "predicted", 0: "others"} if len(card.moments) else {1: "predicted", 0: "others"}
+    axes.set_yticks(list(rows), list(rows.values()))
     axes.set(ylim=(-0.6, 2.5), xlim=(0, card.duration), xlabel="seconds")
     axes.grid(axis="y", visible=False)
 
