@@ -176,10 +176,19 @@ def as_options(files):
     return [f"{label}={file}" for label, file in files.items()]
 
 
+@functools.cache
+def tell_unscored(dataset, split):
+    """Say, once for each data set and in no job of a cluster, that a result will have no numbers."""
+    note = inventory.unscored(dataset, split) if workflow.is_main_process else None
+    if note:
+        print(f"note: {note}", file=sys.stderr)
+
+
 @told
 def result_features(wildcards):
     """The features of the result's own model; first of all, whatever is missing for any model that it needs is said."""
     require(wildcards.dataset, tuple(plan.trained(wildcards.model)))
+    tell_unscored(wildcards.dataset, plan.evaluate(wildcards.dataset, wildcards.model)["split"])
     return features(wildcards.dataset, (wildcards.model,))
 
 

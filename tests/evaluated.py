@@ -47,6 +47,7 @@ class Runs:
         self.states: dict[str, dict[str, tuple[str, str]]] = {
             stream: {v: ("ok", "") for v in self.queries["video_id"]} for stream in ("rgb", "flow")
         }
+        self.seconds = dict(zip(self.queries["video_id"], self.queries["duration"], strict=True))  # by the features
         self.wordless: list[str] = []
         self.seeds = [0, 1]
         self.streams = {"student": ["rgb"], "baseline": ["rgb"]}
@@ -105,7 +106,7 @@ class Runs:
                         group = file.create_group(store.group_name(video_id))
                         group.attrs.update({"video_id": video_id, "status": status, "reason": reason})
                         if status != "bad":
-                            group.attrs["duration"] = 30.0
+                            group.attrs["duration"] = self.seconds.get(video_id, 30.0)
                 features.append(f"{stream}={path}")
         labelled: dict[str, list[str]] = {"--predictions": [], "--models": [], "--histories": []}
         for (model, seed), table in self.tables.items():

@@ -1,6 +1,7 @@
 """The stage, run as its command on small tables."""
 
 import json
+import re
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -227,7 +228,8 @@ def test_coverage_says_why(runs: Runs, evaluate):
         {"file": "b.txt", "action": "kept", "problem": "clip-0003.mkv cannot be read", "rows": 1},  # a name stays
     ]
     assert result["comparisons"]["baseline"]["queries"] == TEST - 6
-    assert len((runs.root / "lines.jsonl").read_text().splitlines()) == TEST - 6
+    # The sentence without a moment is answered like the others.
+    assert len((runs.root / "lines.jsonl").read_text().splitlines()) == TEST - 5
 
 
 def test_lists_are_capped_and_counts_are_not(runs: Runs, evaluate):
@@ -267,18 +269,114 @@ def test_terminal_names_what_is_not_resolved(runs: Runs, evaluate, caplog: pytes
     text = "\n".join(caplog.messages)
     assert f"{TEST} of {TEST} queries on {TEST // 2} of {TEST // 2} videos" in text
     mean, std = (result["metrics"]["R@0.5"][key] for key in ("mean", "std"))
-    assert f"{mean:.2f} ± {std:.2f}" in text
+    assert f"{mean:.0f} ± {std:.0f}" in text
     assert not result["comparisons"]["baseline"]["metrics"]["R@0.3"]["resolved"]
     assert "student minus baseline: R@0.3" in text
     assert "(not resolved)" in text
 
 
-def test_nothing_to_evaluate(runs: Runs, evaluate):
+@pytest.mark.parametrize("split", ["test", "val"])
+def test_without_a_query_to_score_the_result_has_no_numbers_and_all_answers(runs: Runs, evaluate, caplog, split: str):
+    caplog.set_level("INFO")
     runs.moments = runs.moments.iloc[TEST:]
-    with pytest.raises(UserError, match=rf"nothing to evaluate in split 'test' of toy \({TEST} no moment\)"):
+    result = evaluate(runs, split=split)
+    assert (result["metrics"], result["queries"], result["selection"]) == (None, 0, None)
+    assert result["comparisons"] == {}
+    assert result["answered"] == {"test": TEST}
+    assert result["coverage"]["splits"][split]["queries"]["not_used"] == (
+        {"no moment": TEST} if split == "test" else {}
+    )
+    assert set(result["models"]) == {"student", "baseline"}
+    assert len((runs.root / "lines.jsonl").read_text().splitlines()) == TEST
+    assert "Nothing can be scored" in caplog.text
+
+
+def test_one_query_is_counted_and_has_no_decimals(runs: Runs, evaluate, caplog):
+    caplog.set_level("INFO")
+    runs.seeds = [0]
+    runs.moments = runs.moments.iloc[[0]]
+    result = evaluate(runs)
+    assert result["queries"] == 1
+    text = "\n".join(caplog.messages)
+    assert f"1 of {TEST} queries on 1 of {TEST // 2} videos, 1 seed" in text
+    table = text[text.index("R@0.3") :]
+    assert not re.search(r"\d\.\d\d", table.replace("R@0.", ""))
+    assert len((runs.root / "lines.jsonl").read_text().splitlines()) == TEST
+
+
+def without_moments(runs: Runs) -> None:
+    runs.moments = runs.moments.iloc[:0]
+
+
+@pytest.mark.parametrize("prepare", [without_moments, lambda runs: None])
+def test_other_queries_of_a_compared_model_or_seed_are_noticed(runs: Runs, evaluate, caplog, prepare):
+    prepare(runs)
+    whole = dict(runs.tables)
+    runs.tables = {k: t[t["query_id"] != "q000"] if k[0] == "baseline" else t for k, t in whole.items()}
+    evaluate(runs)
+    assert f"baseline does not answer 1 of the {TEST} queries" in caplog.text
+    runs.tables = {**whole, ("student", 1): whole["student", 1][whole["student", 1]["query_id"] != "q000"]}
+    with pytest.raises(UserError, match="other queries than seed 0"):
         evaluate(runs)
-    with pytest.raises(UserError, match=r"nothing to evaluate in split 'val' of toy \(it has no query\)"):
-        evaluate(runs, split="val")
+
+
+def test_models_without_a_scored_query_in_common_are_not_compared(runs: Runs, evaluate):
+    first = runs.queries["query_id"][0]
+    runs.moments = runs.moments[runs.moments["query_id"] == first]
+    runs.tables = {k: t[t["query_id"] != first] if k[0] == "baseline" else t for k, t in runs.tables.items()}
+    result = evaluate(runs)
+    assert result["metrics"] is not None
+    assert result["comparisons"]["baseline"] == {"queries": 0, "metrics": {}, "alone": {}}
+
+
+def test_other_splits_are_answered_after_the_last_epoch(runs: Runs, evaluate):
+    """Training predicts `val` once; its own queries only where there are no others."""
+    for key, table in runs.tables.items():
+        last = table[table["epoch"] == EPOCHS]
+        renamed = last.assign(query_id=last["query_id"].map(lambda q: f"q{int(q[1:]) + TEST:03d}"), split="train")
+        renamed = renamed[renamed["query_id"] < f"q{TEST + TRAIN:03d}"]
+        renamed.loc[renamed["query_id"] < f"q{TEST + 4:03d}", "split"] = "val"
+        runs.tables[key] = pd.concat([table, renamed], ignore_index=True)
+    runs.queries.loc[TEST : TEST + 3, "split"] = "val"
+    assert evaluate(runs)["answered"] == {"test": TEST, "val": 4}
+    runs.tables = {key: table[table["split"] == "train"] for key, table in runs.tables.items()}
+    assert evaluate(runs)["answered"] == {"train": TRAIN - 4}
+
+
+def test_the_duration_of_the_features_counts_and_a_difference_is_said(runs: Runs, evaluate, caplog):
+    caplog.set_level("INFO")
+    plain = evaluate(runs)
+    runs.queries.loc[:1, "duration"] *= 1000  # milliseconds
+    runs.queries.loc[4:5, "duration"] += 0.3  # as containers differ
+    runs.queries.loc[6:7, "duration"] += 9
+    runs.states["rgb"]["v003"] = ("partial", "decoded less")
+    runs.moments.loc[8, ["start", "end"]] = runs.seconds["v004"] + np.array([-1.0, 2.0])
+    runs.moments.loc[9, ["start", "end"]] = runs.seconds["v004"] + np.array([1.0, 2.0])
+    result = evaluate(runs)
+    found = result["coverage"]
+    seconds = pytest.approx(runs.seconds["v000"], abs=1e-3)
+    assert found["durations"]["videos"] == 1
+    assert found["durations"]["listed"]["v000"]["video"] == seconds
+    assert found["durations"]["listed"]["v000"]["annotated"] == pytest.approx(1000 * runs.seconds["v000"], abs=1e-2)
+    assert (found["beyond"]["queries"], found["beyond"]["wholly"]) == (2, 1)
+    assert [row["query_id"] for row in found["beyond"]["listed"]] == ["q008", "q009"]
+    assert "duration of 1 video " in caplog.text
+    assert plain["coverage"]["durations"]["videos"] == plain["coverage"]["beyond"]["queries"] == 0
+    runs.moments = runs.moments.drop([8, 9])
+    without = evaluate(runs)["video_free"]["whole_video"]
+    runs.queries["duration"] = [runs.seconds[video] for video in runs.queries["video_id"]]
+    assert evaluate(runs)["video_free"]["whole_video"] == without
+
+
+def test_test_data_that_was_trained_on_is_said(runs: Runs, evaluate, caplog):
+    caplog.set_level("INFO")
+    assert evaluate(runs)["coverage"]["shared"]["videos"] == 0
+    assert "unseen" not in caplog.text
+    runs.queries.loc[TEST : TEST + 2, "video_id"] = ["v001", "v001", "v002"]
+    runs.queries.loc[TEST, "sentence"] = runs.queries.loc[2, "sentence"].upper()
+    found = evaluate(runs)["coverage"]["shared"]
+    assert found == {"with": ["train"], "videos": 2, "rows": 1, "listed": ["v001", "v002"]}
+    assert "2 videos of the split test are in training (train), too, with 1 equal row" in caplog.text
 
 
 def edit(**columns: Any) -> Callable[[pd.DataFrame], pd.DataFrame]:

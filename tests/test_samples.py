@@ -61,6 +61,22 @@ def test_no_query_left_is_an_error(tmp_path):
         load(folder)
 
 
+def test_the_duration_that_the_features_have_counts_before_the_annotations(tmp_path):
+    folder = small.write(tmp_path)
+    before = load(folder)
+    table = samples.store.read_table(folder / "queries.parquet")
+    table["duration"] *= 1000  # milliseconds
+    samples.store.write_table(folder / "queries.parquet", table, small.QUERIES, ["query_id"])
+    loaded = load(folder)
+    assert loaded.durations.tolist() == [10.0 + int(v[1:]) for v in loaded.video_ids]
+    assert loaded.digest() == before.digest()
+    with h5py.File(folder / "rgb.h5", "a") as file:
+        del file["v3"].attrs["duration"]
+    again = load(folder)
+    assert set(again.durations[np.array(again.video_ids) == "v3"]) == {13000.0}
+    assert again.digest() != before.digest()  # a run that was stopped does not go on with other seconds
+
+
 def test_a_duration_that_no_annotation_knows_comes_from_the_features(tmp_path):
     folder = small.write(tmp_path)
     table = samples.store.read_table(folder / "queries.parquet")

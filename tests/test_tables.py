@@ -20,12 +20,16 @@ TABLES = {"Table 1": ["baseline", "student"], "Table 9": ["student"]}
 def written(tmp_path, config, monkeypatch):
     """Run the stage over the results of two models, of which the student is the better one."""
 
-    def command(dataset: str, wanted: dict[str, list[str]] = TABLES) -> tuple[pd.DataFrame, str]:
+    def command(
+        dataset: str, wanted: dict[str, list[str]] = TABLES, moments: int | None = None
+    ) -> tuple[pd.DataFrame, str]:
         runs = Runs(tmp_path)
         for seed in runs.seeds:
             runs.tables["student", seed] = runs.predict(seed, 0.5)
+        truth = runs.moments
         paths = []
         for model, others in MODELS.items():
+            runs.moments = truth if model == "student" else truth.iloc[:moments]
             about = {"model": model, "compare_with": others, "dataset": dataset}
             result = evaluated.evaluate(runs.only(model, *others), config["evaluate"], monkeypatch, **about)
             paths.append(tmp_path / f"{model}.json")
@@ -55,8 +59,9 @@ def test_numbers_are_those_of_the_results(written, tmp_path: Path):
     metric = result["metrics"]["R@0.5"]
     assert (ours["value"], ours["std"], ours["seeds"]) == (metric["mean"], metric["std"], 2)
     assert [ours["low"], ours["high"]] == metric["interval"]
+    assert ours["queries"] == result["queries"] == evaluated.TEST
     assert (ours["published"], ours["published_on"]) == (53.29, "charades-cpl")
-    assert f"{metric['mean']:.2f} ± {metric['std']:.2f} [53.29]" in text
+    assert f"{metric['mean']:.0f} ± {metric['std']:.0f} [53.29]" in text
     constant = cell(table, table="Table 9", row="constant interval", metric="R@0.3")
     assert constant["value"] == result["video_free"]["constant"]["R@0.3"]
 
@@ -88,6 +93,15 @@ def test_published_numbers_are_named_by_their_queries(written, dataset: str, sai
     table, text = written(dataset)
     assert (said in text) if said else ("published" not in text and table["published"].isna().all())
     assert ("CPL" in set(table["row"])) == bool(said)
+
+
+def test_a_model_that_cannot_be_scored_is_said(written):
+    table, text = written("charades-cpl", moments=0)
+    assert set(table["row"]) == {"CPL", "constant interval", "whole video", "student"}
+    assert "Nothing can be scored of baseline:" in text
+    table, text = written("charades-cpl", {"all": ["baseline"]}, moments=0)
+    assert table.empty
+    assert "##" not in text
 
 
 def test_a_model_without_a_result_is_named(written):

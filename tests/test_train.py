@@ -123,6 +123,37 @@ def test_held_out_videos_are_not_trained_on_and_their_loss_is_kept(config, tmp_p
     assert without["held_out_loss"].isna().all()
 
 
+@pytest.mark.parametrize(
+    ("splits", "each_epoch", "at_last"),
+    [
+        ({"test": "train"}, set(), {"train"}),  # videos and sentences alone
+        ({"test": "val"}, set(), {"val"}),
+        ({}, {"test"}, {"test"}),
+    ],
+)
+def test_every_sentence_is_predicted_that_is_not_learned_from(
+    config, tmp_path, monkeypatch, splits, each_epoch, at_last
+):
+    folder = small.write(tmp_path)
+    queries = store.read_table(folder / "queries.parquet").replace({"split": splits})
+    store.write_table(folder / "queries.parquet", queries, QUERIES, ["query_id"])
+    predictions = store.read_table(run(monkeypatch, folder, small.train_section(config), "a")["predictions"])
+    assert set(predictions.loc[predictions["epoch"] == 1, "split"]) == each_epoch
+    last = predictions[predictions["epoch"] == 2]
+    assert set(last["split"]) == at_last
+    assert set(last["query_id"]) == set(queries.loc[queries["split"].isin(at_last), "query_id"])
+
+
+def test_test_videos_that_are_all_bad_stop_no_training(config, tmp_path, monkeypatch):
+    folder = small.write(tmp_path)
+    queries = store.read_table(folder / "queries.parquet")
+    with h5py.File(folder / "rgb.h5", "a") as file:
+        for video in set(queries.loc[queries["split"] == "test", "video_id"]):
+            del file[video]["features"]
+    predictions = store.read_table(run(monkeypatch, folder, small.train_section(config), "a")["predictions"])
+    assert set(predictions["split"]) == {"train"}
+
+
 def test_a_loss_that_is_not_finite_stops_with_a_sentence(config, tmp_path, monkeypatch):
     folder = small.write(tmp_path)
     section = small.train_section(config, optimisation={"learning_rate": 1e30, "epochs": 5})
@@ -136,7 +167,7 @@ def test_a_duration_that_nobody_knows_is_said_before_training(config, tmp_path, 
     store.write_table(tmp_path / "queries.parquet", queries, QUERIES, ["query_id"])
     with h5py.File(tmp_path / "rgb.h5", "a") as file:
         del file["v3"].attrs["duration"], file["v4"].attrs["duration"]  # of test, of train
-    with pytest.raises(train.UserError, match=r"the duration of video 'v3' is not known, nor those of 0 others"):
+    with pytest.raises(train.UserError, match=r"duration of 1 video is unknown \('v3'\)"):
         run(monkeypatch, tmp_path, small.train_section(config), "undated")
 
 

@@ -60,9 +60,9 @@ def test_a_card_holds_maps_moments_and_predictions_of_both_models(data, config, 
     assert set(card.maps) == {"student", "baseline"}
     assert card.maps["student"]["fused"] == pytest.approx(np.linspace(0, 1, SNIPPETS))
     for model in ("student", "baseline"):
-        row = m.scored[model][0].query_ids.get_loc(query_id)
+        row = m.answers[model].query_ids.get_loc(query_id)
         assert card.predicted[model].shape == (K, 2)
-        assert card.predicted[model].tolist() == m.scored[model][0].ranked[row, :, :2].tolist()
+        assert card.predicted[model].tolist() == m.answers[model].ranked[row, :, :2].tolist()
     figure = queries.draw(card, "student", "baseline", 4)
     words = texts(figure)
     assert words.index("baseline: semantic activation map") < words.index("student: semantic activation map")

@@ -71,6 +71,43 @@ def test_a_baseline_alone_with_one_seed_and_no_training_moments(tmp_path: Path, 
     assert b"no constant interval" in found["results.html"]
 
 
+def test_without_moments_pages_say_so_and_show_what_is_predicted(tmp_path: Path, command):
+    data = runs(tmp_path)
+    data.moments = data.moments.iloc[:0]
+    found = command(data)
+    assert set(found) == PICTURES | {f"{name}.html" for name in PAGES}
+    for name in ("results", "recall", "failures"):
+        assert b"Nothing can be scored" in found[f"{name}.html"]
+    for group in ("best", "worst"):
+        assert b"No query can be scored" in found[f"queries-{group}.html"]
+        assert b"<img" not in found[f"queries-{group}.html"]
+    words = drawn_texts(found["queries-median.html"])
+    assert b"predicted" in words
+    assert b"semantic activation map" in words
+    assert b"truth" not in words
+    assert b"IoU of the prediction" not in found["queries-median.html"]
+
+
+def test_a_compared_model_without_a_scored_query(tmp_path: Path, command):
+    data = runs(tmp_path)
+    data.moments = data.moments.iloc[:1]
+    first = data.queries["query_id"][0]
+    data.tables = {k: t[t["query_id"] != first] if k[0] == "baseline" else t for k, t in data.tables.items()}
+    found = command(data)
+    assert b"Percent of 1 query" in found["results.html"]
+
+
+def test_doubts_stand_on_the_pages(tmp_path: Path, command):
+    data = runs(tmp_path)
+    data.queries.loc[:1, "duration"] *= 1000
+    data.queries.loc[TEST, "video_id"] = "v003"
+    found = command(data)
+    for name in ("results", "coverage"):
+        assert b"annotated duration of 1 video" in found[f"{name}.html"]
+        assert b"1 video of the split test is in training" in found[f"{name}.html"]
+    assert b"<td>v000</td>" in found["coverage.html"]
+
+
 def drawn_texts(page: bytes) -> bytes:
     """The words of a page's first picture, which its SVG holds as comments."""
     return base64.b64decode(page.partition(b"svg+xml;base64,")[2].partition(b'"')[0])

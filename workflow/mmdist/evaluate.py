@@ -15,13 +15,23 @@ from mmdist import settings as settings_module
 from mmdist import store, streams
 from mmdist.evaluation import bootstrap, coverage, inputs, metrics, predictions, summary, terminal, video_free
 from mmdist.evaluation.inputs import DataSet, Files, Training
-from mmdist.evaluation.predictions import Scored
+from mmdist.evaluation.predictions import Answers, Scored
 from mmdist.evaluation.ranking import VoteWeight
 from mmdist.evaluation.summary import Seeds
 from mmdist.stage import UserError, arguments, run
-from mmdist.videos import check_bad, sort_videos
+from mmdist.videos import Videos, check_bad, sort_videos
+from mmdist.wording import plural
 
 log = logging.getLogger(__name__)
+# Of a result without a query that can be scored, in place of `numbers`.
+NO_NUMBERS: dict[str, Any] = {
+    "metrics": None,
+    "comparisons": {},
+    "video_free": {"constant": None, "whole_video": None},
+    "constant_intervals": None,
+    "rules": dict.fromkeys(summary.CPL_RULES),
+    "selection": None,
+}
 
 
 @dataclass(frozen=True)
@@ -60,10 +70,12 @@ class EvaluateSettings:
 
 
 def evaluate(s: EvaluateSettings, files: Files) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """The result, and the first seed's predictions in the JSON-lines form of the field's evaluators.
+    """The result, and the first seed's answers in the JSON-lines form of the field's evaluators.
+
+    Where no query can be scored, the result says so and has no numbers.
 
     Raises:
-        UserError: files do not fit together, too many videos are bad, or there is nothing to evaluate.
+        UserError: files do not fit together, or too many videos are bad.
     """
     trainings = {
         model: {seed: inputs.read_training(files.models[model, seed]) for seed in s.seeds}
@@ -75,30 +87,22 @@ def evaluate(s: EvaluateSettings, files: Files) -> tuple[dict[str, Any], list[di
         inputs.read_moments(files.moments),
         {name: streams.read(name, shards) for name, shards in files.features.items()},
     )
-    covered = cover(s, files, data, training)
-    scored = {model: score_seeds(s, files, model, data) for model in trainings}
+    videos = sort_videos(data.queries["video_id"], training.select(data.features))
+    check_bad(videos, s.max_bad_share)
+    scored, answers = {}, {}
+    for model, seeds in trainings.items():
+        scored[model], answers[model] = read_seeds(s, files, model, data, seeds[s.seeds[0]].train_splits)
+    check_same(s.model, answers)
+    covered = cover(s, files, data, training, videos)
     ours = scored[s.model]
-
-    measured = summary.by_rule(ours, "score", s.names)
-    assert measured is not None  # every model has scores
-    summary.add_intervals(measured, ours, s.intervals)
-    baselines, constants = without_video(s, data, training.train_splits, next(iter(ours.values())).query_ids)
-    comparisons = {"video_free": against_baselines(s, ours, baselines)}
-    comparisons |= {other: against_model(s, ours, scored[other], other) for other in s.compare_with}
-    histories = {seed: store.read_table(files.histories[s.model, seed]) for seed in s.seeds}
     result = {
         "dataset": s.dataset,
         "split": s.split,
         "model": s.model,
         "seeds": list(s.seeds),
-        "metrics": measured,
-        "comparisons": comparisons,
-        "video_free": {
-            name: None if values is None else summary.means(values, s.names) for name, values in baselines.items()
-        },
-        "constant_intervals": constants,
-        "rules": {rule: summary.by_rule(ours, rule, s.names) for rule in summary.CPL_RULES},
-        "selection": summary.selection(ours, histories, s.names, s.oracle_metric),
+        "queries": len(next(iter(ours.values())).query_ids) if ours else 0,
+        **(numbers(s, files, data, training, scored) if ours else NO_NUMBERS),
+        "answered": answers[s.model].count(),
         "coverage": covered,
         "features": {name: streams.describe(stream) for name, stream in data.features.items()},
         "models": {
@@ -108,17 +112,35 @@ def evaluate(s: EvaluateSettings, files: Files) -> tuple[dict[str, Any], list[di
         "settings": dataclasses.asdict(s),
         "versions": store.versions("h5py", "numpy", "pandas", "pyarrow"),
     }
-    return result, predictions.json_lines(ours[s.seeds[0]], data.queries)
+    return result, predictions.json_lines(answers[s.model], data.queries)
 
 
-def cover(s: EvaluateSettings, files: Files, data: DataSet, training: Training) -> dict[str, Any]:
-    """Coverage as the result shows it.
+def numbers(
+    s: EvaluateSettings, files: Files, data: DataSet, training: Training, scored: Mapping[str, Seeds]
+) -> dict[str, Any]:
+    """The part of the result that needs queries with moments."""
+    ours = scored[s.model]
+    measured = summary.by_rule(ours, "score", s.names)
+    assert measured is not None  # every model has scores
+    summary.add_intervals(measured, ours, s.intervals)
+    baselines, constants = without_video(s, data, training.train_splits, next(iter(ours.values())).query_ids)
+    comparisons = {"video_free": against_baselines(s, ours, baselines)}
+    comparisons |= {other: against_model(s, ours, scored[other], other) for other in s.compare_with}
+    histories = {seed: store.read_table(files.histories[s.model, seed]) for seed in s.seeds}
+    return {
+        "metrics": measured,
+        "comparisons": comparisons,
+        "video_free": {
+            name: None if values is None else summary.means(values, s.names) for name, values in baselines.items()
+        },
+        "constant_intervals": constants,
+        "rules": {rule: summary.by_rule(ours, rule, s.names) for rule in summary.CPL_RULES},
+        "selection": summary.selection(ours, histories, s.names, s.oracle_metric),
+    }
 
-    Raises:
-        UserError: too many bad videos, or no query is left.
-    """
-    videos = sort_videos(data.queries["video_id"], training.select(data.features))
-    check_bad(videos, s.max_bad_share)
+
+def cover(s: EvaluateSettings, files: Files, data: DataSet, training: Training, videos: Videos) -> dict[str, Any]:
+    """Coverage as the result shows it."""
     outcome = coverage.outcomes(
         data.queries,
         videos,
@@ -128,33 +150,41 @@ def cover(s: EvaluateSettings, files: Files, data: DataSet, training: Training) 
         with_moment=data.targets.keys(),
     )
     problems = pd.read_csv(files.problems, dtype=str, keep_default_na=False)
-    described = coverage.describe(data.queries, outcome, problems, videos, s.list_at_most)
-    counts = described["splits"].get(s.split, {"queries": {"used": 0, "not_used": {}}})["queries"]
-    if not counts["used"]:
-        reasons = ", ".join(f"{count} {reason}" for reason, count in counts["not_used"].items()) or "it has no query"
-        raise UserError(
-            f"nothing to evaluate in split {s.split!r} of {s.dataset} ({reasons}); check its annotations and videos."
-        )
-    return described
+    return coverage.describe(
+        data, outcome, problems, videos, split=s.split, learned=training.train_splits, cap=s.list_at_most
+    )
 
 
-def score_seeds(s: EvaluateSettings, files: Files, model: str, data: DataSet) -> dict[int, Scored]:
-    """A model's seeds beside the moments, all on the same queries.
+def read_seeds(
+    s: EvaluateSettings, files: Files, model: str, data: DataSet, learned: Sequence[str]
+) -> tuple[dict[int, Scored], Answers]:
+    """A model's seeds beside the moments, all on the same queries (no seed where none has a moment), and the first
+    seed's answers.
 
     Raises:
         UserError: predictions are of other queries.
     """
-    in_split = data.queries.loc[data.queries["split"] == s.split, "query_id"]
     scored: dict[int, Scored] = {}
-    for seed in s.seeds:
+    read = {seed: predictions.read(files.predictions[model, seed], s.split, learned) for seed in s.seeds}
+    in_split, first = read[s.seeds[0]]
+    for seed, (found, answers) in read.items():
         path = files.predictions[model, seed]
-        found = predictions.read(path, s.split)
-        if not found.query_ids.isin(in_split).all():
+        if not answers.query_ids.isin(data.queries["query_id"]).all():
             raise UserError(f"{path} predicts queries that {files.queries} lacks; train {model} on this data set.")
-        scored[seed] = predictions.score(found, data.targets, s.thresholds, s.vote_weight)
-        if not scored[seed].query_ids.equals(scored[s.seeds[0]].query_ids):
+        same = found.query_ids.equals(in_split.query_ids) if found and in_split else found is in_split
+        if not same or not answers.query_ids.equals(first.query_ids):
             raise UserError(f"{path} predicts other queries than seed {s.seeds[0]} does; train {model} again.")
-    return scored
+        if found and (beside := predictions.score(found, data.targets, s.thresholds, s.vote_weight)):
+            scored[seed] = beside
+    return scored, first
+
+
+def check_same(model: str, answers: Mapping[str, Answers]) -> None:
+    """Warn of compared models that do not answer all queries that `model` answers."""
+    ours = answers[model].query_ids
+    for other, theirs in answers.items():
+        if lacking := len(ours.difference(theirs.query_ids)):
+            log.warning("%s does not answer %d of the %s of %s", other, lacking, plural(len(ours), "query"), model)
 
 
 def without_video(
@@ -195,19 +225,17 @@ def against_baselines(s: EvaluateSettings, ours: Seeds, baselines: Mapping[str, 
 
 
 def against_model(s: EvaluateSettings, ours: Seeds, theirs: Seeds, other: str) -> dict[str, Any]:
-    """The model beside another one, on the queries that both predict."""
-    own_ids = next(iter(ours.values())).query_ids
-    query_ids = own_ids.intersection(next(iter(theirs.values())).query_ids)
-    if len(query_ids) < len(own_ids):
-        log.warning("%s predicts %d of the %d queries; the comparison is on these", other, len(query_ids), len(own_ids))
+    """The model beside another one, on the queries with moments that both predict; empty where there are none."""
+    query_ids = next(iter(ours.values())).query_ids
+    query_ids = query_ids.intersection(next(iter(theirs.values())).query_ids if theirs else [])
     if query_ids.empty:
-        raise UserError(f"{s.model} and {other} predict no query in common; remove {other} from compare_with.")
-    values = [summary.over_queries(seeds, query_ids) for seeds in (ours, theirs)]
-    return {
-        "queries": len(query_ids),
-        "metrics": summary.compare(values[0], values[1], s.names, s.intervals),
-        "alone": summary.by_rule(theirs, "score", s.names),
-    }
+        log.warning("%s and %s have no scored query in common; they are not compared", s.model, other)
+        compared = {}
+    else:
+        values = [summary.over_queries(seeds, query_ids) for seeds in (ours, theirs)]
+        compared = summary.compare(values[0], values[1], s.names, s.intervals)
+    alone = summary.by_rule(theirs, "score", s.names) if theirs else {}
+    return {"queries": len(query_ids), "metrics": compared, "alone": alone}
 
 
 def main() -> None:

@@ -87,6 +87,19 @@ class Inventory:
         videos = self._videos(collection)
         return [videos[name] for name in sorted(ids & videos.keys()) if os.path.exists(videos[name])]
 
+    def unscored(self, dataset: str, split: str) -> str | None:
+        """A sentence when no row of a split has a moment, so that no result can have numbers; None when one has."""
+        if self._is_demo(self._collection(dataset)):  # whose table is still to be made, and has moments
+            return None
+        if any(
+            row.split == split and row.start is not None and row.end is not None for row in self._annotations(dataset)
+        ):
+            return None
+        return (
+            f"{dataset}: no row of the split {split} has start and end, so that nothing can be scored: models are "
+            "trained and answer every sentence (predictions.jsonl), and the result has no numbers."
+        )
+
     def shard_ids(self, collection: str, shard: int, *, extracted: bool) -> list[str]:
         """The ids in one shard: of the videos that exist, or of all, since features may exist without a video.
 

@@ -10,11 +10,10 @@ from typing import Literal, NamedTuple
 
 import h5py
 import numpy as np
-import pandas as pd
 import torch
 from torch import Tensor
 
-from mmdist import masking, store
+from mmdist import masking, store, streams
 from mmdist.data.vocabulary import Vocabulary, encode
 from mmdist.stage import UserError
 
@@ -41,7 +40,7 @@ class Samples:
     query_ids: list[str]
     video_ids: list[str]  # (N,) of the queries
     splits: list[str]
-    durations: np.ndarray  # (N,) seconds
+    durations: np.ndarray  # (N,) seconds, NaN where unknown
     tokens: Tensor  # (N, W) int64, 0 for padding
     weights: np.ndarray  # (N, W) of words in masking, 0 for padding
     keys: np.ndarray  # (N,) for masking
@@ -84,6 +83,7 @@ class Samples:
         total = hashlib.sha256("\n".join([*self.query_ids, *self.splits]).encode())
         for array in (self.tokens, self.video_index, *self.features):
             total.update(array.numpy().tobytes())
+        total.update(self.durations.tobytes())
         return total.hexdigest()
 
 
@@ -92,25 +92,27 @@ def load(
     vocabulary: Vocabulary,
     features: Sequence[Sequence[Path]],
     *,
-    splits: Iterable[str],
+    splits: Iterable[str] | None,
     snippets: int,
     normalise: Normalise,
 ) -> Samples:
-    """Read the queries of `splits` that have words and a video with every stream; what is left out is logged.
+    """Read the queries that have words and a video with every stream; what is left out is logged.
 
     Args:
         features: for each stream the HDF5 files of its shards.
+        splits: only their queries; None for all.
 
     Raises:
         UserError: no query is left.
     """
     table = store.read_table(queries, ["query_id", "video_id", "split", "duration", "sentence"])
-    table = table[table["split"].isin(list(splits))].reset_index(drop=True)
+    if splits is not None:
+        table = table[table["split"].isin(list(splits))].reset_index(drop=True)
     encoded = [encode(sentence, vocabulary) for sentence in table["sentence"]]
     wanted = set(table["video_id"])
-    streams = [read_features(files, wanted, snippets, normalise) for files in features]
-    present = set.intersection(*(set(ids) for ids, _, _ in streams))
-    durations = {video_id: seconds for _, _, found in streams for video_id, seconds in found.items()}
+    by_stream = [read_features(files, wanted, snippets, normalise) for files in features]
+    present = set.intersection(*(set(ids) for ids, _, _ in by_stream))
+    durations = streams.file_durations(found for _, _, found in by_stream)
     has_words = np.array([len(ids) > 0 for ids in encoded], dtype=bool)
     has_video = table["video_id"].isin(present).to_numpy()
     keep = np.flatnonzero(has_words & has_video)
@@ -125,17 +127,15 @@ def load(
         raise UserError(f"{queries}: no query has both words and features; check the collection's videos and features.")
     video_order = sorted(present)
     position = {video_id: i for i, video_id in enumerate(video_order)}
-    stacked = [values[[row[v] for v in video_order]] for row, values in ((_rows(ids), x) for ids, x, _ in streams)]
+    stacked = [values[[row[v] for v in video_order]] for row, values in ((_rows(ids), x) for ids, x, _ in by_stream)]
     table = table.iloc[keep]
     tokens, weights = padded([encoded[k] for k in keep], vocabulary)
-    seconds = [
-        durations[v] if pd.isna(d) else float(d) for v, d in zip(table["video_id"], table["duration"], strict=True)
-    ]
+    seconds = table["video_id"].map(durations).fillna(table["duration"].astype(float))
     return Samples(
         query_ids=table["query_id"].tolist(),
         video_ids=table["video_id"].tolist(),
         splits=table["split"].tolist(),
-        durations=np.array(seconds),
+        durations=seconds.to_numpy(dtype=np.float64),
         tokens=tokens,
         weights=weights,
         keys=masking.query_keys(table["query_id"].tolist()),

@@ -2,7 +2,8 @@
 
 import json
 import logging
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -61,6 +62,19 @@ def read(name: str, files: Iterable[Path]) -> Stream:
             len(provenances),
         )
     return Stream([provenances[text] for text in sorted(provenances)], videos, durations)
+
+
+def file_durations(by_stream: Iterable[Mapping[str, float]]) -> dict[str, float]:
+    """Video -> seconds that its features cover, of the first stream that knows: the time line of all predictions.
+
+    A model looks at features, so that a share of a video is a share of these seconds, whatever annotations say.
+    """
+    found: dict[str, float] = {}
+    for durations in by_stream:
+        for video_id, seconds in durations.items():
+            if 0 < seconds < math.inf:
+                found.setdefault(video_id, seconds)
+    return found
 
 
 def by_stream(items: Iterable[str]) -> dict[str, list[Path]]:

@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,13 +11,15 @@ import pandas as pd
 
 from mmdist import settings as settings_module
 from mmdist import store
+from mmdist.evaluation import doubts
 from mmdist.evaluation.published import SOURCE, Published, published
 from mmdist.stage import UserError, arguments, run
+from mmdist.wording import percent, plural
 
 log = logging.getLogger(__name__)
 OTHER_CODE = "CPL"  # published, and no model of ours: in the first table
 COLUMNS = [
-    *("table", "row", "minus", "metric", "value", "std", "seeds", "low", "high", "resolved"),
+    *("table", "row", "minus", "metric", "value", "std", "seeds", "queries", "low", "high", "resolved"),
     *("published", "published_on"),
 ]
 
@@ -31,7 +33,10 @@ class TablesSettings:
 def rows(s: TablesSettings, results: Mapping[str, Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
     """Every number of every table: models, what needs no video, and paired differences."""
     papers = published(s.dataset)
-    for table, models in s.tables.items():
+    for table, listed in s.tables.items():
+        models = [model for model in listed if results[model]["metrics"]]  # of the others there is no number
+        if not models:
+            continue
         first = results[models[0]]
         names = [name for name in first["metrics"] if not name.startswith("R5")]
         if table == next(iter(s.tables)):
@@ -39,13 +44,14 @@ def rows(s: TablesSettings, results: Mapping[str, Mapping[str, Any]]) -> Iterato
                 yield {"table": table, "row": OTHER_CODE, "metric": name, **_published({name: value}, name, papers)}
         for row, baseline in (("constant interval", "constant"), ("whole video", "whole_video")):
             for name, value in (first["video_free"][baseline] or {}).items():
-                yield {"table": table, "row": row, "metric": name, "value": value}
+                yield {**{"table": table, "row": row, "metric": name, "value": value}, "queries": first["queries"]}
         for model in models:
             for name in names:
                 found = results[model]["metrics"][name]
                 yield {
                     **{"table": table, "row": model, "metric": name, "value": found["mean"], "std": found["std"]},
-                    **{"seeds": len(found["per_seed"]), **_limits(found["interval"])},
+                    **{"seeds": len(found["per_seed"]), "queries": results[model]["queries"]},
+                    **_limits(found["interval"]),
                     **_published(papers.models.get(model, {}), name, papers),
                 }
         for model in models:
@@ -58,6 +64,7 @@ def rows(s: TablesSettings, results: Mapping[str, Mapping[str, Any]]) -> Iterato
                         yield {
                             **{"table": table, "row": model, "minus": label, "metric": name},
                             **{"value": found["difference"], "resolved": found["resolved"]},
+                            "queries": compared["queries"],
                             **_limits(found["interval"]),
                         }
 
@@ -74,16 +81,25 @@ def markdown(s: TablesSettings, table: pd.DataFrame, results: Mapping[str, Mappi
     """All tables as a person reads them."""
     result = next(iter(results.values()))
     papers = published(s.dataset)
-    text = [
-        f"# {s.dataset}, split {result['split']}",
-        f"Percent; mean and standard deviation over the seeds {', '.join(map(str, result['seeds']))}. Differences are "
-        "paired, query by query; one whose bootstrap interval over queries contains 0 is not resolved. "
-        "The constant interval is fitted on the training moments for each column alone.",
-    ]
-    if papers.models:
+    text = [f"# {s.dataset}, split {result['split']}"]
+    scored = [model for model, about in results.items() if about["metrics"]]
+    if scored:
+        text.append(
+            f"Percent of {_queries(results)}; {_over(result['seeds'])}. Differences are "
+            "paired, query by query; one whose bootstrap interval over queries contains 0 is not resolved. "
+            "The constant interval is fitted on the training moments for each column alone."
+        )
+    if scored and papers.models:
         where = "" if papers.dataset == s.dataset else f" of {papers.dataset}, which are other queries"
         text.append(
             f"In brackets, published numbers{where}; their code takes the best epoch on the test split. {SOURCE}."
+        )
+    text += dict.fromkeys(sentence for about in results.values() for sentence in doubts.sentences(about))
+    if unscored := [model for model in results if model not in scored]:
+        text.append(
+            f"Nothing can be scored of {', '.join(unscored)}: no query of the split {result['split']} has both a "
+            "moment (start and end) and a prediction. "
+            f"Their answers are in results/{s.dataset}/MODEL/predictions.jsonl."
         )
     for name, part in table.groupby("table", sort=False):
         alone, paired = part[part["minus"].isna()], part[part["minus"].notna()]
@@ -91,6 +107,17 @@ def markdown(s: TablesSettings, table: pd.DataFrame, results: Mapping[str, Mappi
         if not paired.empty:
             text.append(_grid(paired, paired["row"] + " minus " + paired["minus"], _difference))
     return "\n\n".join(text) + "\n"
+
+
+def _over(seeds: Sequence[int]) -> str:
+    named = ", ".join(map(str, seeds))
+    return f"of seed {named}" if len(seeds) == 1 else f"mean and standard deviation over the seeds {named}"
+
+
+def _queries(results: Mapping[str, Mapping[str, Any]]) -> str:
+    """How many queries are scored, which may differ from model to model."""
+    counts = sorted({result["queries"] for result in results.values() if result["metrics"]})
+    return " to ".join([*map(str, counts[:-1][:1]), plural(counts[-1], "query")])
 
 
 def _grid(part: pd.DataFrame, labels: pd.Series, cell: Any) -> str:
@@ -102,17 +129,21 @@ def _grid(part: pd.DataFrame, labels: pd.Series, cell: Any) -> str:
 
 
 def _value(row: pd.Series) -> str:
-    ours = "" if pd.isna(row["value"]) else f"{row['value']:.2f}"
-    spread = "" if pd.isna(row["std"]) else f" ± {row['std']:.2f}"
+    ours = "" if pd.isna(row["value"]) else percent(row["value"], row["queries"])
+    spread = "" if pd.isna(row["std"]) else f" ± {percent(row['std'], row['queries'])}"
     theirs = "" if pd.isna(row["published"]) else f" [{row['published']:.2f}]"
     return (ours + spread + theirs).strip()
 
 
 def _difference(row: pd.Series) -> str:
-    if pd.isna(row["low"]):
-        return f"{row['value']:+.2f}"
+    value, low, high = (
+        None if pd.isna(row[name]) else percent(row[name], row["queries"], sign=True)
+        for name in ("value", "low", "high")
+    )
+    if low is None:
+        return str(value)
     resolved = "" if row["resolved"] else ", not resolved"
-    return f"{row['value']:+.2f} ({row['low']:+.2f} to {row['high']:+.2f}{resolved})"
+    return f"{value} ({low} to {high}{resolved})"
 
 
 def main() -> None:

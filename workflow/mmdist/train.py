@@ -25,6 +25,7 @@ from mmdist.progress import Progress, open_progress
 from mmdist.samples import Normalise, Samples
 from mmdist.settings import parse
 from mmdist.stage import UserError, arguments, run
+from mmdist.wording import plural
 
 log = logging.getLogger(__name__)
 
@@ -78,6 +79,7 @@ def train(
     training: Samples,
     lesson: Lesson | None,
     watched: Samples,
+    at_last: Samples,
     progress: Progress,
 ) -> None:
     """Train from where `progress` stands to the last epoch; predictions for `watched` are kept after each epoch.
@@ -86,6 +88,7 @@ def train(
         network: on its device; it is trained in place.
         lesson: the teacher's knowledge of `training`, in its order; None but for a student.
         watched: test queries, and the held-out ones.
+        at_last: queries that are predicted after the last epoch alone.
     """
     s, o = settings, settings.optimisation
     where = next(network.parameters()).device
@@ -134,10 +137,12 @@ def train(
         row = {name: total / len(training) for name, total in sums.items()}
         row |= {"epoch": epoch, "learning_rate": rate, "held_out_loss": held_out_loss(objective, s, held_out, where)}
         predicted = [
-            predict.proposal_table(watched, p)
-            for p in predict.predict(network, watched, s.loss, seed=s.seed, score_weight=s.score_weight, device=where)
+            predict.proposal_table(asked, p).assign(epoch=epoch)
+            for asked in ([watched, at_last] if epoch == o.epochs else [watched])
+            for p in predict.predict(network, asked, s.loss, seed=s.seed, score_weight=s.score_weight, device=where)
         ]
-        progress.advance(network, optimiser, row, pd.concat(predicted).assign(epoch=epoch))
+        nothing = pd.DataFrame(columns=predict.PREDICTIONS.names)
+        progress.advance(network, optimiser, row, pd.concat(predicted) if predicted else nothing)
         left = (time.monotonic() - started) * (o.epochs - epoch)
         log.info("epoch %d/%d, loss %.4f, %.0f s left", epoch, o.epochs, row["loss"], left)
 
@@ -185,22 +190,27 @@ def main() -> None:
         args.queries,
         vocabulary,
         samples.files_by_stream(args.features, s.streams),
-        splits=[*s.train_splits, *s.test_splits],
+        splits=None,
         snippets=s.snippets,
         normalise=s.normalise,
     )
     in_training = np.isin(loaded.splits, s.train_splits)
     held_out = in_training & np.array([is_held_out(v, s.held_out) for v in loaded.video_ids])
-    training, watched = loaded.take(in_training & ~held_out), loaded.take(~in_training | held_out)
+    each_epoch = held_out | (~in_training & np.isin(loaded.splits, s.test_splits))
+    # Where there is no other query, answers to those of training are what is wanted.
+    once = ~each_epoch & (in_training if in_training.all() else ~in_training)
+    training, watched, at_last = (loaded.take(rows) for rows in (in_training & ~held_out, each_epoch, once))
     if len(training) == 0:
         raise UserError(
             f"{args.queries} has no query to train on in {', '.join(s.train_splits)}; see train.train_splits."
         )
-    if undated := sorted({v for v, d in zip(watched.video_ids, watched.durations, strict=True) if np.isnan(d)}):
+    asked = loaded.take(each_epoch | once)
+    if undated := sorted({v for v, d in zip(asked.video_ids, asked.durations, strict=True) if np.isnan(d)}):
+        example = repr(undated[0]) if len(undated) == 1 else f"{undated[0]!r} and others"
         raise UserError(
-            f"the duration of video {undated[0]!r} is not known, nor those of {len(undated) - 1} others, and "
-            "predictions are in seconds; give them in the annotations (duration), name the folder of the videos, or "
-            "set seconds_per_row of the features."
+            f"the duration of {plural(len(undated), 'video')} is unknown ({example}), and predictions are in seconds; "
+            "give it in the annotations (duration), name the folder of the videos, or set seconds_per_row of the "
+            "features."
         )
     lesson = None
     fingerprint = [args.settings, code.digest("mmdist.train"), loaded.digest(), store.file_digest(args.word_vectors)]
@@ -217,14 +227,14 @@ def main() -> None:
                 "train.distillation.proposal: overlap."
             )
         fingerprint += [store.file_digest(labels), store.file_digest(maps)]
-    log.info("%s, seed %d: %d queries to train on, %d to predict", s.model, s.seed, len(training), len(watched))
+    log.info("%s, seed %d: %d queries to train on, %d to predict", s.model, s.seed, len(training), len(asked))
     torch.manual_seed(s.seed)
     dims = [x.shape[-1] for x in loaded.features]
     network = checkpoint.build(s.network, dims, vectors, learned_words=learned_words, local=s.loss.local_learning)
     network.to(where)
     with store.alone(args.work):
         progress = open_progress(args.work, store.digest(*fingerprint))
-        train(s, network, training, lesson, watched, progress)
+        train(s, network, training, lesson, watched, at_last, progress)
         progress.write(args.history, args.predictions)
         checkpoint.save(
             args.model,

@@ -2,11 +2,13 @@
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Set
+from collections.abc import Collection, Mapping, Set
 from typing import Any
 
 import pandas as pd
 
+from mmdist.evaluation import doubts
+from mmdist.evaluation.inputs import DataSet
 from mmdist.videos import Videos
 
 USED = "used"
@@ -44,22 +46,32 @@ def outcomes(
 
 
 def describe(
-    queries: pd.DataFrame, outcome: pd.Series, problems: pd.DataFrame, videos: Videos, cap: int
+    data: DataSet,
+    outcome: pd.Series,
+    problems: pd.DataFrame,
+    videos: Videos,
+    *,
+    split: str,
+    learned: Collection[str],
+    cap: int,
 ) -> dict[str, Any]:
     """Counts per split, and lists of at most `cap` entries, as the result shows them.
 
     Args:
         outcome: of `outcomes`, a query each.
         problems: `problems.csv`.
+        split: the evaluated one, counted even if it has no query.
+        learned: the splits that the model was trained on.
     """
+    queries, known = data.queries, data.known_durations
     dropped_in = Counter(problems.loc[problems["action"] == "dropped", "split"])
     splits = {}
-    for split in sorted(set(queries["split"]) | set(dropped_in)):
-        rows = queries["split"] == split
-        counts = Counter(outcome[rows]) + Counter({DROPPED: dropped_in[split]})
+    for name in sorted({*queries["split"], *dropped_in, split}):
+        rows = queries["split"] == name
+        counts = Counter(outcome[rows]) + Counter({DROPPED: dropped_in[name]})
         used = counts.pop(USED, 0)
         ids = set(queries.loc[rows, "video_id"])
-        splits[split] = {
+        splits[name] = {
             "queries": {"annotated": used + counts.total(), "used": used, "not_used": dict(sorted(counts.items()))},
             "videos": _video_counts(videos, ids, queries.loc[rows & (outcome == USED), "video_id"].nunique()),
         }
@@ -70,6 +82,9 @@ def describe(
         "partial_videos": _capped(videos.partial, cap),
         "missing_videos": _capped(videos.missing, cap),
         "annotation_problems": _problems(problems, cap),
+        "durations": doubts.durations(queries, known, videos.partial.keys(), data.slack, cap),
+        "beyond": doubts.beyond(queries, data.targets, known, data.slack, cap),
+        "shared": doubts.shared(queries, learned, split, cap),
     }
 
 

@@ -4,14 +4,15 @@ import itertools
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from mmdist import store
-from mmdist.evaluation import predictions, video_free
+from mmdist import store, streams
+from mmdist.evaluation import doubts, predictions, video_free
 from mmdist.stage import UserError
 from mmdist.streams import Stream
 
@@ -60,11 +61,23 @@ class DataSet:
     targets: Mapping[str, np.ndarray]  # query id -> (G, 2) seconds
     features: Mapping[str, Stream]
 
+    @cached_property
+    def known_durations(self) -> dict[str, float]:
+        """Video -> seconds that its features cover, where they know."""
+        return streams.file_durations(stream.durations for stream in self.features.values())
+
+    @property
+    def slack(self) -> float:
+        """Seconds by which features may miss a video's end: a row of features whose rows alone tell their duration."""
+        ways = [way for stream in self.features.values() for way in stream.provenances]
+        steps = [way.get("settings", {}).get("seconds_per_row") or 0.0 for way in ways]
+        return max([doubts.SLACK, *steps])
+
     def durations(self, query_ids: pd.Index) -> np.ndarray:
-        """(N,) seconds of the queries' videos, NaN where neither annotations nor features know."""
+        """(N,) seconds of the queries' videos, NaN where neither features nor annotations know."""
         rows = self.queries.set_index("query_id").loc[query_ids]
-        known = {v: seconds for stream in self.features.values() for v, seconds in stream.durations.items()}
-        return rows["duration"].fillna(rows["video_id"].map(known)).to_numpy(dtype=np.float64)
+        known = rows["video_id"].map(self.known_durations)
+        return known.fillna(rows["duration"]).to_numpy(dtype=np.float64)
 
     def normalised(self, query_ids: pd.Index) -> np.ndarray:
         """(N, G, 2) moments as shares of their videos' durations.

@@ -1,6 +1,6 @@
 """A model's predictions of one seed, and what they are worth beside the moments."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,19 @@ from mmdist.evaluation.ranking import Rule, VoteWeight
 from mmdist.stage import UserError
 
 COLUMNS = ["epoch", "query_id", "split", "proposal_index", "start", "end", "score", "reconstruction_error"]
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What a model answers to N queries after its last epoch, K proposals a query."""
+
+    query_ids: pd.Index  # (N,)
+    splits: np.ndarray  # (N,)
+    ranked: np.ndarray  # (N, K, 3) start, end, score; best first
+
+    def count(self) -> dict[str, int]:
+        """Split -> how many of its queries are answered."""
+        return {str(split): int((self.splits == split).sum()) for split in np.unique(self.splits)}
 
 
 @dataclass(frozen=True)
@@ -35,7 +48,6 @@ class Scored:
     epochs: np.ndarray  # (E,)
     by_epoch: np.ndarray  # (E, M) percent, by score
     values: dict[Rule, np.ndarray]  # (N, M) percent, last epoch; without loss and vote where there are no errors
-    ranked: np.ndarray  # (N, K, 3) start, end, score; last epoch, best first
 
 
 def read_ids(path: Path, split: str) -> set[str]:
@@ -44,17 +56,38 @@ def read_ids(path: Path, split: str) -> set[str]:
     return set(table.loc[table["split"] == split, "query_id"].unique())
 
 
-def read(path: Path, split: str) -> Predictions:
-    """Predictions for the queries of `split`, after each epoch.
+def read(path: Path, split: str, learned: Collection[str]) -> tuple[Predictions | None, Answers]:
+    """A model's predictions for the queries of `split` after each epoch, and its answers after the last.
+
+    Args:
+        split: the evaluated one; the first result is None when none of its queries is predicted.
+        learned: splits that the model was trained on, whose queries are answers only where there are no others.
 
     Raises:
-        UserError: there are none, an epoch or a query lacks some, or a number is missing.
+        UserError: nothing is predicted, an epoch or a query lacks some proposals, or a number is missing.
     """
     table = store.read_table(path, COLUMNS)
-    table = table[table["split"] == split]
     if table.empty:
-        raise UserError(f"{path} predicts nothing in the split {split!r}; see evaluate.split and train.test_splits.")
-    numbers, query_ids = pd.factorize(table["query_id"])
+        raise UserError(f"{path} predicts nothing; train the model again.")
+    own = table[table["split"] == split]
+    last = table[table["epoch"] == table["epoch"].max()]
+    others = last[~last["split"].isin(list(learned))]
+    answered = last if others.empty else others
+    at_last = _grids(path, answered)
+    order = ranking.rank("score", at_last.windows[0], at_last.scores[0], at_last.errors[0])
+    proposals = np.concatenate([at_last.windows[0].astype(np.float64), at_last.scores[0, ..., None]], axis=-1)
+    splits = answered.drop_duplicates("query_id").set_index("query_id")["split"]
+    answers = Answers(
+        at_last.query_ids,
+        splits.loc[at_last.query_ids].to_numpy(),
+        np.take_along_axis(proposals, order[..., None], axis=1),
+    )
+    return None if own.empty else _grids(path, own), answers
+
+
+def _grids(path: Path, table: pd.DataFrame) -> Predictions:
+    """A table with a row for each epoch, query and proposal as arrays."""
+    numbers, query_ids = pd.factorize(table["query_id"], sort=True)
     order = np.lexsort([table["proposal_index"], numbers, table["epoch"]])
     epochs = np.unique(table["epoch"])
     shape = (len(epochs), len(query_ids), len(table) // (len(epochs) * len(query_ids)))
@@ -83,13 +116,15 @@ def read(path: Path, split: str) -> Predictions:
 
 def score(
     predictions: Predictions, targets: Mapping[str, np.ndarray], thresholds: Sequence[float], vote_weight: VoteWeight
-) -> Scored:
-    """Put the predictions beside the moments.
+) -> Scored | None:
+    """Put the predictions beside the moments; None when none of the queries has one.
 
     Args:
-        targets: query id -> (G, 2) seconds, moments of the query; other queries are left out, one must be left.
+        targets: query id -> (G, 2) seconds, moments of the query; other queries are left out.
     """
     kept = np.array([query_id in targets for query_id in predictions.query_ids], dtype=bool)
+    if not kept.any():
+        return None
     query_ids = predictions.query_ids[kept]
     moments = pad([targets[query_id] for query_id in query_ids])
     by_epoch = []
@@ -105,11 +140,8 @@ def score(
             order = ranking.rank(rule, windows, scores, errors, vote_weight)
             values[rule] = metrics.per_query(np.take_along_axis(overlap, order, axis=1), thresholds)
             if rule == "score":
-                by_score = order
                 by_epoch.append(values[rule].mean(axis=0))
-    proposals = np.concatenate([windows, scores[..., None]], axis=-1)
-    ranked = np.take_along_axis(proposals, by_score[..., None], axis=1)
-    return Scored(query_ids, predictions.epochs, np.stack(by_epoch), values, ranked)
+    return Scored(query_ids, predictions.epochs, np.stack(by_epoch), values)
 
 
 def pad(moments: Sequence[np.ndarray]) -> np.ndarray:
@@ -118,12 +150,12 @@ def pad(moments: Sequence[np.ndarray]) -> np.ndarray:
     return np.stack([np.concatenate([m, np.repeat(m[:1], most - len(m), axis=0)]) for m in moments])
 
 
-def json_lines(scored: Scored, queries: pd.DataFrame) -> list[dict[str, Any]]:
+def json_lines(answers: Answers, queries: pd.DataFrame) -> list[dict[str, Any]]:
     """One object a query, windows best first, in seconds; unrounded for the same ties elsewhere."""
-    rows = queries.set_index("query_id").loc[scored.query_ids]
+    rows = queries.set_index("query_id").loc[answers.query_ids]
     return [
         {"qid": query_id, "query": sentence, "vid": video_id, "pred_relevant_windows": windows}
         for query_id, sentence, video_id, windows in zip(
-            scored.query_ids, rows["sentence"], rows["video_id"], scored.ranked.tolist(), strict=True
+            answers.query_ids, rows["sentence"], rows["video_id"], answers.ranked.tolist(), strict=True
         )
     ]

@@ -98,11 +98,12 @@ def selection(
 
 
 def lowest_held_out(epochs: np.ndarray, history: pd.DataFrame) -> int | None:
-    """Index into `epochs` of the lowest held-out loss; None when nothing was held out."""
+    """Index into `epochs` of the lowest held-out loss; None without one, or without predictions after it."""
     if "held_out_loss" not in history:
         return None
-    losses = history.set_index("epoch")["held_out_loss"].reindex(epochs).to_numpy(dtype=np.float64)
-    return int(np.nanargmin(losses)) if np.isfinite(losses).any() else None
+    losses = history.set_index("epoch")["held_out_loss"].dropna().astype(np.float64)
+    found = np.flatnonzero(epochs == losses.idxmin()).tolist() if len(losses) else []
+    return found[0] if found else None
 
 
 def _at(scored: Seeds, chosen: Mapping[int, int], names: Sequence[str]) -> dict[str, Any]:

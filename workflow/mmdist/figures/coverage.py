@@ -5,7 +5,9 @@ from typing import Any
 
 import pandas as pd
 
+from mmdist.evaluation import doubts
 from mmdist.figures import page
+from mmdist.wording import plural
 
 _LISTS = (
     ("bad", "Bad videos", "They cannot be read, so that none of their queries is used."),
@@ -25,11 +27,12 @@ def make(result: Mapping[str, Any], queries: pd.DataFrame) -> str:
         queries: columns video_id, split.
     """
     covered, split = result["coverage"], result["split"]
-    counts = covered["splits"].get(split, {}).get("queries", {"used": 0, "annotated": 0})
+    counts = covered["splits"][split]["queries"]
     splits = queries.groupby("video_id")["split"].agg(lambda names: ", ".join(sorted(set(names))))
     parts: list[str] = [
-        f"The numbers of this report stand on {counts['used']} of {counts['annotated']} annotated queries of the split "
-        f"{split}. Nothing is left out silently: what is not used is counted here, with the reason.",
+        f"The numbers of this report stand on {counts['used']} of {plural(counts['annotated'], 'annotated query')} of "
+        f"the split {split}. Nothing is left out silently: what is not used is counted here, with the reason.",
+        *doubts.sentences(result),
         page.heading("Queries and videos of each split"),
         _splits(covered["splits"]),
     ]
@@ -43,6 +46,7 @@ def make(result: Mapping[str, Any], queries: pd.DataFrame) -> str:
             parts += [meaning + shown, page.table(header, rows)]
         else:
             parts += ["None."]
+    parts += _durations(covered)
     parts += [page.heading("Problems of the annotations"), *_problems(covered["annotation_problems"])]
     parts += [page.heading("Features"), page.table(("stream", "made by", "weights", "network"), _features(result))]
     return page.document(f"Data and coverage: {result['dataset']}", *parts)
@@ -57,6 +61,20 @@ def _splits(splits: Mapping[str, Any]) -> page.Raw:
         kinds = [videos[kind] for kind in ("annotated", "used", "missing", "bad", "partial")]
         rows.append((name, queries["annotated"], queries["used"], reasons, *kinds))
     return page.table(header, rows, numbers=(1, 2, 4, 5, 6, 7, 8))
+
+
+def _durations(covered: Mapping[str, Any]) -> Iterator[str]:
+    """Durations that differ and moments behind the end of their video, where there are any."""
+    if about := covered["durations"]["listed"]:
+        yield page.heading(f"Durations that differ: {covered['durations']['videos']}")
+        yield "Seconds. What the features of the video cover counts, in predictions and in numbers."
+        rows = [(video, f"{both['annotated']:g}", f"{both['video']:g}") for video, both in about.items()]
+        yield page.table(("video", "annotated", "the video's (counts)"), rows, numbers=(1, 2))
+    if listed := covered["beyond"]["listed"]:
+        yield page.heading(f"Moments behind the end of their video: {covered['beyond']['queries']}")
+        yield "Seconds. What lies behind the end cannot be found there."
+        rows = [(row["query_id"], *(f"{row[name]:g}" for name in ("start", "end", "video"))) for row in listed]
+        yield page.table(("query", "start", "end", "end of the video"), rows, numbers=(1, 2, 3))
 
 
 def _problems(problems: list[Mapping[str, Any]]) -> list[str]:

@@ -17,7 +17,7 @@ from mmdist.video.source import BadVideoError
 log = logging.getLogger(__name__)
 TITLE = "Frames and optical flow"
 ABOUT = (
-    "Frames of a few videos of the evaluated split, decoded anew as the networks are given them, and below each "
+    "Frames of a few videos whose queries are answered, decoded anew as the networks are given them, and below each "
     "the optical flow to the next frame. The colour is the direction, the saturation the speed, on one scale for "
     "all videos.",
 )

@@ -42,8 +42,8 @@ def groups(values: np.ndarray, count: int) -> list[tuple[str, np.ndarray]]:
 
 
 def common_queries(material: Material) -> pd.Index:
-    """Those that every model predicts."""
-    found = [next(iter(seeds.values())).query_ids for seeds in material.scored.values()]
+    """Scored queries that every model predicts; none where nothing is scored."""
+    found = [next(iter(seeds.values())).query_ids if seeds else pd.Index([]) for seeds in material.scored.values()]
     first = found[0]
     for other in found[1:]:
         first = first.intersection(other)
@@ -54,6 +54,8 @@ def draw(material: Material, count: int) -> Figure:
     """Mean IoU in groups of queries, each model with its interval; below, the same for R@m of the middle threshold."""
     s = material.settings
     query_ids = common_queries(material)
+    if query_ids.empty:
+        return style.sentence("No query that all models answer can be scored, so there are no failures to show.")
     middle = sorted(s.thresholds)[len(s.thresholds) // 2]
     rows = {"mIoU": "mean IoU, percent", f"R@{middle:g}": f"R@{middle:g}, percent"}
     figure = style.new(6.6)

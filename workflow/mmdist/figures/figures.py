@@ -12,7 +12,7 @@ from mmdist import settings as settings_module
 from mmdist import store, streams
 from mmdist.data.queries import video_files
 from mmdist.evaluate import EvaluateSettings
-from mmdist.evaluation import inputs
+from mmdist.evaluation import inputs, terminal
 from mmdist.figures import (
     agreement,
     costs,
@@ -67,9 +67,10 @@ def drawings(s: FiguresSettings, m: Material, files: dict[str, Path]) -> Iterato
     """Every figure."""
     yield Drawn("losses.svg", losses.TITLE, losses.ABOUT, losses.draw(m.histories, m.models))
     yield Drawn("agreement.svg", agreement.TITLE, agreement.ABOUT, agreement.draw(m, s.teachers))
-    yield Drawn("recall.svg", recall.TITLE, recall.ABOUT, recall.draw(m))
-    yield Drawn("failures.svg", failures.TITLE, failures.ABOUT, failures.draw(m, s.groups))
-    predicted = m.scored[s.evaluate.model][s.evaluate.seeds[0]].query_ids
+    nothing = None if m.result["metrics"] else (terminal.unscored(m.result),)
+    yield Drawn("recall.svg", recall.TITLE, nothing or recall.ABOUT, recall.draw(m))
+    yield Drawn("failures.svg", failures.TITLE, nothing or failures.ABOUT, failures.draw(m, s.groups))
+    predicted = m.answers[s.evaluate.model].query_ids
     candidates = examples.spread(set(m.sentences.loc[predicted, "video_id"]), s.videos)
     taken = examples.collect(candidates, files, m.durations, s.decode, s.flow, videos=s.videos, frames=s.frames)
     yield Drawn("frames.png", examples.TITLE, examples.ABOUT, examples.draw(taken, s.frames))
@@ -117,7 +118,8 @@ def main() -> None:
         _write(path.with_suffix(".html"), page.document(title, *drawn.about, page.picture(data, kind, title)))
     teacher = s.teachers[0] if s.teachers else None
     for group, cards in queries.cards(m, teacher, s.queries, key_frames(s, m, files)).items():
-        _write(args.folder / f"queries-{group}.html", queries.make(group, cards, models[0], teacher, s.frames))
+        text = queries.make(group, cards, models[0], teacher, s.frames, scored=bool(m.result["metrics"]))
+        _write(args.folder / f"queries-{group}.html", text)
     measured = costs.read(args.benchmarks, s.evaluate.dataset, s.collection, [*m.models, *s.exported])
     _write(args.folder / "costs.html", costs.make(measured, s.evaluate.dataset))
     _write(args.folder / "coverage.html", coverage.make(m.result, m.data.queries))

@@ -14,7 +14,7 @@ from mmdist import store, streams
 from mmdist.evaluate import EvaluateSettings
 from mmdist.evaluation import inputs, metrics, predictions
 from mmdist.evaluation.inputs import DataSet, Labelled
-from mmdist.evaluation.predictions import Scored
+from mmdist.evaluation.predictions import Answers, Scored
 
 CURVE = tuple(i / 20 for i in range(1, 20))  # m of the curve of R@m
 FUSED = "fused"
@@ -41,7 +41,8 @@ class Material:
     settings: EvaluateSettings
     result: Mapping[str, Any]
     data: DataSet
-    scored: Mapping[str, Mapping[int, Scored]]  # model -> seed -> with `thresholds`
+    scored: Mapping[str, Mapping[int, Scored]]  # model -> seed -> with `thresholds`; no seed where nothing is scored
+    answers: Mapping[str, Answers]  # model -> of the first seed
     histories: Mapping[tuple[str, int], pd.DataFrame]
     labels: Mapping[tuple[str, int], pd.DataFrame]  # (model, seed) -> its best proposal of each query, by query_id
     maps: Labelled
@@ -63,10 +64,10 @@ class Material:
 
     @cached_property
     def durations(self) -> dict[str, float]:
-        """Video -> seconds, where known: of the features' files, and before them of the annotations."""
-        known = {v: seconds for stream in self.data.features.values() for v, seconds in stream.durations.items()}
+        """Video -> seconds, where known: of the annotations, and before them of the features' files."""
         given = self.data.queries.dropna(subset=["duration"])
-        return {**known, **dict(zip(given["video_id"], given["duration"].astype(float), strict=True))}
+        known = dict(zip(given["video_id"], given["duration"].astype(float), strict=True))
+        return {**known, **self.data.known_durations}
 
     def moments(self, query_ids: Sequence[str] | pd.Index) -> np.ndarray:
         """(N, G, 2) seconds of queries whose moments are known."""
@@ -109,16 +110,22 @@ def read(s: EvaluateSettings, paths: Paths) -> Material:
         inputs.read_moments(paths.moments),
         {name: streams.read(name, shards) for name, shards in paths.features.items()},
     )
+    result = json.loads(paths.result.read_text(encoding="utf-8"))
     scored: dict[str, dict[int, Scored]] = {}
+    answers: dict[str, Answers] = {}
     for model in (s.model, *s.compare_with):
+        scored[model], learned = {}, result["models"][model]["settings"]["train_splits"]
         for seed in s.seeds:
-            found = predictions.read(paths.predictions[model, seed], s.split)
-            scored.setdefault(model, {})[seed] = predictions.score(found, data.targets, thresholds(s), s.vote_weight)
+            found, answered = predictions.read(paths.predictions[model, seed], s.split, learned)
+            answers.setdefault(model, answered)
+            if found and (beside := predictions.score(found, data.targets, thresholds(s), s.vote_weight)):
+                scored[model][seed] = beside
     return Material(
         settings=s,
-        result=json.loads(paths.result.read_text(encoding="utf-8")),
+        result=result,
         data=data,
         scored=scored,
+        answers=answers,
         histories={(m, seed): store.read_table(paths.histories[m, seed]) for m in scored for seed in s.seeds},
         labels={key: _best(path) for key, path in paths.pseudo_labels.items()},
         maps=paths.activation_maps,

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 
@@ -12,6 +13,7 @@ from mmdist.figures import page, pictures, style
 from mmdist.figures.material import FUSED, Material
 
 GROUPS = {"best": "the best answered", "median": "in the middle", "worst": "the worst answered"}
+UNSCORED = "No query can be scored, so that none is answered better than another."
 ABOUT = (
     "Chosen by the IoU of the first seed's prediction. Semantic activation maps: the similarity of each snippet "
     "with the sentence, true moments shaded in yellow. Below, the true moment, the prediction, and the other "
@@ -32,7 +34,7 @@ class Card:
     sentence: str
     video_id: str
     duration: float
-    overlap: float  # IoU of the model's prediction
+    overlap: float | None  # IoU of the model's prediction; None where no moment is known
     moments: np.ndarray  # (G, 2)
     predicted: Mapping[str, np.ndarray]  # model -> (K, 2) best first
     maps: Mapping[str, Mapping[str, np.ndarray]]  # model -> stream -> (L,)
@@ -78,14 +80,13 @@ def cards(
     shown = [s.model] + ([teacher] if teacher else [])
     query_ids = [q for group in groups.values() for q in group]
     maps = {model: material.activation(model, seed, query_ids) for model in shown}
-    known = material.scored[s.model][seed]
-    overlap = dict(zip(known.query_ids, material.column(known, "mIoU") / 100, strict=True))
+    overlap = _overlap(material)
     windows = {
-        model: dict(zip(material.scored[model][seed].query_ids, material.scored[model][seed].ranked, strict=True))
+        model: dict(zip(material.answers[model].query_ids, material.answers[model].ranked, strict=True))
         for model in shown
-        if model in material.scored
+        if model in material.answers
     }
-    seconds = dict(zip(known.query_ids, material.data.durations(known.query_ids), strict=True))
+    seconds = dict(zip(query_ids, material.data.durations(pd.Index(query_ids)), strict=True))
 
     def card(query_id: str) -> Card:
         row = material.sentences.loc[query_id]
@@ -93,8 +94,8 @@ def cards(
             sentence=str(row["sentence"]),
             video_id=str(row["video_id"]),
             duration=float(seconds[query_id]),
-            overlap=float(overlap[query_id]),
-            moments=material.data.targets[query_id],
+            overlap=overlap.get(query_id),
+            moments=material.data.targets.get(query_id, np.empty((0, 2))),
             predicted={model: found[query_id][:, :2] for model, found in windows.items() if query_id in found},
             maps={model: found[query_id] for model, found in maps.items() if query_id in found},
             frames=frames.get(str(row["video_id"]), ()),
@@ -104,22 +105,39 @@ def cards(
 
 
 def chosen(material: Material, count: int) -> dict[str, list[str]]:
-    """Query ids of each group, by the first seed's predictions."""
-    known = material.scored[material.settings.model][material.settings.seeds[0]]
-    ids = list(known.query_ids)
+    """Query ids of each group, by the first seed's predictions; where nothing is scored, some in the middle alone."""
+    overlap = _overlap(material)
+    ids = list(overlap) or list(material.answers[material.settings.model].query_ids)
     videos = material.sentences.loc[ids, "video_id"].tolist()
-    rows = choose(material.column(known, "mIoU"), ids, videos, count)
-    return {group: [ids[i] for i in found] for group, found in rows.items()}
+    rows = choose(np.array([overlap.get(query_id, 0.0) for query_id in ids]), ids, videos, count)
+    found = {group: [ids[i] for i in numbers] for group, numbers in rows.items()}
+    if overlap:
+        return found
+    return {group: (found["best"] if group == "median" else []) for group in GROUPS}
 
 
-def make(group: str, cards: Sequence[Card], model: str, teacher: str | None, frames: int) -> str:
+def _overlap(material: Material) -> dict[str, float]:
+    """Query -> IoU of the first seed's prediction, of those that are scored."""
+    known = material.scored[material.settings.model].get(material.settings.seeds[0])
+    if known is None:
+        return {}
+    return dict(zip(known.query_ids, (material.column(known, "mIoU") / 100).tolist(), strict=True))
+
+
+def make(
+    group: str, cards: Sequence[Card], model: str, teacher: str | None, frames: int, *, scored: bool = True
+) -> str:
     """The page of a group; sentences are text of the page, which has letters that a figure's font lacks."""
-    parts: list[str] = [*ABOUT]
+    parts: list[str] = [*ABOUT] if scored else [UNSCORED]
+    if cards and not scored:
+        parts.append("What is predicted for some of them, without a true moment:")
     for card in cards:
-        words = f"{card.video_id}, {card.duration:.1f} s. IoU of the prediction: {card.overlap:.2f}"
+        words = f"{card.video_id}, {card.duration:.1f} s."
+        if card.overlap is not None:
+            words += f" IoU of the prediction: {card.overlap:.2f}"
         drawn = style.encode(draw(card, model, teacher, frames), "svg")
         parts += [page.heading(f"“{card.sentence}”"), words, page.picture(drawn, "svg", card.sentence)]
-    if not cards:
+    if scored and not cards:
         parts.append("There are too few queries for this group.")
     return page.document(f"Queries, {GROUPS[group]}: {model}", *parts)
 
@@ -187,7 +205,8 @@ def _moments(axes: Axes, card: Card, model: str) -> None:
             alpha = 0.75 - 0.55 * (rank - 1) / max(1, len(windows) - 2)
             y = 0.35 - 0.7 * (rank - 1) / max(1, len(windows) - 2)
             axes.plot([start, end], [y, y], color=colours.BLUE, lw=2, alpha=alpha, solid_capstyle="butt")
-    axes.set_yticks([2, 1, 0], ["truth", "predicted", "others"])
+    rows = {2: "truth", 1: "predicted", 0: "others"} if len(card.moments) else {1: "predicted", 0: "others"}
+    axes.set_yticks(list(rows), list(rows.values()))
     axes.set(ylim=(-0.6, 2.5), xlim=(0, card.duration), xlabel="seconds")
     axes.grid(axis="y", visible=False)
 

@@ -39,6 +39,8 @@ def without_video(material: Material, curve: Sequence[float] = CURVE) -> dict[st
 def draw(material: Material) -> Figure:
     """One curve a model, its mean over seeds, the range of the seeds shaded; markers are what papers report."""
     s, papers = material.settings, published(material.settings.dataset).models
+    if not material.scored[s.model]:
+        return style.sentence("Nothing can be scored, so there is no recall; see Results.")
     figure = style.new(5.2)
     axes = figure.add_subplot()
     baselines = {"constant interval": style.CONSTANT, "whole video": style.WHOLE}
@@ -48,7 +50,7 @@ def draw(material: Material) -> Figure:
             CURVE, values, color=look.colour, ls=look.line, lw=1.6, label=f"without video: {name}", gid=f"curve:{name}"
         )
     looks = style.looks(material.models)
-    for model in reversed(material.models):  # the report's own on top
+    for model in reversed([model for model, seeds in material.scored.items() if seeds]):  # the report's own on top
         look, seeds = looks[model], material.seed_means(model, NAMES)
         if len(seeds) > 1:
             axes.fill_between(CURVE, seeds.min(axis=0), seeds.max(axis=0), color=look.colour, alpha=0.18, lw=0)

@@ -6,11 +6,13 @@ from typing import Any
 import pandas as pd
 
 from mmdist import tables
-from mmdist.evaluation import metrics, summary
+from mmdist.evaluation import doubts, metrics, summary
 from mmdist.evaluation.published import SOURCE, published
+from mmdist.evaluation.terminal import unscored
 from mmdist.figures import page
 from mmdist.figures.material import Material
 from mmdist.tables import COLUMNS, TablesSettings
+from mmdist.wording import percent, plural
 
 _VIDEO_FREE = ("constant interval", "whole video")
 
@@ -18,6 +20,8 @@ _VIDEO_FREE = ("constant interval", "whole video")
 def make(material: Material) -> str:
     """The page."""
     s, result = material.settings, material.result
+    if not result["metrics"]:
+        return page.document(f"Results: {s.model} on {s.dataset}", unscored(result), *doubts.sentences(result))
     results = {s.model: result, **{other: alone(material, other) for other in s.compare_with}}
     order = (*s.compare_with, s.model)  # what it builds on first
     rows = pd.DataFrame(tables.rows(TablesSettings(s.dataset, {"all": order}), results), columns=COLUMNS)
@@ -26,9 +30,9 @@ def make(material: Material) -> str:
     count = len(s.seeds)
     seeds = f"the mean over {count} seeds ± their standard deviation" if count > 1 else "of one seed"
     said = [
-        f"Percent of the queries of the split {s.split}: R@m counts those whose predicted moment overlaps the true one "
-        f"with an IoU of at least m, mIoU is the mean IoU. Each number is {seeds}, after the last epoch; in round "
-        f"brackets the {s.confidence:.0%} interval of a bootstrap over the queries."
+        f"Percent of {plural(result['queries'], 'query')} of the split {s.split}: R@m counts those whose predicted "
+        f"moment overlaps the true one with an IoU of at least m, mIoU is the mean IoU. Each number is {seeds}, after "
+        f"the last epoch; in round brackets the {s.confidence:.0%} interval of a bootstrap over the queries."
     ]
     if papers.models:
         where = "" if papers.dataset == s.dataset else f" They are of {papers.dataset}, which are other queries."
@@ -37,6 +41,7 @@ def make(material: Material) -> str:
         said.append("No paper reports on this data set.")
     parts: list[str] = [
         *said,
+        *doubts.sentences(result),
         page.table(("", *names), _grid(own, names, _value), numbers=range(1, len(names) + 1), own=s.model),
         "A constant interval is the best that can be had without looking at the video: one moment, the same share of "
         "every video, fitted on the training moments for each column alone. A model that does not beat it may have "
@@ -62,6 +67,8 @@ def make(material: Material) -> str:
 def alone(material: Material, model: str) -> dict[str, Any]:
     """A compared model in the form of a result of its own, as far as tables read it, with its own intervals."""
     s, seeds = material.settings, material.scored[model]
+    if not seeds:
+        return {"metrics": None}
     columns = [material.names.index(name) for name in s.names]
 
     def intervals(values: Any) -> Any:
@@ -70,7 +77,8 @@ def alone(material: Material, model: str) -> dict[str, Any]:
     found = {name: dict(about) for name, about in material.result["comparisons"][model]["alone"].items()}
     assert list(found) == metrics.names(s.thresholds)
     summary.add_intervals(found, seeds, intervals)
-    return {"metrics": found, "video_free": material.result["video_free"], "comparisons": {}}
+    queries = len(next(iter(seeds.values())).query_ids)
+    return {"metrics": found, "queries": queries, "video_free": material.result["video_free"], "comparisons": {}}
 
 
 def _grid(part: pd.DataFrame, names: list[str], cell: Any) -> list[list[object]]:
@@ -80,20 +88,24 @@ def _grid(part: pd.DataFrame, names: list[str], cell: Any) -> list[list[object]]
 
 
 def _value(row: pd.Series) -> page.Raw:
-    spread = "" if pd.isna(row["std"]) else f" ± {row['std']:.2f}"
+    count = row["queries"]
+    spread = "" if pd.isna(row["std"]) else f" ± {percent(row['std'], count)}"
     theirs = "" if pd.isna(row["published"]) else f" [{row['published']:.2f}]"
-    limits = "" if pd.isna(row["low"]) else f"<small>({row['low']:.2f} to {row['high']:.2f})</small>"
-    ours = "" if pd.isna(row["value"]) else f"{row['value']:.2f}"
+    limits = (
+        "" if pd.isna(row["low"]) else f"<small>({percent(row['low'], count)} to {percent(row['high'], count)})</small>"
+    )
+    ours = "" if pd.isna(row["value"]) else percent(row["value"], count)
     return page.Raw((ours + spread + theirs).strip() + limits)
 
 
 def _difference(row: pd.Series) -> page.Raw:
-    if pd.isna(row["low"]):
-        return page.Raw(f"{row['value']:+.2f}")
-    resolved = "resolved" if row["resolved"] else "not resolved"
-    return page.Raw(
-        f"{row['value']:+.2f}<small>({row['low']:+.2f} to {row['high']:+.2f})</small><small>{resolved}</small>"
+    value, low, high = (
+        "" if pd.isna(row[name]) else percent(row[name], row["queries"], sign=True) for name in ("value", "low", "high")
     )
+    if not low:
+        return page.Raw(value)
+    resolved = "resolved" if row["resolved"] else "not resolved"
+    return page.Raw(f"{value}<small>({low} to {high})</small><small>{resolved}</small>")
 
 
 def _others(result: Mapping[str, Any], names: list[str]) -> list[list[object]]:
@@ -105,10 +117,15 @@ def _others(result: Mapping[str, Any], names: list[str]) -> list[list[object]]:
     chosen = result["selection"]
     rows["epoch of the lowest held-out loss"] = chosen["held_out"] and chosen["held_out"]["metrics"]
     rows["oracle epoch, no result"] = chosen["oracle"]["metrics"]
-    return [[label, *(_plain(found.get(name)) for name in names)] for label, found in rows.items() if found]
+    return [
+        [label, *(_plain(found.get(name), result["queries"]) for name in names)]
+        for label, found in rows.items()
+        if found
+    ]
 
 
-def _plain(found: Mapping[str, Any] | None) -> str:
+def _plain(found: Mapping[str, Any] | None, queries: int) -> str:
     if found is None:
         return ""
-    return f"{found['mean']:.2f}" + ("" if found["std"] is None else f" ± {found['std']:.2f}")
+    spread = "" if found["std"] is None else f" ± {percent(found['std'], queries)}"
+    return percent(found["mean"], queries) + spread
