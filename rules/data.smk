@@ -21,13 +21,13 @@ rule demo:
         " --annotations {output.annotations:q} --workers {threads} > {log:q} 2>&1"
 
 
+# Two tables from the same files: a moment that is corrected in them changes nothing that is trained.
 rule queries:
     input:
-        unpack(annotations),
+        files=annotations,
+        videos=undated_videos,
     output:
-        queries="results/{dataset}/queries.parquet",
-        moments="results/{dataset}/moments.parquet",
-        problems="results/{dataset}/problems.csv",
+        "results/{dataset}/queries.parquet",
     log:
         "results/logs/queries/{dataset}.log",
     conda:
@@ -38,10 +38,35 @@ rule queries:
     params:
         settings=settings(queries_settings),
         reads=reads("mmdist.data.queries", queries_settings),
+        sentences=sentences,
+        content=content(undated_videos),
         folder=videos_folder,
     shell:
         "python -m mmdist.data.queries --settings {params.settings:q} --videos {params.folder:q}"
-        " --queries {output.queries:q} --moments {output.moments:q} --problems {output.problems:q} > {log:q} 2>&1"
+        " --queries {output:q} > {log:q} 2>&1"
+
+
+rule moments:
+    input:
+        files=annotations,
+        queries="results/{dataset}/queries.parquet",
+    output:
+        moments="results/{dataset}/moments.parquet",
+        problems="results/{dataset}/problems.csv",
+    log:
+        "results/logs/moments/{dataset}.log",
+    conda:
+        "../envs/mmdist.yaml"
+    resources:
+        mem_mb=grows(2000),
+        runtime=grows(60),
+    params:
+        settings=settings(queries_settings),
+        reads=reads("mmdist.data.moments", queries_settings),
+        rows=annotated_rows,
+    shell:
+        "python -m mmdist.data.moments --settings {params.settings:q} --queries {input.queries:q}"
+        " --moments {output.moments:q} --problems {output.problems:q} > {log:q} 2>&1"
 
 
 rule vocabulary:
@@ -61,6 +86,7 @@ rule vocabulary:
     params:
         settings=settings(vocabulary_settings),
         reads=reads("mmdist.data.vocabulary", vocabulary_settings),
+        content=content(word_vectors),
     shell:
         "python -m mmdist.data.vocabulary --settings {params.settings:q} --queries {input.queries:q}"
         " --vocabulary {output.vocabulary:q} --word-vectors {output.vectors:q} > {log:q} 2>&1"

@@ -1,7 +1,7 @@
 rule extract:
     input:
         video=extractor_input,
-        weights=lambda wildcards: inventory.weights(*stream_of(wildcards)),
+        weights=weights,
     output:
         "results/features/{stream}/{shard}.h5",
     log:
@@ -21,6 +21,7 @@ rule extract:
     params:
         settings=settings(stream_settings),
         reads=reads("mmdist.features.extract", stream_settings),
+        content=content(weights),
         work="results/.work/extract/{stream}/{shard}",
     shell:
         "python -m mmdist.features.extract --settings {params.settings:q} --input {input.video:q}"
@@ -30,7 +31,7 @@ rule extract:
 rule flow_features:
     input:
         frames=frames_of_flow,
-        weights=lambda wildcards: inventory.weights(*stream_of(wildcards)),
+        weights=weights,
     output:
         "results/features/{stream}/{shard}.h5",
     log:
@@ -50,6 +51,7 @@ rule flow_features:
     params:
         settings=settings(flow_features_settings),
         reads=reads("mmdist.features.flow_features", flow_features_settings),
+        content=content(weights),
         work="results/.work/flow_features/{stream}/{shard}",
     shell:
         "python -m mmdist.features.flow_features --settings {params.settings:q} --frames {input.frames:q}"
@@ -74,6 +76,7 @@ rule external:
     params:
         settings=settings(stream_settings),
         reads=reads("mmdist.features.external", stream_settings),
+        content=content(existing_features),
         ids=shard_ids,
         others=other_ids,
     shell:

@@ -17,12 +17,26 @@ def vocabulary_settings(wildcards):
 
 @told
 def annotations(wildcards):
-    """Annotation files, and the videos whose durations they do not give."""
-    dataset = wildcards.dataset
-    require(dataset)
-    about = plan.queries(dataset)
-    files = [file for files in about["annotations"].values() for file in files]
-    return {"files": [*files, *about["durations"]], "videos": inventory.undated_videos(dataset)}
+    """The annotation files. Params say which of their content matters, whatever their dates."""
+    require(wildcards.dataset)
+    files = inventory.annotation_files(wildcards.dataset)
+    return files if inventory.is_made(wildcards.dataset) else ancient(files)
+
+
+@told
+def sentences(wildcards):
+    return inventory.sentences(wildcards.dataset)
+
+
+@told
+def annotated_rows(wildcards):
+    return inventory.annotated_rows(wildcards.dataset)
+
+
+@told
+def undated_videos(wildcards):
+    """The videos whose durations no annotation gives."""
+    return given(inventory.undated_videos(wildcards.dataset))
 
 
 def videos_folder(wildcards, input):
@@ -33,7 +47,7 @@ def videos_folder(wildcards, input):
 @told
 def word_vectors(wildcards):
     require(wildcards.dataset)
-    return plan.vocabulary(wildcards.dataset)["word_vectors"] or []
+    return given([path for path in [plan.vocabulary(wildcards.dataset)["word_vectors"]] if path])
 
 
 # What video.smk asks for.
@@ -49,7 +63,7 @@ def flow_settings(wildcards):
 
 @told
 def shard_videos(wildcards):
-    return inventory.shard_videos(wildcards.collection, int(wildcards.shard))
+    return given(inventory.shard_videos(wildcards.collection, int(wildcards.shard)))
 
 
 @told
@@ -91,9 +105,13 @@ def frames_of_flow(wildcards):
     return f"results/videos/{collection}/{folder}/{wildcards.shard}.h5"
 
 
+def weights(wildcards):
+    return given(inventory.weights(*stream_of(wildcards)))
+
+
 @told
 def existing_features(wildcards):
-    return inventory.existing_features(*stream_of(wildcards), int(wildcards.shard))
+    return given(inventory.existing_features(*stream_of(wildcards), int(wildcards.shard)))
 
 
 @told
@@ -133,6 +151,10 @@ def lessons(wildcards):
             else:
                 paths.append(teacher[table].replace("{seed}", wildcards.seed))
     return tables
+
+
+def tables_from_elsewhere(wildcards):
+    return [path for paths in lessons(wildcards).values() for path in paths]
 
 
 @told

@@ -50,6 +50,7 @@ rule train:
     params:
         settings=settings(train_settings),
         reads=reads("mmdist.train", train_settings),
+        content=content(tables_from_elsewhere),
         features=lambda wildcards: by_role(model_features(wildcards)),
         work="results/.work/train/{dataset}/{model}/seed-{seed}",
     shell:

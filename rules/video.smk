@@ -17,6 +17,7 @@ rule decode:
     params:
         settings=settings(decode_settings),
         reads=reads("mmdist.video.decode", decode_settings),
+        content=content(shard_videos),
         dangling=dangling_links,
         work="results/.work/decode/{collection}/{frames}/{shard}",
     shell:

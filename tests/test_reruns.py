@@ -44,7 +44,7 @@ SETTINGS = [
     ({"vocabulary": {"max_words": 3}}, {"vocabulary": 1, **TRAINED}, "max_words: 20 -> 3"),
     (
         {"datasets": {"mine": {"beyond_duration": "drop"}}},
-        {"queries": 1, "vocabulary": 1, **OF_FEATURES},
+        {"queries": 1, "moments": 1, "vocabulary": 1, **OF_FEATURES},
         'beyond_duration: "clamp" -> "drop"',
     ),
     ({"collections": {"mine": {"decode": {"jpeg_quality": 90}}}}, VIDEOS_TO_RESULT, "jpeg_quality: 100 -> 90"),
@@ -225,11 +225,60 @@ def test_another_order_of_keys_reruns_nothing(finished: Path) -> None:
         assert reruns(finished) == {}
 
 
-def test_an_edited_annotation_reruns_its_tables_and_what_follows(finished: Path) -> None:
+def test_an_edited_sentence_reruns_its_tables_and_what_follows(finished: Path) -> None:
     with edited(finished / "train.csv", lambda text: text.replace(b"a ", b"one ", 1)):
         outcome = dry(finished)
-    assert outcome.jobs == {"queries": 1, "vocabulary": 1, **OF_FEATURES}  # no feature is touched
-    assert "Updated input files: train.csv" in outcome.reasons
+    assert outcome.jobs == {"queries": 1, "moments": 1, "vocabulary": 1, **OF_FEATURES}  # no feature is touched
+    assert any("sentences: " in reason for reason in outcome.reasons)
+
+
+@pytest.mark.parametrize("date", [None, 10**18])
+def test_a_corrected_moment_reaches_evaluation_alone(finished: Path, date: int | None) -> None:
+    table = finished / "test.csv"
+    with edited(table, lambda text: text.replace(b"0.2,1.1", b"0.3,1.1")):
+        if date:
+            os.utime(table, ns=(date, date))
+        assert reruns(finished) == {"moments": 1, "evaluate": 1}
+
+
+OLDER = 10**18  # nanoseconds: 2001
+
+
+@pytest.mark.parametrize(
+    ("file", "jobs"),
+    [
+        ("videos/kitchen.mp4", {"decode": 1, "flow": 1, "extract": 2, **OF_FEATURES}),
+        ("vectors.txt", {"vocabulary": 1, **TRAINED}),
+        ("train.csv", {"moments": 1, "evaluate": 1}),  # a line is added that is no query
+        ("weights.safetensors", VIDEOS_TO_RESULT),
+    ],
+)
+def test_another_file_with_an_older_date_counts(finished: Path, file: str, jobs: dict[str, int]) -> None:
+    """As `mv`, `cp -p` and `rsync -a` put it there."""
+    with edited(finished / file, lambda data: data + b"later,,0,1,2\n"):
+        os.utime(finished / file, ns=(OLDER, OLDER))
+        assert reruns(finished) == jobs
+    assert reruns(finished) == {}
+
+
+def test_a_large_file_that_is_touched_reruns_nothing(finished: Path) -> None:
+    """Larger than what Snakemake looks into, so that it would go by the date; the file has holes and takes no space."""
+    video = finished / "videos" / "later.mp4"
+    with open(video, "wb") as file:
+        file.truncate(150_000_000)
+    try:
+        first = run(finished, RESULT, config=files(finished), root=finished / "clone")
+        assert first.status == 0, first.text
+        os.utime(video)
+        assert reruns(finished) == {}
+        with open(video, "r+b") as file:
+            file.write(b"x")
+        os.utime(video, ns=(OLDER, OLDER))
+        assert reruns(finished)["decode"] == 1
+    finally:
+        video.unlink()
+        again = run(finished, RESULT, config=files(finished), root=finished / "clone")
+        assert again.status == 0, again.text
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,16 @@ def whole_chain(videos: int, streams: int = 2, seeds: int = 3) -> Counter[str]:
     """The jobs of a student's result over so many shards of videos."""
     each = {"decode": videos, "flow": videos, "extract": streams * videos}
     return Counter(
-        {**each, "queries": 1, "vocabulary": 1, "videos": 3, "train": 3 * seeds, "export": seeds, "evaluate": 1}
+        {
+            **each,
+            "queries": 1,
+            "moments": 1,
+            "vocabulary": 1,
+            "videos": 3,
+            "train": 3 * seeds,
+            "export": seeds,
+            "evaluate": 1,
+        }
     )
 
 
@@ -70,6 +79,7 @@ def test_a_baseline_needs_neither_flow_nor_teacher(tmp_path: Path) -> None:
         "decode": number,
         "extract": number,
         "queries": 1,
+        "moments": 1,
         "vocabulary": 1,
         "videos": 1,
         "train": 3,
@@ -114,7 +124,7 @@ def test_only_evaluation_is_given_moments(tmp_path: Path) -> None:
         for files in outcome.inputs(rule)
         if any("moments" in file or file.endswith("annotations.csv") for file in files)
     }
-    assert readers == {"queries", "evaluate"}
+    assert readers == {"moments", "evaluate"}
     assert len(outcome.inputs("train")) == 9
     assert all(len(files) > 3 for files in outcome.inputs("train"))
     commands = [line for line in outcome.text.splitlines() if "--moments" in line]

@@ -1,23 +1,41 @@
-"""Stage `queries`: from annotation files to tables, ids, durations, and the list of flawed rows."""
+"""Stages `queries` and `moments`: from annotation files to tables, ids, durations, and the list of flawed rows."""
 
 import csv
 import json
 import math
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import av
 import numpy as np
+import pandas as pd
 import pytest
 
 from conftest import ROOT, data
 from mmdist import settings as settings_module
 from mmdist import store
-from mmdist.data import queries, sources
+from mmdist.data import moments, queries, rows, sources
 from mmdist.data.annotation import Annotation
-from mmdist.data.queries import QueriesSettings, build, query_ids
+from mmdist.data.moments import Problem
+from mmdist.data.rows import query_ids
+from mmdist.data.sources import QueriesSettings
+
+
+class Tables(NamedTuple):
+    queries: pd.DataFrame
+    moments: pd.DataFrame
+    problems: list[Problem]
+
+
+def build(annotations: list[Annotation], videos: Mapping[str, Path], policy: str) -> Tables:
+    """What both stages make."""
+    table = queries.build(annotations, videos, policy)
+    known = table.dropna(subset=["duration"])
+    durations = dict(zip(known["query_id"], known["duration"], strict=True))
+    return Tables(table, *moments.build(annotations, durations, policy))
 
 
 def row(video: str = "v", sentence: str = "a man runs.", start: Any = 1.0, end: Any = 2.0, **more: Any) -> Annotation:
@@ -42,10 +60,17 @@ def write_video(path: Path, frames: int, fps: int = 10) -> None:
 
 def run_stage(folder: Path, wanted: QueriesSettings, *videos: Path) -> subprocess.CompletedProcess[str]:
     values = {**vars(wanted), "annotations": {k: list(v) for k, v in wanted.annotations.items()}}
-    outputs = ["--queries", folder / "q.parquet", "--moments", folder / "m.parquet", "--problems", folder / "p.csv"]
-    command = [sys.executable, "-m", "mmdist.data.queries", "--settings", json.dumps(values), "--videos", *videos]
     environment = {"PYTHONPATH": str(ROOT / "workflow"), "PATH": ""}
-    return subprocess.run([*map(str, command), *map(str, outputs)], capture_output=True, text=True, env=environment)
+
+    def stage(name: str, *options: str | Path) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", f"mmdist.data.{name}", "--settings", json.dumps(values), *options]
+        return subprocess.run(list(map(str, command)), capture_output=True, text=True, env=environment)
+
+    table = ("--queries", folder / "q.parquet")
+    done = stage("queries", "--videos", *videos, *table)
+    if done.returncode:
+        return done
+    return stage("moments", *table, "--moments", folder / "m.parquet", "--problems", folder / "p.csv")
 
 
 # --- Ids
@@ -116,9 +141,7 @@ def test_a_flawed_row_is_mended_or_left_out_and_listed(
 
 def test_a_repeated_row_is_dropped_and_listed_with_its_place() -> None:
     tables = build([row(), row(line=2), row(line=3, split="test")], {}, "clamp")
-    assert tables.problems == [
-        queries.Problem("a.csv", 2, "train", "v", "a man runs.", "the same row stands above", "dropped")
-    ]
+    assert tables.problems == [Problem("a.csv", 2, "train", "v", "a man runs.", "the same row stands above", "dropped")]
     assert list(tables.queries["split"]) == ["train", "test"]
 
 
@@ -148,8 +171,27 @@ def test_an_unknown_duration_is_null_and_told_once_a_video(tmp_path: Path) -> No
     assert len(tables.queries) == 8
     assert tables.queries["duration"].isna().all()
     assert [(p.video_id, p.action) for p in tables.problems] == [(v, "kept") for v in (*videos, "none")]
-    for problem in tables.problems:
-        assert f"{problem.video_id}.mp4" in problem.problem or problem.video_id == "none"
+    assert {p.problem for p in tables.problems} == {"the duration is unknown: no annotation and no video file gives it"}
+
+
+def test_a_video_file_costs_a_query_its_moment_at_most(tmp_path: Path) -> None:
+    write_video(tmp_path / "v.mp4", 25)
+    beyond = row(duration=None, start=3.0, end=4.0)
+    for policy in ("clamp", "drop"):
+        tables = build([beyond], {"v": tmp_path / "v.mp4"}, policy)
+        assert len(tables.queries) == 1
+        assert tables.moments.empty
+        assert [p.action for p in tables.problems] == ["kept"]
+
+
+def test_a_corrected_moment_is_none_of_what_training_sees() -> None:
+    table = [row(), row("w", end=None, start=None), row("x", end=12.0)]
+    same = [row(start=0.5), row("w", start=1.0, end=3.0), row("x", end=11.0)]
+    for policy in ("clamp", "drop"):
+        assert rows.digest(table, policy) == rows.digest(same, policy)
+        for other in ([row(sentence="Another."), *table[1:]], [row(duration=11.0), *table[1:]], table[1:]):
+            assert rows.digest(table, policy) != rows.digest(other, policy)
+    assert rows.digest(table, "drop") != rows.digest([*table[:2], row("x")], "drop")  # the row is a query now
 
 
 def test_files_of_folders(tmp_path: Path) -> None:
@@ -188,7 +230,7 @@ def test_the_stage_writes_equal_files_for_equal_input(tmp_path: Path) -> None:
         "x": {"start": 0, "end": 1},
         "y, z": {"start": 2, "end": 5},
     }
-    metadata = store.read_metadata(tmp_path / "one" / "q.parquet")
+    metadata = store.read_metadata(tmp_path / "one" / "m.parquet")
     assert metadata["dataset"] == "mine"
     assert json.loads(metadata["files"]) == {f"{tmp_path}/a.csv": store.file_digest(tmp_path / "a.csv")}
     with open(tmp_path / "one" / "p.csv", newline="", encoding="utf-8") as file:

@@ -13,9 +13,9 @@ from collections.abc import Iterable, Iterator
 from functools import cache
 from typing import NamedTuple
 
-from mmdist import downloads
+from mmdist import downloads, fingerprints
 from mmdist import settings as settings_module
-from mmdist.data import demo_plan, sources
+from mmdist.data import demo_plan, rows, sources
 from mmdist.data.annotation import VIDEO_SUFFIXES, Annotation, video_id
 from mmdist.data.spelling import nfc
 from mmdist.features import feature_names
@@ -77,6 +77,25 @@ class Inventory:
             settings = self.plan.features(self._collection(dataset), self.plan.stream(dataset, role))
             width += settings.get("dimension") or 1024  # the numbers of I3D, and of most features that users have
         return 4 * width * snippets * len(self._video_ids(dataset))
+
+    def is_made(self, dataset: str) -> bool:
+        """Whether the workflow itself makes the annotations of a data set: nothing is known of them before."""
+        return self._is_demo(self._collection(dataset))
+
+    def annotation_files(self, dataset: str) -> list[str]:
+        """The files of annotations and durations."""
+        settings = self.plan.queries(dataset)
+        return [*(file for files in settings["annotations"].values() for file in files), *settings["durations"]]
+
+    def sentences(self, dataset: str) -> str:
+        """A digest of what training can see of the annotations."""
+        if self.is_made(dataset):
+            return ""
+        return f"sentences = {rows.digest(self._annotations(dataset), self.plan.queries(dataset)['beyond_duration'])}"
+
+    def annotated_rows(self, dataset: str) -> list[str]:
+        """Digests of the annotation files as they are."""
+        return [] if self.is_made(dataset) else fingerprints.whole(self.annotation_files(dataset))
 
     def undated_videos(self, dataset: str) -> list[str]:
         """The files of a data set's videos whose duration no annotation gives, so that they have to be asked."""
