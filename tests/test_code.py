@@ -12,12 +12,8 @@ ROOT = Path(__file__).resolve().parent.parent
 GROUND = {"mmdist.settings", "mmdist.shards", "mmdist.stage", "mmdist.store", "mmdist.code"}
 STAGES = {
     "mmdist.data.demo": {"mmdist.data.demo_plan", "mmdist.data.demo_render"},
-    "mmdist.data.queries": {
-        "mmdist.data.sources",
-        "mmdist.data.charades",
-        "mmdist.data.activitynet",
-        "mmdist.data.table",
-    },
+    "mmdist.data.queries": {"mmdist.data.sources", "mmdist.data.rows", "mmdist.video.source"},
+    "mmdist.data.moments": {"mmdist.data.sources", "mmdist.data.rows"},
     "mmdist.data.download": {"mmdist.data.transfer", "mmdist.data.unpack"},
     "mmdist.data.vocabulary": {"mmdist.data.text", "mmdist.data.glove"},
     "mmdist.video.decode": {"mmdist.video.source", "mmdist.video.frames"},
@@ -35,19 +31,19 @@ STAGES = {
 }
 # Floor by floor: a module imports from its own and from those below, never from above.
 FLOORS = (
-    r"(settings|code|shards|store|stage|device|gpus|machine|pace|clock|__init__)",
+    r"(settings|code|shards|store|stage|device|gpus|machine|pace|clock|files|wording|fingerprints|__init__)",
+    r"(spelling|video(\..*)?)",
     r"data(\..*)?",
-    r"video(\..*)?",
     r"features(\..*)?",
     r"model(\..*)?",
-    r"(videos|streams|train|trained|export|losses|objective|samples|masking|lessons|predict|progress)",
+    r"(videos|streams|train|trained|export|losses|objective|samples|masking|lessons|predict|progress|words)",
     r"(evaluate|evaluation(\..*)?)",
-    r"(ground|ground_command|onnx_export|plots|colours|tables|figures(\..*)?|__main__)",
+    r"(ground|ground_command|command_line|onnx_export|plots|colours|tables|figures(\..*)?|__main__)",
 )
 TVL1_BY_TORCH = {f"mmdist.video.tvl1_{name}" for name in ("torch", "images", "kernels", "triton")}
 BEFORE_NETWORKS = {"mmdist.data.demo", "mmdist.data.queries", "mmdist.video.decode", "mmdist.video.flow"}
 FOR_THE_RULES = tuple(
-    f"mmdist.{name}" for name in ("plan", "inventory", "downloads", "shown", "unknown", "complaints")
+    f"mmdist.{name}" for name in ("plan", "inventory", "downloads", "shown", "unknown", "complaints", "fingerprints")
 )  # no stage's code
 
 

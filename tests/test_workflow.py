@@ -124,7 +124,7 @@ def test_only_evaluation_is_given_moments(tmp_path: Path) -> None:
         for files in outcome.inputs(rule)
         if any("moments" in file or file.endswith("annotations.csv") for file in files)
     }
-    assert readers == {"moments", "evaluate"}
+    assert readers == {"queries", "moments", "evaluate"}
     assert len(outcome.inputs("train")) == 9
     assert all(len(files) > 3 for files in outcome.inputs("train"))
     commands = [line for line in outcome.text.splitlines() if "--moments" in line]

@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).parent
 # Modules that carry files, logs, locks and errors, and compute nothing that is in a result.
 CARRIERS = {
     f"mmdist.{name}"
-    for name in ("clock", "code", "device", "gpus", "machine", "pace", "settings", "shards", "stage", "store")
+    for name in "clock code device files fingerprints gpus machine pace settings shards stage store wording".split()
 }
 
 

@@ -6,8 +6,8 @@ import os
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 
-BLOCK = 1 << 16  # bytes
-SMALL = 1 << 20  # bytes of a file that is read whole
+BLOCK = 1 << 13  # bytes
+SMALL = 1 << 16  # bytes of a file that is read whole
 
 
 @functools.cache

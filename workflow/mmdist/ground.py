@@ -19,7 +19,6 @@ from torch import Tensor
 
 from mmdist import device as devices
 from mmdist import masking, predict, samples, trained, words
-from mmdist.data.spelling import nfc
 from mmdist.data.vocabulary import encode
 from mmdist.evaluation import ranking
 from mmdist.features import networks, one_video, reproduce
@@ -31,6 +30,7 @@ from mmdist.gpus import Device
 from mmdist.model import proposals
 from mmdist.predict import Predicted
 from mmdist.samples import Samples
+from mmdist.spelling import nfc
 from mmdist.stage import UserError
 
 PICTURES = 8  # frames of a film that are kept for its picture

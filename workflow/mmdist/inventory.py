@@ -17,9 +17,9 @@ from mmdist import downloads, fingerprints
 from mmdist import settings as settings_module
 from mmdist.data import demo_plan, rows, sources
 from mmdist.data.annotation import VIDEO_SUFFIXES, Annotation, video_id
-from mmdist.data.spelling import nfc
 from mmdist.features import feature_names
 from mmdist.plan import Plan
+from mmdist.spelling import nfc
 from mmdist.stage import UserError
 
 log = logging.getLogger(__name__)

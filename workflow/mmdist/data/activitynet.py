@@ -3,7 +3,7 @@
 from typing import Any
 
 from mmdist.data.annotation import Annotation, parse_json, read_text, seconds, video_id
-from mmdist.data.spelling import nfc
+from mmdist.spelling import nfc
 from mmdist.stage import UserError
 
 _KEYS = ("duration", "timestamps", "sentences")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mmdist.data.spelling import nfc
+from mmdist.spelling import nfc
 from mmdist.stage import UserError
 
 # As files of videos are named, all of which FFmpeg reads; another suffix belongs to the id.

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from mmdist.data.annotation import Annotation, csv_rows, lines, seconds, video_id
-from mmdist.data.spelling import nfc
+from mmdist.spelling import nfc
 from mmdist.stage import UserError
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from mmdist.data.spelling import nfc
 from mmdist.pace import Pace
+from mmdist.spelling import nfc
 from mmdist.stage import UserError
 
 log = logging.getLogger(__name__)

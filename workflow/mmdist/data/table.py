@@ -18,7 +18,7 @@ from mmdist.data.annotation import (
     split_name,
     video_id,
 )
-from mmdist.data.spelling import nfc
+from mmdist.spelling import nfc
 from mmdist.stage import UserError
 
 log = logging.getLogger(__name__)

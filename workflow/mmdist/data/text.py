@@ -4,7 +4,7 @@ import math
 import re
 import unicodedata
 
-from mmdist.data.spelling import nfc
+from mmdist.spelling import nfc
 
 # Vowel signs of Hindi, and accents without a composed form, are marks, which \w leaves out; so are joiners in words.
 # One letter stands for each of them while words are found. From U+1F000 on the only marks are selectors of variants.

@@ -14,11 +14,11 @@ import numpy as np
 import numpy.typing as npt
 
 from mmdist import code, store
-from mmdist.data.spelling import nfc
 from mmdist.features import feature_files, feature_names
 from mmdist.features.feature_files import Found, Source
 from mmdist.features.feature_names import Format
 from mmdist.settings import parse
+from mmdist.spelling import nfc
 from mmdist.stage import UserError, arguments, run
 from mmdist.video import frames
 

@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Literal
 
-from mmdist.data.spelling import nfc
+from mmdist.spelling import nfc
 from mmdist.stage import UserError
 
 Format = Literal["auto", "hdf5", "npy_folder", "npz_folder", "own"]

@@ -12,12 +12,12 @@ import h5py
 import numpy as np
 
 from mmdist import store
-from mmdist.data.spelling import nfc
 from mmdist.features import extract, flow_features
 from mmdist.features.networks import Extractor
 from mmdist.features.reproduce import Recipe
 from mmdist.features.windows import Piece
 from mmdist.files import check_input
+from mmdist.spelling import nfc
 from mmdist.stage import UserError
 from mmdist.video import backends, frames
 from mmdist.video.decode import DecodeSettings, decode

@@ -19,8 +19,8 @@ import h5py
 import numpy as np
 
 from mmdist import code, shards, store
-from mmdist.data.spelling import nfc
 from mmdist.settings import parse
+from mmdist.spelling import nfc
 from mmdist.stage import UserError, arguments, run
 from mmdist.video import frames
 from mmdist.video.source import DAMAGE, BadVideoError, Source, display_matrix, opened, upright
