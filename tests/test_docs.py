@@ -161,7 +161,7 @@ def test_the_loss_terms_that_are_described_are_those_of_some_model(results: Path
 
 def test_the_keys_that_are_described_are_those_of_the_result(results: Path) -> None:
     text = (ROOT / "docs/outputs.md").read_text(encoding="utf-8")
-    rows = re.findall(r"^\| ((?:`\w+`(?:, )?)+) \|", text[: text.index("predictions.jsonl")], re.MULTILINE)
+    rows = re.findall(r"^\| ((?:`\w+`(?:, )?)+) \|", text[: text.index("/predictions.jsonl`: ")], re.MULTILINE)
     result: dict[str, Any] = json.loads((results / "student_demo.json").read_text())
     assert {key for row in rows for key in re.findall(r"`(\w+)`", row)} == set(result)
     line = json.loads((results / "demo/student/predictions.jsonl").read_text().splitlines()[0])
