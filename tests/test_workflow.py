@@ -128,7 +128,7 @@ def test_only_evaluation_is_given_moments(tmp_path: Path) -> None:
     assert len(outcome.inputs("train")) == 9
     assert all(len(files) > 3 for files in outcome.inputs("train"))
     commands = [line for line in outcome.text.splitlines() if "--moments" in line]
-    assert {command.split(" -m ")[1].split()[0] for command in commands} == {"mmdist.data.queries", "mmdist.evaluate"}
+    assert {command.split(" -m ")[1].split()[0] for command in commands} == {"mmdist.data.moments", "mmdist.evaluate"}
 
 
 ABSENT = [
