@@ -31,7 +31,7 @@ SEARCHED["PYTHONSAFEPATH"] = "export PYTHONSAFEPATH=1; "
 # The prefix takes the place of Snakemake's own strict mode, without which `stage | tee` would hide that a stage failed.
 shell.prefix("set -euo pipefail; " + "".join(SEARCHED.values()).replace("{", "{{").replace("}", "}}"))
 
-from mmdist import code, complaints, downloads, fingerprints, machine, plan as plans, shown, unknown
+from mmdist import code, complaints, downloads, fingerprints, machine, needs, plan as plans, shown, unknown
 from mmdist.gpus import has_gpu
 from mmdist.inventory import Inventory
 from mmdist.stage import UserError
@@ -176,8 +176,8 @@ if not SUBMITTED and not {"mem", "mem_mb", "mem_mib"}.intersection(workflow.glob
 @functools.cache
 def require(dataset, models=()):
     """Stop with a sentence for each thing that models on a data set lack, and for what else was asked for lacks."""
-    if missing := inventory.lacks(dataset, plan.with_teachers(models)):
-        others = (line for found in asked() for line in inventory.lacks(found.dataset, found.trained))
+    if missing := needs.lacks(plan, dataset, plan.with_teachers(models)):
+        others = (line for found in asked() for line in needs.lacks(plan, found.dataset, found.trained))
         raise UserError("\n".join(dict.fromkeys([*missing, *others])))
 
 

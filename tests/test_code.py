@@ -43,7 +43,8 @@ FLOORS = (
 TVL1_BY_TORCH = {f"mmdist.video.tvl1_{name}" for name in ("torch", "images", "kernels", "triton")}
 BEFORE_NETWORKS = {"mmdist.data.demo", "mmdist.data.queries", "mmdist.video.decode", "mmdist.video.flow"}
 FOR_THE_RULES = tuple(
-    f"mmdist.{name}" for name in ("plan", "inventory", "downloads", "shown", "unknown", "complaints", "fingerprints")
+    f"mmdist.{name}"
+    for name in ("plan", "inventory", "needs", "downloads", "shown", "unknown", "complaints", "fingerprints")
 )  # no stage's code
 
 

@@ -12,7 +12,10 @@ PACKAGE = Path(__file__).parent
 # Modules that carry files, logs, locks and errors, and compute nothing that is in a result.
 CARRIERS = {
     f"mmdist.{name}"
-    for name in "clock code device files fingerprints gpus machine pace settings shards stage store wording".split()
+    for name in (
+        *("clock", "code", "device", "files", "fingerprints", "gpus", "machine", "pace", "settings", "shards", "stage"),
+        *("store", "wording"),
+    )
 }
 
 

@@ -1,4 +1,4 @@
-"""What is on disk, for the rules: which videos a collection has, in which shards, and which files a run lacks.
+"""What is on disk, for the rules: annotations, which videos a collection has and in which shards, existing features.
 
 Everything is looked up when a target needs it and not before: an absent folder of one data set hinders no other.
 Standard library only, as all that the rules import.
@@ -9,15 +9,14 @@ import logging
 import os
 import zlib
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
 from functools import cache
-from typing import NamedTuple
 
-from mmdist import downloads, fingerprints
+from mmdist import fingerprints, needs
 from mmdist import settings as settings_module
 from mmdist.data import demo_plan, rows, sources
 from mmdist.data.annotation import VIDEO_SUFFIXES, Annotation, video_id
 from mmdist.features import feature_names
+from mmdist.needs import STREAM_FILES
 from mmdist.plan import Plan
 from mmdist.spelling import nfc
 from mmdist.stage import UserError
@@ -26,16 +25,6 @@ log = logging.getLogger(__name__)
 DEMO_VIDEOS = "results/demo/videos"
 LONGEST_COMMAND = 100_000  # characters of its lists; Linux takes 131,072 for a whole command
 OTHER_IDS = 5_000  # characters of ids that only show how those in a source of features are named
-STREAM_FILES = ("weights", "mean", "pca", "source")  # keys of a stream that name a file
-
-
-class Need(NamedTuple):
-    """A file or folder that a run needs, and what to say when it is absent."""
-
-    path: str
-    key: str  # that names it
-    get_from: str | None
-    instead: str = "correct the key"
 
 
 def shard_of(video_id: str, shards: int) -> int:
@@ -68,19 +57,19 @@ class Inventory:
 
     def videos_folder(self, collection: str) -> str | None:
         """Where the videos of a collection are; None when it has features alone."""
-        return DEMO_VIDEOS if self._is_demo(collection) else self.plan.collections[collection].get("videos")
+        return DEMO_VIDEOS if self.plan.is_drawn(collection) else self.plan.collections[collection].get("videos")
 
     def feature_bytes(self, dataset: str, model: str) -> int:
         """What the features of a model's streams take in memory, as 32-bit numbers, if no video is missing."""
         snippets, width = self.plan.train(dataset, model, 0)["snippets"], 0
         for role in self.plan.roles([model]):
-            settings = self.plan.features(self._collection(dataset), self.plan.stream(dataset, role))
+            settings = self.plan.features(self.plan.collection(dataset), self.plan.stream(dataset, role))
             width += settings.get("dimension") or 1024  # the numbers of I3D, and of most features that users have
         return 4 * width * snippets * len(self._video_ids(dataset))
 
     def is_made(self, dataset: str) -> bool:
         """Whether the workflow itself makes the annotations of a data set: nothing is known of them before."""
-        return self._is_demo(self._collection(dataset))
+        return self.plan.is_drawn(self.plan.collection(dataset))
 
     def annotation_files(self, dataset: str) -> list[str]:
         """The files of annotations and durations."""
@@ -99,8 +88,8 @@ class Inventory:
 
     def undated_videos(self, dataset: str) -> list[str]:
         """The files of a data set's videos whose duration no annotation gives, so that they have to be asked."""
-        collection = self._collection(dataset)
-        if self._is_demo(collection):
+        collection = self.plan.collection(dataset)
+        if self.plan.is_drawn(collection):
             return self.demo_files()
         ids = {a.video_id for a in self._annotations(dataset) if a.duration is None}
         videos = self._videos(collection)
@@ -108,7 +97,7 @@ class Inventory:
 
     def unscored(self, dataset: str, split: str) -> str | None:
         """A sentence when no row of a split has a moment, so that no result can have numbers; None when one has."""
-        if self._is_demo(self._collection(dataset)):  # whose table is still to be made, and has moments
+        if self.plan.is_drawn(self.plan.collection(dataset)):  # whose table is still to be made, and has moments
             return None
         if any(
             row.split == split and row.start is not None and row.end is not None for row in self._annotations(dataset)
@@ -148,7 +137,7 @@ class Inventory:
         Raises:
             UserError: there are none.
         """
-        collection, stream = self._collection(dataset), self.plan.stream(dataset, role)
+        collection, stream = self.plan.collection(dataset), self.plan.stream(dataset, role)
         shards, ids = self._shards(collection, self.plan.is_extracted(collection, stream)), self._video_ids(dataset)
         numbers = [number for number, found in sorted(shards.items()) if not ids.isdisjoint(found)]
         if not numbers:
@@ -211,97 +200,25 @@ class Inventory:
             found.append(name)
         return found
 
-    def lacks(self, dataset: str, models: Iterable[str]) -> list[str]:
-        """A sentence for each file or folder that these models need on a data set and that is absent."""
-        models = list(models)
-        collection = self._collection(dataset)
-        needs = [*self._annotation_files(dataset), *self._word_vectors(dataset)]
-        for stream in dict.fromkeys(self.plan.stream(dataset, role) for role in self.plan.roles(models)):
-            needs += self._stream_files(collection, stream)
-        needs += [need for model in models for need in self._tables_from_elsewhere(dataset, model)]
-        return [
-            f"{need.path} does not exist, which {need.key} names; {self._remedy(need, (dataset, collection))}."
-            for need in dict.fromkeys(needs)
-            if not os.path.exists(need.path)
-        ]
-
     def _shard_files(self, collection: str, shard: int) -> list[str]:
         videos = self._videos(collection)
         return self._checked([videos[name] for name in self.shard_ids(collection, shard, extracted=True)], collection)
 
     def _is_there(self, file: str, collection: str) -> bool:
-        return self._is_demo(collection) or os.path.exists(file)
-
-    def _remedy(self, need: Need, preferred: tuple[str, ...]) -> str:
-        """What can be done about a file that is absent; preferred are the names of downloads that bring more of it."""
-        command = downloads.command(self.plan.config.get("downloads", {}), need.path, preferred)
-        remedies = [f"run `{command}`"] if command else []
-        remedies += [f"get it from {need.get_from}"] if need.get_from else []
-        return f"{', '.join(remedies)}, or {need.instead}" if remedies else need.instead
-
-    def _collection(self, dataset: str) -> str:
-        return str(self.plan.datasets[dataset]["collection"])
-
-    def _is_demo(self, collection: str) -> bool:
-        return bool(self.plan.collections[collection].get("demo"))
-
-    def _annotation_files(self, dataset: str) -> Iterator[Need]:
-        if self._is_demo(self._collection(dataset)):
-            return
-        about, settings = self.plan.datasets[dataset], self.plan.queries(dataset)
-        files = {"annotations": [f for names in settings["annotations"].values() for f in names]}
-        for key, names in {**files, "durations": settings["durations"]}.items():
-            for name in names:
-                yield Need(name, f"datasets.{dataset}.{key}", about.get("get_from"))
-
-    def _word_vectors(self, dataset: str) -> Iterator[Need]:
-        if path := self.plan.vocabulary(dataset)["word_vectors"]:
-            is_own = "word_vectors" in self.plan.datasets[dataset].get("vocabulary", {})
-            key = f"datasets.{dataset}.vocabulary.word_vectors" if is_own else "vocabulary.word_vectors"
-            yield Need(
-                path, key, "https://nlp.stanford.edu/projects/glove", "set null for vectors learned with the model"
-            )
-
-    def _stream_files(self, collection: str, stream: str) -> Iterator[Need]:
-        about = self.plan.collections[collection]["streams"][stream]
-        settings = self.plan.features(collection, stream)
-        if not self.plan.is_extracted(collection, stream) and not settings["source"]:
-            raise UserError(
-                f"configuration, collections.{collection}.streams.{stream}: features are to be read and none are "
-                "named; give their file or folder as source."
-            )
-        for key, path in settings.items():
-            if key in STREAM_FILES and path:
-                owner = f"collections.{collection}.streams.{stream}" if key in about else about["extractor"]
-                yield Need(path, f"{owner}.{key}", about.get("get_from"))
-        if self.plan.is_extracted(collection, stream) and not self._is_demo(collection):
-            about = self.plan.collections[collection]
-            if "videos" not in about:
-                raise UserError(
-                    f"configuration, collections.{collection}: its stream {stream!r} is made from videos; give their "
-                    "folder as videos, or read features that exist (extractor: external)."
-                )
-            yield Need(about["videos"], f"collections.{collection}.videos", about.get("get_from"))
-
-    def _tables_from_elsewhere(self, dataset: str, model: str) -> Iterator[Need]:
-        for teacher in self.plan.teachers(model):
-            tables = () if isinstance(teacher, str) else (teacher["pseudo_labels"], teacher["activation_maps"])
-            for seed in self.plan.seeds(dataset):
-                for table in tables:
-                    yield Need(table.replace("{seed}", str(seed)), f"models.{model}.teachers", None)
+        return self.plan.is_drawn(collection) or os.path.exists(file)
 
     def _read_annotations(self, dataset: str) -> list[Annotation]:
         return sources.read(settings_module.parse(sources.QueriesSettings, json.dumps(self.plan.queries(dataset))))
 
     def _video_ids(self, dataset: str) -> set[str]:
-        if self._is_demo(self._collection(dataset)):
+        if self.plan.is_drawn(self.plan.collection(dataset)):
             return {video_id(file) for file in self.demo_files()}
         return {annotation.video_id for annotation in self._annotations(dataset)}
 
     def _list_videos(self, collection: str) -> dict[str, str]:
         """Id -> file; of the demo, files that are still to be made."""
         folder = self.videos_folder(collection)
-        if self._is_demo(collection):
+        if self.plan.is_drawn(collection):
             return {video_id(file): file for file in self.demo_files()}
         if folder is None or not os.path.isdir(folder):
             return {}
@@ -319,7 +236,7 @@ class Inventory:
     def _find_unread(self, collection: str) -> dict[str, str]:
         """Missing videos for which there is something of their name that is not read as a video: id -> file."""
         folder = self.videos_folder(collection)
-        if self._is_demo(collection) or folder is None or not os.path.isdir(folder):
+        if self.plan.is_drawn(collection) or folder is None or not os.path.isdir(folder):
             return {}
         missing = self._named(collection) - self._videos(collection).keys()
         # A download that broke off is named ID.mp4.part.
@@ -343,8 +260,8 @@ class Inventory:
 
     def _named(self, collection: str) -> set[str]:
         """What the data sets of a collection name, but for those whose own annotations are absent."""
-        datasets = [name for name in self.plan.datasets if self._collection(name) == collection]
-        ready = [d for d in datasets if all(os.path.exists(need.path) for need in self._annotation_files(d))]
+        datasets = [name for name in self.plan.datasets if self.plan.collection(name) == collection]
+        ready = [d for d in datasets if all(os.path.exists(need.path) for need in needs.annotation_files(self.plan, d))]
         return set().union(*(self._video_ids(dataset) for dataset in ready))
 
     def _sort_into_shards(self, collection: str, extracted: bool) -> dict[int, list[str]]:

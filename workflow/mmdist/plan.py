@@ -122,6 +122,14 @@ class Plan:
             )
         return name
 
+    def collection(self, dataset: str) -> str:
+        """The collection whose videos a data set is about."""
+        return str(self.datasets[dataset]["collection"])
+
+    def is_drawn(self, collection: str) -> bool:
+        """Whether the workflow draws the videos itself and writes their annotations, as it does for the demo."""
+        return bool(self.collections[collection].get("demo"))
+
     def made_by(self, collection: str, stream: str) -> str:
         """The rule that makes a stream's features: extract, flow_features or external."""
         if not self.is_extracted(collection, stream):
