@@ -175,6 +175,21 @@ def test_durations_of_real_videos(name, seconds):
     assert float(source.duration(data("videos", name))) == pytest.approx(seconds, abs=0.1)
 
 
+@pytest.mark.parametrize(
+    ("suffix", "codec"), [("mp4", "libx264"), ("mov", "mjpeg"), ("flv", "flv"), ("mxf", "mpeg2video")]
+)
+def test_what_no_player_shows_of_joined_files_is_said(tmp_path, seen, suffix, codec):
+    pixels = "yuvj420p" if codec == "mjpeg" else "yuv420p"
+    parts = [
+        write(tmp_path / f"{i}.{suffix}", sequence(50, 50 * i), codec=codec, pixels=pixels).read_bytes() for i in (0, 1)
+    ]
+    (tmp_path / f"v.{suffix}").write_bytes(b"".join(parts))
+    shown, status, _ = seen(tmp_path / f"v.{suffix}")
+    assert shown[:49] == list(range(49))
+    assert status == "partial"
+    assert seen(tmp_path / f"0.{suffix}")[1] == "ok"
+
+
 # --- Random files, whose every frame is known
 
 

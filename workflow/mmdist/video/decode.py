@@ -109,9 +109,8 @@ class _Film:
 
 def _decode(group: h5py.Group, source: Source, settings: DecodeSettings) -> None:
     fps, film = output_rate(source, settings), _Film()
-    times = [time for time in source.timeline.times if time is not None]
-    if len(times) > 1 and len(set(times)) == 1:
-        raise BadVideoError(f"zero duration: its {len(times)} frames all have the same time")
+    if source.timeline.pictures > source.timeline.instants == 1:
+        raise BadVideoError(f"zero duration: its {source.timeline.pictures} frames all have the same time")
     if not frames.write(group, _encoded(source, fps, settings, film), float(fps)):
         raise BadVideoError(source.shortcoming() or "no frames")
     reason = film.cut or source.shortcoming()

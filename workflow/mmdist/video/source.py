@@ -1,11 +1,12 @@
 """One video file, decoded frame by frame, with an account of what is wrong with it."""
 
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import av
 import numpy as np
@@ -20,6 +21,7 @@ from mmdist.video.timing import spans
 # What PyAV raises over damaged files; IndexError when a stream appears behind the header.
 DAMAGE = (av.FFmpegError, OSError, ValueError, IndexError)
 TOO_LONG = 1.5  # times the stated duration
+UNREAD, HIDDEN = 0.2, 0.1  # shares of a file's bytes and pictures; more is said
 STILL = Disposition.attached_pic | Disposition.timed_thumbnails | Disposition.still_image
 
 
@@ -36,7 +38,8 @@ class Account:
     damaged: int = 0  # frames with errors that the decoder concealed
     lost: int = 0  # packets that could not be decoded
     stopped: str = ""  # why reading ended before the file did
-    whole: bool = True
+    read: int = 0  # bytes of the file up to the end of its last packet
+    flaw: str = ""  # of the file as a whole
 
 
 class Source:
@@ -101,8 +104,9 @@ class Source:
             found.append(f"decoded {end:.2f} s of {end + line.missing:.2f} s")
         elif end > TOO_LONG * (end + line.missing) + 1:
             found.append(f"the timestamps run to {end:.2f} s of {end + line.missing:.2f} s")
-        elif not account.whole:
-            found.append("the file's end is missing")
+        found.append(account.flaw)
+        if (hidden := line.pictures - line.instants) > HIDDEN * line.pictures:
+            found.append(f"{hidden} of {line.pictures} pictures have the time of another")
         gaps = [f"{start:.2f}-{stop:.2f} s" for start, stop in line.gaps(account.decoded)]
         if gaps:
             more = f" and {len(gaps) - 3} more" if len(gaps) > 3 else ""
@@ -124,7 +128,7 @@ def opened(path: Path, max_pixels: int) -> Iterator[Source]:
     account = Account()
     with _container(path) as container:  # read to its end, so that another one has to decode
         index, line = _film(container, account)
-        account.whole = _is_whole(path, container)
+        account.flaw = _flaw(path, container, account.read)
     with _container(path) as container:
         stream = container.streams[index]
         assert isinstance(stream, av.VideoStream)
@@ -170,6 +174,7 @@ def _film(container: av.container.InputContainer, account: Account) -> tuple[int
     last = 0.0
     try:
         for packet in container.demux():
+            account.read = max(account.read, (packet.pos or 0) + packet.size)
             if packet.pts is not None and packet.time_base:
                 last = max(last, float((packet.pts + (packet.duration or 0)) * packet.time_base))
             if packet.stream_index in packets:
@@ -187,13 +192,33 @@ def _film(container: av.container.InputContainer, account: Account) -> tuple[int
     return stream.index, line
 
 
-def _is_whole(path: Path, container: av.container.InputContainer) -> bool:
-    """GIF declares neither length nor count, only an end mark; padding may follow it."""
-    if container.format.name != "gif":
-        return True
+def _flaw(path: Path, container: av.container.InputContainer, read: int) -> str:
+    """What FFmpeg does not say of a file that it has read up to a byte: it ends early, or goes on."""
+    size, form = path.stat().st_size, container.format.name
     with open(path, "rb") as file:
-        file.seek(max(0, path.stat().st_size - 1024))
-        return file.read().rstrip(b"\0").endswith(b";")
+        if form == "gif":  # it states neither length nor count, and has only an end mark; padding may follow that
+            file.seek(max(0, size - 1024))
+            return "" if file.read().rstrip(b"\0").endswith(b";") else "the file's end is missing"
+        if "mp4" in form and sum(kind == b"moov" for kind in _boxes(file, size)) > 1:
+            return "another video follows in the file, which no player shows"
+    block = {"flv": 0, "asf": 1 << 16}  # bytes in which packets lie
+    if form in block and size - read > max(UNREAD * size, block[form]):
+        return f"{size - read} bytes behind its end are not read"
+    return ""
+
+
+def _boxes(file: BinaryIO, size: int) -> Iterator[bytes]:
+    """The types of the boxes that an MP4 file consists of (ISO/IEC 14496-12, 4.2)."""
+    place = 0
+    while place + 8 <= size:
+        file.seek(place)
+        length, kind = struct.unpack(">I4s", file.read(8))
+        yield kind
+        if length == 1 and place + 16 <= size:
+            (length,) = struct.unpack(">Q", file.read(8))
+        if length < 8:  # 0: up to the file's end
+            return
+        place += length
 
 
 def display_matrix(frame: av.VideoFrame) -> np.ndarray | None:

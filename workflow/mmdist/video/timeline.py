@@ -21,6 +21,10 @@ MAX_RATE = 1000  # frames per second; a "rate" above is the container's clock
 BACK, LEAP, PAUSE, LIVE_PAUSE, STATED_PAUSE = 0.1, 0.3, 60.0, 10.0, 3600.0
 # Containers whose stated duration FFmpeg computes from the time stamps themselves, so that it confirms nothing.
 LIVE = frozenset({"mpegts", "mpeg", "ogg"})
+# Streams without a container, of which FFmpeg guesses the duration from their size.
+BARE = frozenset(
+    {"mpegvideo", "m4v", "h261", "h263", "h264", "hevc", "mjpeg", "obu", "av1", "vc1", "dirac", "cavsvideo"}
+)
 REORDERED = 10.0  # seconds between showing and decoding a picture; more is a damaged time stamp
 NEIGHBOURS = 32  # packets among which encoders reorder
 ENCODER_DELAY = Fraction(1, 20)  # seconds by which sound may begin early because of its codec
@@ -67,6 +71,16 @@ class Timeline:
     end: Fraction
     jumps: int
     missing: float
+
+    @property
+    def pictures(self) -> int:
+        """How many packets show something."""
+        return sum(time is not None for time in self.times)
+
+    @property
+    def instants(self) -> int:
+        """At how many different times they do."""
+        return len({time for time in self.times if time is not None})
 
     def gaps(self, seen: set[int]) -> Iterator[tuple[float, float]]:
         """(from, until) in seconds where no packet became a picture, if that is longer than rounding.
@@ -197,6 +211,8 @@ def _joined(parts: Sequence[Part], second: Fraction, leap: int, pause: float, st
 
 def _stated_end(container: av.container.InputContainer, stream: av.VideoStream) -> tuple[float | None, bool]:
     """Seconds on the file's clock where it says that its video ends, and whether it says so of this very stream."""
+    if container.format.name in BARE:
+        return None, False
     if stream.duration is not None and stream.time_base:
         return float(((stream.start_time or 0) + stream.duration) * stream.time_base), True
     if tag := re.fullmatch(r"(\d+):(\d+):(\d+(?:\.\d+)?)", stream.metadata.get("DURATION", "")):  # Matroska
