@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import sys
 
@@ -100,6 +101,17 @@ def test_a_teacher_from_elsewhere_may_know_moments_alone(taught, tmp_path):
     width = (first["end"] - first["start"]).to_numpy() / known.durations
     np.testing.assert_allclose(lesson.proposal[:, 1], width, atol=1e-6)
     assert (lesson.index == -1).all()
+
+
+def test_moments_without_a_known_duration_teach_nothing(taught, tmp_path):
+    labels = store.read_table(taught / "labels.parquet")
+    labels[["center", "width"]] = None
+    labels.to_parquet(tmp_path / "labels.parquet")
+    loaded = load(taught)
+    loaded = dataclasses.replace(loaded, durations=np.where(np.arange(len(loaded)) < 2, np.nan, loaded.durations))
+    known, lesson = lessons.read(loaded, tmp_path / "labels.parquet", taught / "maps.parquet", 12)
+    assert known.query_ids == loaded.query_ids[2:]
+    assert np.isfinite(lesson.proposal).all()
 
 
 def test_an_index_that_the_teacher_does_not_give_is_an_error(config, taught, tmp_path, monkeypatch):

@@ -152,3 +152,25 @@ def test_an_injected_gaussian_gives_the_generator_no_gradient_through_the_teache
     encoded = encode(objective.network, batch)
     _, injected = objective._teacher_proposal(batch, encoded)
     assert [x.requires_grad for x in injected] == [False, False]
+
+
+def test_the_selection_is_in_single_precision_within_a_step_in_bf16(config, folder):
+    objective, batch = prepare(config, folder)
+    exact = objective._select(batch, encode(objective.network, batch))
+    objective.selection_autocast = torch.autocast("cpu", enabled=False)
+    precisions = []
+    reconstruct = objective.network.reconstruct
+
+    def watched(*inputs):
+        precisions.append(reconstruct(*inputs).dtype)
+        return reconstruct(*inputs)
+
+    objective.network.reconstruct = watched
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        encoded = encode(objective.network, batch)
+        chosen = objective._select(batch, encoded)
+        loss, _ = objective(batch, 0.5)
+    assert encoded.frames.dtype == torch.bfloat16
+    assert precisions == [torch.float32, torch.float32, torch.bfloat16]  # alone; in the step, and its loss
+    assert torch.isfinite(loss)
+    assert chosen.shape == exact.shape

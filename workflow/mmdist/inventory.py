@@ -10,6 +10,7 @@ import os
 import zlib
 from collections import defaultdict
 from functools import cache
+from typing import Any
 
 from mmdist import fingerprints, needs
 from mmdist import settings as settings_module
@@ -38,6 +39,13 @@ def _plain(path: str) -> str:
     return path
 
 
+def _width(settings: dict[str, Any]) -> int:
+    """How many numbers a vector has, as far as settings tell: 1024 of I3D, and of most features that users have."""
+    if settings.get("extractor") == "c3d" and settings["pca"] is None:
+        return 4096
+    return settings.get("dimension") or 1024
+
+
 class Inventory:
     """Videos, shards and missing files of one plan."""
 
@@ -64,7 +72,7 @@ class Inventory:
         snippets, width = self.plan.train(dataset, model, 0)["snippets"], 0
         for role in self.plan.roles([model]):
             settings = self.plan.features(self.plan.collection(dataset), self.plan.stream(dataset, role))
-            width += settings.get("dimension") or 1024  # the numbers of I3D, and of most features that users have
+            width += _width(settings)
         return 4 * width * snippets * len(self._video_ids(dataset))
 
     def is_made(self, dataset: str) -> bool:

@@ -54,11 +54,22 @@ def read(
             raise UserError(
                 f"{name}: query {twice} has two pseudo labels or maps of stream {stream!r}; give one teacher."
             )
-    known = np.array([q in labels.index and q in maps.index for q in samples.query_ids], dtype=bool)
+    stated = labels.index[labels["center"].notna() & labels["width"].notna()]
+    known = np.array(
+        [
+            q in labels.index and q in maps.index and (q in stated or not np.isnan(seconds))
+            for q, seconds in zip(samples.query_ids, samples.durations, strict=True)
+        ],
+        dtype=bool,
+    )
     if not known.any():
         raise UserError(f"{pseudo_labels} knows none of the queries to train on; was it made from another data set?")
     if not known.all():
-        log.info("%d of %d queries are unknown to the teacher and left out", (~known).sum(), len(known))
+        log.warning(
+            "%d of %d queries are left out: the teacher does not know them, or nobody how long their video is",
+            (~known).sum(),
+            len(known),
+        )
     samples = samples.take(known)
     labels, maps = labels.loc[samples.query_ids], maps.loc[samples.query_ids]
     if (wrong := maps["num_snippets"] != snippets).any():

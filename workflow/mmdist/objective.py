@@ -74,7 +74,11 @@ class Objective:
         training = self.network.training
         self.network.eval()
         with torch.no_grad(), self.selection_autocast:
-            logits = self.network.reconstruct(encoded.frames, encoded.sentence, batch.hidden_words, encoded.masks)
+            frames, sentence = encoded.frames, encoded.sentence
+            if not torch.is_autocast_enabled(frames.device.type):  # they may have been encoded in bf16
+                frames = frames.float()
+                sentence = Sentence(*(part.float() if part.is_floating_point() else part for part in sentence))
+            logits = self.network.reconstruct(frames, sentence, batch.hidden_words, encoded.masks)
             errors = losses.reconstruction_error(logits, batch.tokens, self.loss.label_smoothing)
         self.network.train(training)
         return errors.argmin(1)

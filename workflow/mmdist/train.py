@@ -1,6 +1,5 @@
 """Stage `train`: one training loop for baseline, teacher and student; no moment is ever read."""
 
-import contextlib
 import dataclasses
 import json
 import logging
@@ -163,10 +162,9 @@ def held_out_loss(objective: Objective, settings: TrainSettings, held_out: Sampl
     return total / len(held_out)
 
 
-def _autocast(precision: str, where: torch.device) -> contextlib.AbstractContextManager[None]:
-    if precision == "bf16":
-        return torch.autocast(where.type, dtype=torch.bfloat16)
-    return contextlib.nullcontext()
+def _autocast(precision: str, where: torch.device) -> torch.autocast:
+    """The context of a precision, also within that of another one."""
+    return torch.autocast(where.type, dtype=torch.bfloat16, enabled=precision == "bf16")
 
 
 def main() -> None:
