@@ -167,7 +167,7 @@ def test_flawed_rows_are_mended_or_left_out_and_listed(tmp_path: Path) -> None:
     own_videos.configuration(tmp_path, ids=GOOD)
     with open(tmp_path / "train.csv", "a") as table:
         table.write("hall,a ball moves,1.9,0.3,2\nhall,the ball stops,0.5,90,2\nhall,,0,1,2\nnobody,a ball,0,1,2\n")
-    assert run(tmp_path, "results/mine/queries.parquet", config=[TINY, tmp_path / "mine.yaml"]).status == 0
+    assert run(tmp_path, "results/mine/problems.csv", config=[TINY, tmp_path / "mine.yaml"]).status == 0
     problems = (tmp_path / "results/mine/problems.csv").read_text()
     assert problems.count("dropped") + problems.count("clamped") == 3
     assert "train.csv,8" in problems  # the first flawed row's line

@@ -174,7 +174,18 @@ def test_a_report_without_videos_teacher_and_training_moments(finished: Path, tm
     target = "results/report_baseline_own.html"
     outcome = run(tmp_path, target, config=[TINY], changes=changes, root=finished / "clone")
     assert outcome.status == 0, outcome.text
-    made = ("external", "queries", "videos", "vocabulary", "train", "export", "evaluate", "figures", "overview")
+    made = (
+        "external",
+        "queries",
+        "moments",
+        "videos",
+        "vocabulary",
+        "train",
+        "export",
+        "evaluate",
+        "figures",
+        "overview",
+    )
     assert dict(outcome.jobs) == dict.fromkeys(made, 1)
     text = (tmp_path / target).read_text()
     assert "The training split has no moments" in text

@@ -80,7 +80,8 @@ def test_a_job_that_fails_shows_its_log_and_command(tmp_path: Path) -> None:
 
 def ended(text: str) -> list[str]:
     """What stands between the last job and Snakemake's own last lines."""
-    return text[text.rindex("(100%) done") :].partition("Complete log")[0].splitlines()[1:]
+    lines = text[text.rindex("(100%) done") :].partition("Complete log")[0].splitlines()[1:]
+    return [line for line in lines if not line.startswith("Removing temporary output")]
 
 
 def test_a_run_ends_with_what_can_be_done_with_its_result(tmp_path: Path) -> None:

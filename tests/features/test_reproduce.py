@@ -87,7 +87,7 @@ def test_weights_that_are_absent_or_others_are_named(made: Made, tmp_path: Path)
         UserError, match=r"none of .*other\.safetensors \(\w{12}\.\.\.\) is the file `weights`.*--weights"
     ):
         made.recipe(other)
-    with pytest.raises(UserError, match=r"absent is no file"):
+    with pytest.raises(UserError, match=r"absent does not exist"):
         made.recipe(tmp_path / "absent")
     made.weights.write_bytes(b"changed")
     with pytest.raises(UserError, match=r"weights\.safetensors is no longer the file `weights`"):

@@ -149,5 +149,5 @@ def test_a_saved_model_is_the_same_model(config, tmp_path, kind):
 
 def test_another_file_is_no_model(tmp_path):
     (tmp_path / "model.safetensors").write_bytes(b"not a model")
-    with pytest.raises(UserError, match=r"model\.safetensors is no model"):
+    with pytest.raises(UserError, match=r"model\.safetensors is not a model"):
         checkpoint.load(tmp_path / "model.safetensors")

@@ -13,6 +13,7 @@ from mmdist import code, store
 from mmdist import settings as settings_module
 from mmdist.features import extract, options
 from mmdist.features.options import C3DSettings, I3DSettings
+from mmdist.files import check_input
 from mmdist.gpus import Device
 from mmdist.stage import UserError
 from mmdist.video.decode import DecodeSettings
@@ -156,6 +157,7 @@ def located(stream: str, name: str, sha256: str, recorded: str | None, given: It
     """
     found = {}
     for path in given:
+        check_input(path, "correct --weights")
         found[store.file_digest(path)] = str(path)
     if sha256 in found:
         return found[sha256]

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import zip_longest
+from itertools import pairwise, zip_longest
 from statistics import median_low
 from typing import NamedTuple
 
@@ -164,14 +164,20 @@ def _parts(packets: Sequence[Packet | None], second: Fraction, usual: int, leap:
         pieces.append(Piece(index, time, packet.duration or usual))
         clock += [] if now is None else [now]
         following = time + pieces[-1].duration
+    for (before, clock), (behind, later) in pairwise(parts):
+        if clock and later and later[0] - clock[-1] > leap:  # what is shown behind a leap may be decoded before it
+            middle = (clock[-1] + later[0]) / 2
+            early, late = ([p for p in before + behind if (p.time < middle) == side] for side in (True, False))
+            if early and late:
+                before[:], behind[:] = early, late
     found = []
     for number, (pieces, clock) in enumerate(parts, 1):
-        shown = [piece.time for piece in pieces]
+        times = [piece.time for piece in pieces]
         last = pieces[-1].duration
         if last > leap and number < len(parts):  # it stands for the leap behind it
             last = usual
-        clock = clock or shown
-        found.append(Part(pieces, (clock[0], clock[-1] + last), (min(shown), max(shown) + last)))
+        clock = clock or times
+        found.append(Part(pieces, (clock[0], clock[-1] + last), (min(times), max(times) + last)))
     return found
 
 
