@@ -125,6 +125,16 @@ def test_a_recording_that_stands_still(tmp_path, seen, suffix, pause, reordered)
     assert shown == [*range(24), *[24] * (25 * pause + 1), *range(25, 50)]
 
 
+@pytest.mark.parametrize("reordered", ["0", "3"])
+def test_a_leap_of_hours_is_closed_where_frames_are_reordered_too(tmp_path, seen, reordered):
+    ticks = [i + 10**6 * (i >= 25) for i in range(50)]
+    shown, status, reason = seen(
+        write(tmp_path / "v.mkv", sequence(50), ticks, time_base=Fraction(1, 25), codec_options={"bf": reordered})
+    )
+    assert shown == list(range(50))
+    assert (status, "jump" in reason) == ("partial", True)
+
+
 @pytest.mark.parametrize("suffix", ["ts", "mkv"])
 def test_frames_before_the_first_key_frame_are_missing_and_keep_their_time(tmp_path, seen, suffix):
     whole = write(tmp_path / "v.mp4", sequence(100), codec_options={"g": "50", "bf": "0", "sc_threshold": "0"})
