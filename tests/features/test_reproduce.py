@@ -93,7 +93,7 @@ def test_weights_that_are_absent_or_others_are_named(made: Made, tmp_path: Path)
     with pytest.raises(UserError, match=r"weights\.safetensors is no longer the file `weights`"):
         made.recipe()
     made.weights.unlink()
-    with pytest.raises(UserError, match=r"weights\.safetensors is not here.*give it with --weights"):
+    with pytest.raises(UserError, match=r"weights\.safetensors does not exist.*give it with --weights"):
         made.recipe()
     with pytest.raises(UserError, match=r"^a file is not here"):
         made.recipe(files={})

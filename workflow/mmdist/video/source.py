@@ -201,7 +201,7 @@ def _flaw(path: Path, container: av.container.InputContainer, read: int) -> str:
             return "" if file.read().rstrip(b"\0").endswith(b";") else "the file's end is missing"
         if "mp4" in form and sum(kind == b"moov" for kind in _boxes(file, size)) > 1:
             return "another video follows in the file, which no player shows"
-    block = {"flv": 0, "asf": 1 << 16}  # bytes in which packets lie
+    block = {"flv": 0, "matroska,webm": 1 << 13, "asf": 1 << 16}  # bytes that an index, or padding, may take
     if form in block and size - read > max(UNREAD * size, block[form]):
         return f"{size - read} bytes behind its end are not read"
     return ""
