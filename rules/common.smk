@@ -194,7 +194,7 @@ def asked():
     """What this run was asked for: not the files on the way there, nor downloads."""
     dag = workflow.dag
     found = []
-    for file in sorted({*map(str, dag.targetfiles), *(str(file) for rule in dag.targetrules for file in rule.input)}):
+    for file in sorted({*map(str, dag.targetfiles), *(str(file) for one in dag.targetrules for file in one.input)}):
         datasets, models = one_of(plan.datasets), one_of(plan.models)
         if about := re.fullmatch(
             rf"results/(?:({models})_({datasets})\.json|report_({models})_({datasets})\.html)", file
