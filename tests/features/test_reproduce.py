@@ -95,7 +95,7 @@ def test_weights_that_are_absent_or_others_are_named(made: Made, tmp_path: Path)
     made.weights.unlink()
     with pytest.raises(UserError, match=r"weights\.safetensors does not exist.*give it with --weights"):
         made.recipe()
-    with pytest.raises(UserError, match=r"^a file is not here"):
+    with pytest.raises(UserError, match=r"^a file does not exist"):
         made.recipe(files={})
 
 
