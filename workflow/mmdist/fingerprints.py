@@ -13,6 +13,8 @@ SMALL = 1 << 16  # bytes of a file that is read whole
 @functools.cache
 def of_file(path: str) -> str:
     """A digest of a file's size, head and tail; of all of a small one. Another file of the same name has another."""
+    if not os.path.isfile(path):  # a pipe would block for ever
+        return "not a file"
     total = hashlib.sha256()
     try:
         with open(path, "rb") as file:
