@@ -24,13 +24,14 @@ import stages
 import torch
 import yaml
 
-from mmdist import code, onnx_export, store, trained
-from mmdist.data.text import masking_weight
-from mmdist.features import extract, networks, options
-from mmdist.features.one_video import Film
-from mmdist.ground import Grounder
-from mmdist.model import checkpoint
-from mmdist.model.network import NetworkSettings
+from vidistill.base import code, store
+from vidistill.commands import onnx, trained
+from vidistill.commands.ground import Grounder
+from vidistill.commands.one_video import Film
+from vidistill.data.text import masking_weight
+from vidistill.features import extract, networks, options
+from vidistill.mmdist import model as models
+from vidistill.mmdist.network import NetworkSettings
 
 WORDS = ["the", "a", "person", "opens", "door", "sits", "down", "stands", "up", "walks", "and", "takes", "box"]
 WORDS += [f"w{number}" for number in range(1111 - len(WORDS))]  # as many as Charades-STA's
@@ -51,7 +52,7 @@ def make_model(path: Path, fps: float, short_side: int, endpoint: str, threads: 
     decoding = {**config["decode"], "fps": fps, "short_side": short_side}
     origin = {
         "settings": json.dumps(decoding),
-        "code": code.digest("mmdist.video.decode"),
+        "code": code.digest("vidistill.video.decode"),
         "versions": json.dumps(store.versions("av", "h5py", "numpy")),
     }
     width = extractor(np.zeros((1, 16, 64, 64, 3), np.uint8)).shape[-1]
@@ -63,11 +64,11 @@ def make_model(path: Path, fps: float, short_side: int, endpoint: str, threads: 
         "streams": ["rgb"],
     }
     train |= {"teachers": [], "network": {**config["train"]["network"], "kind": "single"}}
-    network = checkpoint.build(
+    network = models.build(
         NetworkSettings(**train["network"]), [width], torch.randn(len(WORDS) + 1, 300), learned_words=False, local=True
     )
     vocabulary = {"words": WORDS, "weights": [masking_weight(word) for word in WORDS], "max_words": 20}
-    checkpoint.save(
+    models.save(
         path,
         network,
         settings=json.dumps(train),
@@ -77,12 +78,12 @@ def make_model(path: Path, fps: float, short_side: int, endpoint: str, threads: 
 
 
 def command(model: Path, video: Path, work: Path, threads: int) -> stages.Cost:
-    """`mmdist ground` as a process of its own, a picture included; disk is what the answers take."""
+    """`vidistill ground` as a process of its own, a picture included; disk is what the answers take."""
     out = work / "answers.json"
     line = [
         sys.executable,
         "-m",
-        "mmdist",
+        "vidistill",
         "ground",
         str(video),
         *SENTENCES[:4],
@@ -96,7 +97,7 @@ def command(model: Path, video: Path, work: Path, threads: int) -> stages.Cost:
     process = subprocess.Popen(line, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     _, status, used = os.wait4(process.pid, 0)
     if status:
-        sys.exit(f"mmdist ground failed: {' '.join(line)}")
+        sys.exit(f"vidistill ground failed: {' '.join(line)}")
     wall = time.perf_counter() - started
     return stages.Cost(wall, used.ru_utime + used.ru_stime, used.ru_maxrss / 2**10, out.stat().st_size / 2**20)
 
@@ -131,16 +132,16 @@ def queries(model: Path, seconds: float, threads: int, times: int) -> None:
         print("no onnxruntime here")
         return
     path = model.with_suffix(".onnx")
-    onnx_export.export(trained.load(model), path)
+    onnx.export(trained.load(model), path)
     chosen = onnxruntime.SessionOptions()
     chosen.intra_op_num_threads = threads
     session = onnxruntime.InferenceSession(path, chosen)
-    network = onnx_export.Grounding(trained.load(model)).eval()
+    network = onnx.Grounding(trained.load(model)).eval()
     for count in (1, 8):
         tokens = torch.zeros(count, 20, dtype=torch.long)
         tokens[:, :7] = 3
         inputs = (torch.randn(count, 200, width), tokens, torch.arange(20).expand(count, 20) % 3 == 0)
-        feed = dict(zip(onnx_export.INPUTS, (x.numpy() for x in inputs), strict=True))
+        feed = dict(zip(onnx.INPUTS, (x.numpy() for x in inputs), strict=True))
         with torch.inference_mode():
             ours = milliseconds(lambda given=inputs: network(*given), times)
         theirs = milliseconds(lambda given=feed: session.run(None, given), times)
@@ -166,7 +167,7 @@ def main() -> None:
             stages.draw(folder / "v.mp4", seconds, a.short_side * 4 // 3 // 2 * 2, a.short_side, rate=10)
             cost = command(folder / "model.safetensors", folder / "v.mp4", folder, a.threads)
             spent = f"{cost.wall:.1f} s, {cost.cpu:.1f} CPU s, {cost.memory:.0f} MB"
-            print(f"mmdist ground, {seconds:6.0f} s of video: {spent}", flush=True)
+            print(f"vidistill ground, {seconds:6.0f} s of video: {spent}", flush=True)
         if not a.quick:
             queries(folder / "model.safetensors", 30.0, a.threads, a.times)
 

@@ -14,7 +14,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from mmdist.features import i3d, random_weights
+from vidistill.features import i3d, random_weights
 
 
 def seconds(run: Callable[[], Tensor], device: torch.device, repeats: int) -> tuple[float, Tensor]:

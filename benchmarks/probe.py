@@ -15,9 +15,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mmdist import samples, store
-from mmdist.data import vocabulary as vocabularies
-from mmdist.samples import Samples
+from vidistill.base import store
+from vidistill.data import vocabulary as vocabularies
+from vidistill.training import samples
+from vidistill.training.samples import Samples
 
 
 class Probe(nn.Module):

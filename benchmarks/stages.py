@@ -94,14 +94,14 @@ def main() -> None:
             if not a.video:
                 draw(video, seconds, *map(int, a.size.split("x")))
             costs = {
-                "decode": run("mmdist.video.decode", decode, folder / "frames.h5", "--videos", str(video), *workers),
+                "decode": run("vidistill.video.decode", decode, folder / "frames.h5", "--videos", str(video), *workers),
                 "flow": run(
-                    "mmdist.video.flow", flow, folder / "flow.h5", "--frames", str(folder / "frames.h5"), *workers
+                    "vidistill.video.flow", flow, folder / "flow.h5", "--frames", str(folder / "frames.h5"), *workers
                 ),
             }
             for kind in ("frames", "flow"):
                 costs[f"extract, {kind}"] = run(
-                    "mmdist.features.extract",
+                    "vidistill.features.extract",
                     {**network, "input": kind},
                     folder / f"features-{kind}.h5",
                     *("--input", str(folder / f"{kind}.h5")),

@@ -17,12 +17,11 @@ from contextlib import AbstractContextManager
 import torch
 from torch import Tensor
 
-from mmdist import losses
-from mmdist.losses import LossSettings
-from mmdist.model import proposals
-from mmdist.model.network import Network, NetworkSettings, Sentence
-from mmdist.objective import Objective, encode
-from mmdist.samples import Batch
+from vidistill.mmdist import losses, proposals
+from vidistill.mmdist.losses import LossSettings
+from vidistill.mmdist.network import Network, NetworkSettings, Sentence
+from vidistill.mmdist.objective import Objective, encode
+from vidistill.training.samples import Batch
 
 REFERENCE = "all 25 with gradients, fp32"
 LOSS = LossSettings(

@@ -20,13 +20,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from mmdist.video import tvl1_torch
-from mmdist.video.tvl1 import Estimator, Tvl1
+from vidistill.video.tvl1 import by_torch
+from vidistill.video.tvl1.parameters import Estimator, Tvl1
 
 try:
     import cv2
 
-    from mmdist.video import tvl1_opencv
+    from vidistill.video.tvl1 import by_opencv
 except ImportError:
     cv2 = None  # type: ignore[assignment]
 
@@ -70,7 +70,7 @@ def sample(image: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 def opencv_with_its_own_threads(threads: int) -> Estimator:
-    made = tvl1_opencv._cpu_object(DEFAULTS)
+    made = by_opencv._cpu_object(DEFAULTS)
 
     def estimate(frames: np.ndarray) -> np.ndarray:
         cv2.setNumThreads(threads)
@@ -84,17 +84,17 @@ def opencv_with_its_own_threads(threads: int) -> Estimator:
 def ways(threads: int, pairs: int, cpu_pairs: int, batches: list[int]) -> Iterator[Way]:
     """What can run here, the one that the others are compared with first."""
     if cv2 is not None and hasattr(cv2, "optflow"):
-        yield f"opencv-cpu, {threads} workers", tvl1_opencv.cpu_estimator(DEFAULTS, threads), cpu_pairs
+        yield f"opencv-cpu, {threads} workers", by_opencv.cpu_estimator(DEFAULTS, threads), cpu_pairs
         yield f"opencv-cpu, {threads} threads of its own", opencv_with_its_own_threads(threads), cpu_pairs
-    yield f"torch, cpu, {threads} threads", tvl1_torch.estimator(DEFAULTS, threads, "cpu"), cpu_pairs
-    if cv2 is not None and not tvl1_opencv.cuda_lacking():
-        yield "opencv-cuda", tvl1_opencv.cuda_estimator(DEFAULTS, 1, "cuda:0"), pairs
-    if tvl1_torch.gpus():
-        fastest = tvl1_torch.fastest_solver(torch.device("cuda"))
-        solvers = {"plain": tvl1_torch.Plain} | ({"Triton": fastest} if fastest is not tvl1_torch.Plain else {})
+    yield f"torch, cpu, {threads} threads", by_torch.estimator(DEFAULTS, threads, "cpu"), cpu_pairs
+    if cv2 is not None and not by_opencv.cuda_lacking():
+        yield "opencv-cuda", by_opencv.cuda_estimator(DEFAULTS, 1, "cuda:0"), pairs
+    if by_torch.gpus():
+        fastest = by_torch.fastest_solver(torch.device("cuda"))
+        solvers = {"plain": by_torch.Plain} | ({"Triton": fastest} if fastest is not by_torch.Plain else {})
         for name, solver in solvers.items():
             for batch in batches:
-                estimate = tvl1_torch.estimator(DEFAULTS, 1, "cuda:0", batch=batch, solver=solver)
+                estimate = by_torch.estimator(DEFAULTS, 1, "cuda:0", batch=batch, solver=solver)
                 yield f"torch, cuda, {name}, batches of {batch}", estimate, pairs
 
 
@@ -111,7 +111,7 @@ def seconds(estimate: Estimator, frames: np.ndarray, repeats: int) -> float:
 
 
 def _synchronise() -> None:
-    if tvl1_torch.gpus():
+    if by_torch.gpus():
         torch.cuda.synchronize()
 
 
@@ -132,7 +132,7 @@ def main() -> None:
         if cv2 is None:
             parser.error("--write-reference needs OpenCV, which is not installed here; write the file where it is.")
         frames = film(args.pairs + 1, height, width)
-        flow = tvl1_opencv.cpu_estimator(DEFAULTS, args.threads)(frames[: args.reference_pairs + 1])
+        flow = by_opencv.cpu_estimator(DEFAULTS, args.threads)(frames[: args.reference_pairs + 1])
         np.savez_compressed(args.write_reference, frames=frames, flow=flow)
         return
     if args.reference:
@@ -156,7 +156,7 @@ def main() -> None:
             f" {distance.mean():.4f} px, 99th percentile {np.percentile(distance, 99):.4f}",
             flush=True,
         )
-    if tvl1_torch.gpus():
+    if by_torch.gpus():
         print(f"peak memory of PyTorch on the GPU: {torch.cuda.max_memory_allocated() / 2**30:.1f} GiB")
 
 

@@ -12,8 +12,8 @@ import jsonschema
 from snakemake.utils import validate
 
 PACKAGE = f"{workflow.basedir}/workflow"
-# Whether the command `mmdist` is this clone's: told at the end of a run.
-INSTALLED = getattr(importlib.util.find_spec("mmdist"), "origin", None) == f"{PACKAGE}/mmdist/__init__.py"
+# Whether the command `vidistill` is this clone's: told at the end of a run.
+INSTALLED = getattr(importlib.util.find_spec("vidistill"), "origin", None) == f"{PACKAGE}/vidistill/__init__.py"
 sys.path.insert(0, PACKAGE)
 # A plain clone runs without being installed, by the interpreter that runs Snakemake or by that of a job's own environment.
 # A prefix does it, since Snakemake takes PYTHONPATH out of a conda environment's jobs.
@@ -31,10 +31,11 @@ SEARCHED["PYTHONSAFEPATH"] = "export PYTHONSAFEPATH=1; "
 # The prefix takes the place of Snakemake's own strict mode, without which `stage | tee` would hide that a stage failed.
 shell.prefix("set -euo pipefail; " + "".join(SEARCHED.values()).replace("{", "{{").replace("}", "}}"))
 
-from mmdist import code, complaints, downloads, fingerprints, machine, needs, plan as plans, shown, unknown
-from mmdist.gpus import has_gpu
-from mmdist.inventory import Inventory
-from mmdist.stage import UserError
+from vidistill.base import code, fingerprints
+from vidistill.base.gpus import has_gpu
+from vidistill.base.stage import UserError
+from vidistill.planning import downloads, errors, machine, needs, plan as plans, report as reports, targets
+from vidistill.planning.inventory import Inventory
 
 SECTIONS = "downloads demo decode flow i3d c3d external vocabulary train export evaluate figures".split()
 
@@ -67,9 +68,9 @@ def validated(config):
             validate(part, f"../workflow/schemas/{schema}.yaml", **options)
         except WorkflowError as error:
             problem = error.__context__
-            raise UserError(complaints.explain(config, [*where, *problem.absolute_path], problem.message))
+            raise UserError(errors.explain(config, [*where, *problem.absolute_path], problem.message))
 
-    complaints.check_plain(config)
+    errors.check_plain(config)
     # Defaults come after the check: within it they would be filled into what only differs from a section.
     check(config, [], "config.schema", set_default=False)
     for part in ("tables", "recipes"):

@@ -7,17 +7,17 @@ rule demo:
     benchmark:
         "results/benchmarks/demo.tsv"
     conda:
-        "../envs/mmdist.yaml"
+        "../envs/vidistill.yaml"
     threads: 4
     resources:
         mem_mb=grows(2000),
         runtime=grows(60),
     params:
         settings=settings(demo_settings),
-        reads=reads("mmdist.data.demo", demo_settings),
+        reads=reads("vidistill.data.demo.demo", demo_settings),
         folder=lambda wildcards, output: os.path.dirname(output.videos[0]),
     shell:
-        "python -m mmdist.data.demo --settings {params.settings:q} --videos {params.folder:q}"
+        "python -m vidistill.data.demo.demo --settings {params.settings:q} --videos {params.folder:q}"
         " --annotations {output.annotations:q} --workers {threads} > {log:q} 2>&1"
 
 
@@ -31,18 +31,18 @@ rule queries:
     log:
         "results/logs/queries/{dataset}.log",
     conda:
-        "../envs/mmdist.yaml"
+        "../envs/vidistill.yaml"
     resources:
         mem_mb=grows(2000),
         runtime=grows(60),
     params:
         settings=settings(queries_settings),
-        reads=reads("mmdist.data.queries", queries_settings),
+        reads=reads("vidistill.data.queries", queries_settings),
         sentences=sentences,
         content=content(undated_videos),
         folder=videos_folder,
     shell:
-        "python -m mmdist.data.queries --settings {params.settings:q} --videos {params.folder:q}"
+        "python -m vidistill.data.queries --settings {params.settings:q} --videos {params.folder:q}"
         " --queries {output:q} > {log:q} 2>&1"
 
 
@@ -56,16 +56,16 @@ rule moments:
     log:
         "results/logs/moments/{dataset}.log",
     conda:
-        "../envs/mmdist.yaml"
+        "../envs/vidistill.yaml"
     resources:
         mem_mb=grows(2000),
         runtime=grows(60),
     params:
         settings=settings(queries_settings),
-        reads=reads("mmdist.data.moments", queries_settings),
+        reads=reads("vidistill.data.moments", queries_settings),
         rows=annotated_rows,
     shell:
-        "python -m mmdist.data.moments --settings {params.settings:q} --queries {input.queries:q}"
+        "python -m vidistill.data.moments --settings {params.settings:q} --queries {input.queries:q}"
         " --moments {output.moments:q} --problems {output.problems:q} > {log:q} 2>&1"
 
 
@@ -79,14 +79,14 @@ rule vocabulary:
     log:
         "results/logs/vocabulary/{dataset}.log",
     conda:
-        "../envs/mmdist.yaml"
+        "../envs/vidistill.yaml"
     resources:
         mem_mb=grows(4000),
         runtime=grows(60),
     params:
         settings=settings(vocabulary_settings),
-        reads=reads("mmdist.data.vocabulary", vocabulary_settings),
+        reads=reads("vidistill.data.vocabulary", vocabulary_settings),
         content=content(word_vectors),
     shell:
-        "python -m mmdist.data.vocabulary --settings {params.settings:q} --queries {input.queries:q}"
+        "python -m vidistill.data.vocabulary --settings {params.settings:q} --queries {input.queries:q}"
         " --vocabulary {output.vocabulary:q} --word-vectors {output.vectors:q} > {log:q} 2>&1"

@@ -8,9 +8,9 @@ for target in downloads.targets(config["downloads"]):
             f"results/logs/download/{target}.log",
         localrule: True
         conda:
-            "../envs/mmdist.yaml"
+            "../envs/vidistill.yaml"
         params:
             settings=settings(downloaded(target)),
-            reads=reads("mmdist.data.download", downloaded(target)),
+            reads=reads("vidistill.data.downloads.download", downloaded(target)),
         shell:
-            "python -m mmdist.data.download --settings {params.settings:q} 2>&1 | tee {log:q} >&2"
+            "python -m vidistill.data.downloads.download --settings {params.settings:q} 2>&1 | tee {log:q} >&2"

@@ -12,7 +12,7 @@ rule extract:
         stream=made_by("extract"),
     priority: 2
     conda:
-        "../envs/mmdist.yaml"
+        "../envs/vidistill.yaml"
     threads: lambda wildcards: plan.features(*stream_of(wildcards))["threads"]
     resources:
         gpu=gpus(),
@@ -20,11 +20,11 @@ rule extract:
         runtime=grows(240),
     params:
         settings=settings(stream_settings),
-        reads=reads("mmdist.features.extract", stream_settings),
+        reads=reads("vidistill.features.extract", stream_settings),
         content=content(weights),
         work="results/.work/extract/{stream}/{shard}",
     shell:
-        "python -m mmdist.features.extract --settings {params.settings:q} --input {input.video:q}"
+        "python -m vidistill.features.extract --settings {params.settings:q} --input {input.video:q}"
         " --weights {input.weights:q} --output {output:q} --work {params.work:q} > {log:q} 2>&1"
 
 
@@ -42,7 +42,7 @@ rule flow_features:
         stream=made_by("flow_features"),
     priority: 2
     conda:
-        "../envs/mmdist.yaml"
+        "../envs/vidistill.yaml"
     threads: 4
     resources:
         gpu=gpus(),
@@ -50,11 +50,11 @@ rule flow_features:
         runtime=grows(720),
     params:
         settings=settings(flow_features_settings),
-        reads=reads("mmdist.features.flow_features", flow_features_settings),
+        reads=reads("vidistill.features.flow_features", flow_features_settings),
         content=content(weights),
         work="results/.work/flow_features/{stream}/{shard}",
     shell:
-        "python -m mmdist.features.flow_features --settings {params.settings:q} --frames {input.frames:q}"
+        "python -m vidistill.features.flow_features --settings {params.settings:q} --frames {input.frames:q}"
         " --weights {input.weights:q} --output {output:q} --work {params.work:q} --workers {threads} > {log:q} 2>&1"
 
 
@@ -69,16 +69,16 @@ rule external:
         stream=made_by("external"),
     priority: 2
     conda:
-        "../envs/mmdist.yaml"
+        "../envs/vidistill.yaml"
     resources:
         mem_mb=grows(2000),
         runtime=grows(60),
     params:
         settings=settings(stream_settings),
-        reads=reads("mmdist.features.external", stream_settings),
+        reads=reads("vidistill.features.external", stream_settings),
         content=content(existing_features),
         ids=shard_ids,
         others=other_ids,
     shell:
-        "python -m mmdist.features.external --settings {params.settings:q} --ids {params.ids:q}"
+        "python -m vidistill.features.external --settings {params.settings:q} --ids {params.ids:q}"
         " --others {params.others:q} --output {output:q} > {log:q} 2>&1"

@@ -39,7 +39,7 @@ def question(result, about):
     if not all(plan.is_extracted(collection, plan.stream(dataset, role)) for role in roles):
         features = [f"{role}=FEATURES.h5" for role in roles]  # nothing here can make them of a video
         given = [*given[1:], "--features", *features, "--video-id", "ID"]
-    return " ".join([mmdist_command(), "ground", *given])
+    return " ".join([vidistill_command(), "ground", *given])
 
 
 def run_of_snakemake(*targets):
@@ -60,11 +60,11 @@ def run_of_snakemake(*targets):
     return shlex.join(words)
 
 
-def mmdist_command():
+def vidistill_command():
     """This clone's own where it is installed; what works in any case otherwise."""
-    if INSTALLED and (words := installed("mmdist")):
+    if INSTALLED and (words := installed("vidistill")):
         return shlex.join(words)
-    return f"PYTHONPATH={shlex.quote(shown_path(PACKAGE))} {shlex.join(installed('python3') or [sys.executable])} -m mmdist"
+    return f"PYTHONPATH={shlex.quote(shown_path(PACKAGE))} {shlex.join(installed('python3') or [sys.executable])} -m vidistill"
 
 
 def installed(name):

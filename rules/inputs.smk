@@ -225,11 +225,11 @@ def results_of_tables(wildcards):
 
 
 def figures_settings(wildcards):
-    return shown.figures(plan, wildcards.dataset, wildcards.model)
+    return reports.figures(plan, wildcards.dataset, wildcards.model)
 
 
 def overview_settings(wildcards):
-    return shown.overview(wildcards.dataset, wildcards.model)
+    return reports.overview(wildcards.dataset, wildcards.model)
 
 
 REPORT = "results/report/{dataset}/{model}"
@@ -260,8 +260,8 @@ def report_page(name):
 def exported(wildcards, table):
     """What each model in a report, and each teacher, knows: the files of one table by label."""
     dataset, model, seeds = wildcards.dataset, wildcards.model, plan.seeds(wildcards.dataset)
-    paths = {name: f"results/{dataset}/{name}/seed-{{seed}}/{table}.parquet" for name in shown.exported(plan, model)}
-    paths |= {name: about[table] for name, about in shown.elsewhere(plan, model).items()}
+    paths = {name: f"results/{dataset}/{name}/seed-{{seed}}/{table}.parquet" for name in reports.exported(plan, model)}
+    paths |= {name: about[table] for name, about in reports.elsewhere(plan, model).items()}
     return {f"{name}:{seed}": path.replace("{seed}", str(seed)) for name, path in paths.items() for seed in seeds}
 
 
@@ -270,12 +270,12 @@ def exported(wildcards, table):
 
 @told
 def unknown_result(wildcards):
-    raise UserError(unknown.result(wildcards.result, plan.models, plan.datasets))
+    raise UserError(targets.result(wildcards.result, plan.models, plan.datasets))
 
 
 @told
 def unknown_download(wildcards):
-    raise UserError(unknown.download(wildcards.download, downloads.targets(config["downloads"])))
+    raise UserError(targets.download(wildcards.download, downloads.targets(config["downloads"])))
 
 
 # What download.smk asks for.

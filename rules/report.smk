@@ -17,13 +17,13 @@ rule figures:
         "results/logs/figures/{dataset}/{model}.log",
     priority: 5
     conda:
-        "../envs/mmdist.yaml"
+        "../envs/vidistill.yaml"
     resources:
         mem_mb=grows(4000),
         runtime=grows(60),
     params:
         settings=settings(figures_settings),
-        reads=reads("mmdist.figures.figures", figures_settings),
+        reads=reads("vidistill.report.figures", figures_settings),
         features=lambda wildcards: by_role(result_features(wildcards)),
         predictions=labelled("predictions.parquet"),
         histories=labelled("history.parquet"),
@@ -33,7 +33,7 @@ rule figures:
         benchmarks="results/benchmarks",
         folder=REPORT,
     shell:
-        "python -m mmdist.figures.figures --settings {params.settings:q} --result {input.result:q}"
+        "python -m vidistill.report.figures --settings {params.settings:q} --result {input.result:q}"
         " --queries {input.queries:q} --moments {input.moments:q} --features {params.features:q}"
         " --predictions {params.predictions:q} --histories {params.histories:q}"
         " --pseudo-labels {params.pseudo_labels:q} --activation-maps {params.activation_maps:q}"
@@ -50,13 +50,13 @@ rule overview:
         "results/logs/overview/{dataset}/{model}.log",
     priority: 5
     conda:
-        "../envs/mmdist.yaml"
+        "../envs/vidistill.yaml"
     resources:
         mem_mb=grows(1000),
         runtime=grows(10),
     params:
         settings=settings(overview_settings),
-        reads=reads("mmdist.figures.overview", overview_settings),
+        reads=reads("vidistill.report.overview", overview_settings),
     shell:
-        "python -m mmdist.figures.overview --settings {params.settings:q} --pages {input.pages:q}"
+        "python -m vidistill.report.overview --settings {params.settings:q} --pages {input.pages:q}"
         " --output {output:q} > {log:q} 2>&1"

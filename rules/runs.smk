@@ -16,7 +16,7 @@ def begin():
             raise UserError(f"{os.path.abspath(folder)}: {error.strerror.lower()}; run where you can write.") from error
         if not os.access(folder, os.W_OK):
             raise UserError(f"{os.path.abspath(folder)} cannot be written; make it writable, or run elsewhere.")
-    lock = open(".snakemake/mmdist.lock", "a")
+    lock = open(".snakemake/vidistill.lock", "a")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:  # another run is at work, or the file system has no locks

@@ -9,17 +9,17 @@ rule videos:
         "results/logs/videos/{dataset}/{model}.log",
     priority: 3
     conda:
-        "../envs/mmdist.yaml"
+        "../envs/vidistill.yaml"
     resources:
         mem_mb=lambda wildcards, attempt: 4000 * attempt,
         runtime=60,
     params:
         settings=settings(videos_settings),
         # The limit stops training before it begins, and is none of what a finished one depends on: evaluation has it, too.
-        reads=reads("mmdist.videos", videos_settings, but="max_bad_share"),
+        reads=reads("vidistill.features.availability", videos_settings, but="max_bad_share"),
         features=lambda wildcards: by_role(model_features(wildcards)),
     shell:
-        "python -m mmdist.videos --settings {params.settings:q} --queries {input.queries:q}"
+        "python -m vidistill.features.availability --settings {params.settings:q} --queries {input.queries:q}"
         " --features {params.features:q} --output {output:q} > {log:q} 2>&1"
 
 
@@ -41,7 +41,7 @@ rule train:
         "results/benchmarks/train/{dataset}/{model}/seed-{seed}.tsv"
     priority: 3
     conda:
-        "../envs/mmdist.yaml"
+        "../envs/vidistill.yaml"
     threads: lambda wildcards: plan.train(wildcards.dataset, wildcards.model, int(wildcards.seed))["threads"]
     resources:
         gpu=gpus(),
@@ -49,12 +49,12 @@ rule train:
         runtime=grows(720),
     params:
         settings=settings(train_settings),
-        reads=reads("mmdist.train", train_settings),
+        reads=reads("vidistill.mmdist.train", train_settings),
         content=content(tables_from_elsewhere),
         features=lambda wildcards: by_role(model_features(wildcards)),
         work="results/.work/train/{dataset}/{model}/seed-{seed}",
     shell:
-        "python -m mmdist.train --settings {params.settings:q} --queries {input.queries:q}"
+        "python -m vidistill.mmdist.train --settings {params.settings:q} --queries {input.queries:q}"
         " --vocabulary {input.vocabulary:q} --word-vectors {input.vectors:q} --features {params.features:q}"
         " --pseudo-labels {input.pseudo_labels:q} --activation-maps {input.activation_maps:q}"
         " --model {output.model:q} --history {output.history:q} --predictions {output.predictions:q}"
@@ -75,7 +75,7 @@ rule export:
         "results/benchmarks/export/{dataset}/{model}/seed-{seed}.tsv"
     priority: 3
     conda:
-        "../envs/mmdist.yaml"
+        "../envs/vidistill.yaml"
     threads: plan.export()["threads"]
     resources:
         gpu=gpus(),
@@ -83,9 +83,9 @@ rule export:
         runtime=grows(240),
     params:
         settings=settings(export_settings),
-        reads=reads("mmdist.export", export_settings),
+        reads=reads("vidistill.mmdist.export", export_settings),
         features=lambda wildcards: by_role(model_features(wildcards)),
     shell:
-        "python -m mmdist.export --settings {params.settings:q} --model {input.model:q} --queries {input.queries:q}"
+        "python -m vidistill.mmdist.export --settings {params.settings:q} --model {input.model:q} --queries {input.queries:q}"
         " --features {params.features:q} --pseudo-labels {output.pseudo_labels:q}"
         " --activation-maps {output.activation_maps:q} > {log:q} 2>&1"

@@ -8,7 +8,7 @@ rule decode:
     benchmark:
         "results/benchmarks/decode/{collection}/{frames}/{shard}.tsv"
     conda:
-        "../envs/mmdist.yaml"
+        "../envs/vidistill.yaml"
     threads: 4
     resources:
         mem_mb=grows(2000),
@@ -16,12 +16,12 @@ rule decode:
         disk_mb=grows(20000),
     params:
         settings=settings(decode_settings),
-        reads=reads("mmdist.video.decode", decode_settings),
+        reads=reads("vidistill.video.decode", decode_settings),
         content=content(shard_videos),
         dangling=dangling_links,
         work="results/.work/decode/{collection}/{frames}/{shard}",
     shell:
-        "python -m mmdist.video.decode --settings {params.settings:q} --videos {input:q} {params.dangling:q} --output {output:q}"
+        "python -m vidistill.video.decode --settings {params.settings:q} --videos {input:q} {params.dangling:q} --output {output:q}"
         " --work {params.work:q} --workers {threads} > {log:q} 2>&1"
 
 
@@ -37,7 +37,7 @@ rule flow:
     # A shard's features are made, and its frames freed, before all other shards are decoded.
     priority: 1
     conda:
-        "../envs/mmdist.yaml"
+        "../envs/vidistill.yaml"
     threads: 4
     resources:
         gpu=gpus(),
@@ -46,8 +46,8 @@ rule flow:
         disk_mb=grows(20000),
     params:
         settings=settings(flow_settings),
-        reads=reads("mmdist.video.flow", flow_settings),
+        reads=reads("vidistill.video.flow", flow_settings),
         work="results/.work/flow/{collection}/{flow}/{shard}",
     shell:
-        "python -m mmdist.video.flow --settings {params.settings:q} --frames {input:q} --output {output:q}"
+        "python -m vidistill.video.flow --settings {params.settings:q} --frames {input:q} --output {output:q}"
         " --work {params.work:q} --workers {threads} > {log:q} 2>&1"

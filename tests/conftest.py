@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from mmdist import settings as settings_module
+from vidistill.base import settings as settings_module
 from workflow_runs import TINY, run
 
 ROOT = Path(__file__).resolve().parent.parent

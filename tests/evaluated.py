@@ -13,8 +13,8 @@ import pyarrow as pa
 import pytest
 from safetensors.numpy import save_file
 
-from mmdist import evaluate as stage
-from mmdist import store
+from vidistill.base import store
+from vidistill.evaluation import evaluate as stage
 
 K, EPOCHS, TEST, TRAIN = 6, 3, 40, 30
 PREDICTIONS = pa.schema(

@@ -9,9 +9,9 @@ import numpy as np
 import yaml
 from safetensors.torch import save_file
 
-from mmdist.data import demo_plan, demo_render
-from mmdist.features import random_weights
-from mmdist.features.i3d import I3D
+from vidistill.data.demo import drawing, scenes
+from vidistill.features import random_weights
+from vidistill.features.i3d import I3D
 from workflow_runs import TINY
 
 IDS = ("kitchen", "garden", "2024-05-01 park", "hall", "stairs", "attic", "cellar", "roof")
@@ -23,11 +23,11 @@ ENDPOINT = "MaxPool3d_4a_3x3"
 def draw(folder: Path, names: Sequence[str], seed: int = 1) -> None:
     """A short clip of the demo's under each of these names."""
     folder.mkdir(parents=True, exist_ok=True)
-    clips = demo_plan.plan(
-        demo_plan.DemoSettings(seed=seed, train_videos=len(names), test_videos=1, seconds=SECONDS, noise=2.0)
+    clips = scenes.plan(
+        scenes.DemoSettings(seed=seed, train_videos=len(names), test_videos=1, seconds=SECONDS, noise=2.0)
     )
     for name, clip in zip(names, clips, strict=False):
-        demo_render.encode(clip, folder / name, SECONDS)
+        drawing.encode(clip, folder / name, SECONDS)
 
 
 def rows(ids: Sequence[str]) -> str:

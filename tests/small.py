@@ -10,10 +10,12 @@ import pandas as pd
 from safetensors.numpy import save_file
 
 from conftest import parse
-from mmdist import store
-from mmdist.data.queries import QUERIES
-from mmdist.data.vocabulary import VocabularySettings, build
-from mmdist.train import TrainSettings
+from vidistill.base import store
+from vidistill.data import vocabulary
+from vidistill.data.queries import QUERIES
+from vidistill.data.vocabulary import VocabularySettings, build
+from vidistill.mmdist.train import TrainSettings
+from vidistill.training import samples
 
 WORDS = ["person", "opens", "closes", "door", "box", "red", "blue", "walks", "away", "the", "a"]
 DIMS = {"rgb": 12, "flow": 10}
@@ -72,3 +74,9 @@ def train_section(config: dict[str, Any], model: str = "baseline", **changes: An
 
 def train_settings(config: dict[str, Any], model: str = "baseline", **changes: Any) -> TrainSettings:
     return parse(TrainSettings, train_section(config, model, **changes))
+
+
+def load(folder, streams=("rgb",), **changes):
+    arguments = {"splits": ["train", "test"], "snippets": 12, "normalise": "none"} | changes
+    files = [[folder / f"{stream}.h5"] for stream in streams]
+    return samples.load(folder / "queries.parquet", vocabulary.load(folder / "vocabulary.json"), files, **arguments)

@@ -85,7 +85,7 @@ def test_bad_videos_beside_good_ones(tmp_path: Path) -> None:
     assert len(stopped.errors) == 1, stopped.text
     assert re.search(rf"{len(BAD)} of 19 videos are bad, more than max_bad_share 0\.2", stopped.errors[0])
     assert all(f"{Path(name).stem}: " in stopped.errors[0] for name in BAD)
-    assert "mmdist.train" not in stopped.text  # before any training
+    assert "vidistill.mmdist.train" not in stopped.text  # before any training
 
     outcome = run(tmp_path, "results/baseline_mine.json", config=config, changes={"max_bad_share": 0.5})
     assert outcome.status == 0, outcome.text

@@ -39,7 +39,7 @@ def text_of(node: ast.expr) -> str:
 def sentences() -> list[str]:
     """Every text in the package, the rules and the Makefile that could be said."""
     found = []
-    for path in (*(ROOT / "workflow" / "mmdist").rglob("*.py"), ROOT / "rules" / "runs.smk"):
+    for path in (*(ROOT / "workflow" / "vidistill").rglob("*.py"), ROOT / "rules" / "runs.smk"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.JoinedStr | ast.Constant):
                 found.append(text_of(node))
@@ -192,7 +192,7 @@ def test_the_catalog_entry_and_the_citation_are_well_formed() -> None:
     assert set(entry["usage"]) <= {"mandatory-flags", "software-stack-deployment", "report"}
     cited = yaml.safe_load((ROOT / "CITATION.cff").read_text())
     assert {"cff-version", "message", "title", "authors"} <= set(cited)
-    version = re.search(r'__version__ = "(.*)"', (ROOT / "workflow/mmdist/__init__.py").read_text())
+    version = re.search(r'__version__ = "(.*)"', (ROOT / "workflow/vidistill/__init__.py").read_text())
     assert version is not None
     assert cited["version"] == version[1]
     assert cited["license"] == "MIT"

@@ -65,7 +65,7 @@ def jobs_of(process: psutil.Process, stage: str) -> list[psutil.Process]:
     with suppress(psutil.NoSuchProcess):
         for child in process.children(recursive=True):
             with suppress(psutil.NoSuchProcess):
-                if f"mmdist.{stage}" in child.cmdline():
+                if f"vidistill.{stage}" in child.cmdline():
                     found += [*child.children(recursive=True), child]
     return found
 

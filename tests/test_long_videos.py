@@ -27,13 +27,13 @@ def chain(config, monkeypatch):
         motion = {**config["flow"], **stages.QUICK["flow"], "device": "cpu"}
         videos, frames, flow = folder / "v.mp4", folder / "frames.h5", folder / "flow.h5"
         costs = {
-            "decode": stages.run("mmdist.video.decode", decode, frames, "--videos", str(videos)),
-            "flow": stages.run("mmdist.video.flow", motion, flow, "--frames", str(frames)),
+            "decode": stages.run("vidistill.video.decode", decode, frames, "--videos", str(videos)),
+            "flow": stages.run("vidistill.video.flow", motion, flow, "--frames", str(frames)),
         }
         for kind, file in (("frames", frames), ("flow", flow)):
             output = folder / f"features-{kind}.h5"
             costs[kind] = stages.run(
-                "mmdist.features.extract", {**network, "input": kind}, output, "--input", str(file)
+                "vidistill.features.extract", {**network, "input": kind}, output, "--input", str(file)
             )
             with h5py.File(output) as made:
                 (group,) = made.values()

@@ -15,11 +15,11 @@ import yaml
 
 import own_videos
 from conftest import parse
-from mmdist.data.annotation import video_id
-from mmdist.video import frames
-from mmdist.video.decode import DecodeSettings, decode
 from own_videos import TINY
 from video.clips import number_of, numbered, write
+from vidistill.data.annotations.annotation import video_id
+from vidistill.video import frames
+from vidistill.video.decode import DecodeSettings, decode
 from workflow_runs import Run, command, run
 
 BASELINE = "results/baseline_mine.json"
@@ -36,7 +36,7 @@ def test_both_spellings_are_one_video_and_no_module_of_the_user_is_run(tmp_path:
     train = (tmp_path / "train.csv").read_text()
     (tmp_path / "train.csv").write_text(train.replace("größer", nfd("größer")))
     (tmp_path / "mine.yaml").write_text(yaml.safe_dump(changes))
-    for name in ("random", "queue", "json", "numpy", "sitecustomize", "mmdist"):
+    for name in ("random", "queue", "json", "numpy", "sitecustomize", "vidistill"):
         marker = f"open({str(tmp_path / 'ran')!r}, 'a').write('{name} ')"
         (tmp_path / f"{name}.py").write_text(f"{marker}\nraise SystemExit(3)\n")
     words = command(BASELINE, config=[TINY, tmp_path / "mine.yaml"])

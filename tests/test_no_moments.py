@@ -49,7 +49,7 @@ def test_videos_and_sentences_are_enough_from_table_to_answer(tmp_path: Path) ->
 
     words = ["ground", f"videos/{IDS[0]}.mp4", "a red ball moves", "--model", RESULT]
     asked = subprocess.run(
-        [sys.executable, "-m", "mmdist", *words],
+        [sys.executable, "-m", "vidistill", *words],
         cwd=tmp_path,
         env={"PYTHONPATH": str(ROOT / "workflow"), "OMP_NUM_THREADS": "1"},
         capture_output=True,

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from conftest import data
-from mmdist import store
+from vidistill.base import store
 from workflow_runs import run
 
 pytestmark = pytest.mark.long

@@ -137,7 +137,7 @@ def test_only_figures_follow_from_figures(finished: Path) -> None:
     assert reruns(finished) == {}
     assert reruns(finished, figures={"groups": 2}) == REPORTED
     assert reruns(finished, evaluate={"confidence": 0.9}) == {"evaluate": 1, **REPORTED}
-    path = finished / "clone/workflow/mmdist/figures/recall.py"
+    path = finished / "clone/workflow/vidistill/report/recall.py"
     text = path.read_text()
     path.write_text(text + "\nADDED = 1\n")
     try:

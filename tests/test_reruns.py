@@ -58,17 +58,17 @@ SETTINGS = [
 ]
 CODE_EDITS = [
     ("evaluation/metrics.py", EVALUATED),
-    ("videos.py", OF_FEATURES),
-    ("losses.py", TRAINED),
-    ("model/attention.py", TRAINED),  # imported by what they import
-    ("progress.py", TRAINED),
-    ("export.py", {"export": 1, "train": 1, **EVALUATED}),
+    ("features/availability.py", OF_FEATURES),
+    ("mmdist/losses.py", TRAINED),
+    ("mmdist/attention.py", TRAINED),  # imported by what they import
+    ("training/checkpoint.py", TRAINED),
+    ("mmdist/export.py", {"export": 1, "train": 1, **EVALUATED}),
     ("video/decode.py", VIDEOS_TO_RESULT),
     # The same time line says how long a video is that no annotation dates.
     ("video/timing.py", {"queries": 1, "moments": 1, "vocabulary": 1, **VIDEOS_TO_RESULT}),
     ("data/vocabulary.py", {"vocabulary": 1, **TRAINED}),
-    ("data/demo.py", {}),  # a stage that this result has no job of
-    ("plan.py", {}),
+    ("data/demo/demo.py", {}),  # a stage that this result has no job of
+    ("planning/plan.py", {}),
 ]
 
 
@@ -194,10 +194,10 @@ def test_a_setting_reruns_what_reads_it(
 
 @pytest.mark.parametrize(("file", "expected"), CODE_EDITS, ids=[row[0] for row in CODE_EDITS])
 def test_code_reruns_what_reaches_it(finished: Path, file: str, expected: dict[str, int]) -> None:
-    with edited(finished / "clone" / "workflow" / "mmdist" / file, lambda text: text + b"\nADDED = 1\n"):
+    with edited(finished / "clone" / "workflow" / "vidistill" / file, lambda text: text + b"\nADDED = 1\n"):
         outcome = dry(finished)
     assert outcome.jobs == expected
-    module = "mmdist." + file.removesuffix(".py").replace("/", ".")
+    module = "vidistill." + file.removesuffix(".py").replace("/", ".")
     told = {reason for reason in outcome.reasons if reason.startswith("Params")}
     assert told == ({f"Params have changed since last execution: code of {module} changed"} if expected else set())
 
@@ -207,7 +207,7 @@ def test_comments_and_docstrings_rerun_nothing(finished: Path) -> None:
         return text.replace(b'"""', b'"""Reworded: ', 1) + b"\n# A comment.\n"
 
     with ExitStack() as edits:
-        for path in sorted((finished / "clone" / "workflow" / "mmdist").rglob("*.py")):
+        for path in sorted((finished / "clone" / "workflow" / "vidistill").rglob("*.py")):
             edits.enter_context(edited(path, reworded))
         assert reruns(finished) == {}
 

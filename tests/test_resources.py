@@ -18,7 +18,7 @@ def memory(text: str, rule: str) -> set[int]:
 
 def test_locally_a_job_asks_for_no_more_memory_than_there_is(tmp_path: Path) -> None:
     clone(tmp_path / "clone")
-    machine = tmp_path / "clone" / "workflow" / "mmdist" / "machine.py"
+    machine = tmp_path / "clone" / "workflow" / "vidistill" / "planning" / "machine.py"
     text, total = machine.read_text(), "return min(found) // 10**6"
     assert total in text
     machine.write_text(text.replace(total, "return 3000"))
@@ -38,7 +38,7 @@ def test_submitted_jobs_ask_for_gpus_and_for_memory_that_this_machine_need_not_h
     tmp_path: Path, device: str, expected: str
 ) -> None:
     clone(tmp_path / "clone")
-    machine = tmp_path / "clone" / "workflow" / "mmdist" / "machine.py"
+    machine = tmp_path / "clone" / "workflow" / "vidistill" / "planning" / "machine.py"
     machine.write_text(machine.read_text().replace("return min(found) // 10**6", "return 3000"))
     profile = str(ROOT / "profiles" / "slurm")
     options = {"changes": {"device": device}, "root": tmp_path / "clone", "dry": True}

@@ -45,13 +45,13 @@ def test_a_run_is_a_line_a_job_and_its_log_has_everything(tmp_path: Path) -> Non
     assert max(map(len, lines)) < 200
     (log,) = (tmp_path / ".snakemake" / "log").iterdir()
     kept = log.read_text()
-    assert "python -m mmdist.data.demo --settings" in kept
+    assert "python -m vidistill.data.demo.demo --settings" in kept
     assert all(f"demo-000{n}" in kept for n in range(9))
 
 
 def test_a_dry_run_tells_commands_and_inputs_and_not_hundreds_of_outputs(tmp_path: Path) -> None:
     outcome = run(tmp_path, dry=True)
-    assert "python -m mmdist.data.demo --settings" in outcome.text
+    assert "python -m vidistill.data.demo.demo --settings" in outcome.text
     made = next(line for line in outcome.text.splitlines() if line.startswith("    output: results/demo/videos"))
     assert made.endswith(", and 316 more")
     assert len(outcome.inputs("evaluate")[0]) > 10
@@ -73,7 +73,7 @@ def test_a_job_that_fails_shows_its_log_and_command(tmp_path: Path) -> None:
     assert len(outcome.errors) == 1
     assert "'v3'" in outcome.errors[0]
     assert "Error in rule external:" in outcome.text
-    assert "python -m mmdist.features.external" in outcome.text
+    assert "python -m vidistill.features.external" in outcome.text
     assert "v0.npy, " in outcome.text
     assert ", and 4 more" in outcome.text
 

@@ -38,8 +38,8 @@ def in_a_folder_of_its_own(folder: Path) -> dict[str, str]:
     clone(folder)
     commands = folder.parent / f"{folder.name}-bin"
     commands.mkdir()
-    (commands / "mmdist").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m mmdist "$@"\n')  # as pip installs it
-    (commands / "mmdist").chmod(0o755)
+    (commands / "vidistill").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m vidistill "$@"\n')  # as pip installs it
+    (commands / "vidistill").chmod(0o755)
     path = os.pathsep.join((str(commands), os.path.dirname(sys.executable), os.environ["PATH"]))
     return {**os.environ, "PATH": path, "PYTHONPATH": str(folder / "workflow"), "OMP_NUM_THREADS": "1"}
 
@@ -68,7 +68,7 @@ def test_every_block_is_of_a_kind_that_is_run() -> None:
 
 @pytest.mark.long
 def test_the_tutorial_runs_as_it_stands(tmp_path: Path) -> None:
-    folder = tmp_path / "mmdist"
+    folder = tmp_path / "vidistill"
     folder.mkdir()
     environment = in_a_folder_of_its_own(folder)
     said = {}
@@ -93,6 +93,6 @@ def test_the_tutorial_runs_as_it_stands(tmp_path: Path) -> None:
         assert result["metrics"]["mIoU"]["mean"] > 0
         assert set(result["comparisons"]) == {"video_free", "baseline", "teacher"}
     assert any("'annotated': " in text for text in said.values())
-    answered = next(text for command, text in said.items() if command.startswith("mmdist ground"))
+    answered = next(text for command, text in said.items() if command.startswith("vidistill ground"))
     assert re.search(r"\d:\d\d", answered), answered
     assert (folder / "answer.png").read_bytes().startswith(b"\x89PNG")

@@ -15,8 +15,8 @@ import pytest
 import yaml
 
 from data_sets import IDS, activitynet_tree, charades_tree, put
-from mmdist.plan import merge
 from own_videos import draw
+from vidistill.planning.plan import merge
 from workflow_runs import TINY, clone, run
 
 RESULT = "results/student_demo.json"
@@ -128,7 +128,10 @@ def test_only_evaluation_is_given_moments(tmp_path: Path) -> None:
     assert len(outcome.inputs("train")) == 9
     assert all(len(files) > 3 for files in outcome.inputs("train"))
     commands = [line for line in outcome.text.splitlines() if "--moments" in line]
-    assert {command.split(" -m ")[1].split()[0] for command in commands} == {"mmdist.data.moments", "mmdist.evaluate"}
+    assert {command.split(" -m ")[1].split()[0] for command in commands} == {
+        "vidistill.data.moments",
+        "vidistill.evaluation.evaluate",
+    }
 
 
 ABSENT = [
@@ -270,9 +273,9 @@ def test_any_file_name_will_do(tmp_path: Path) -> None:
         "keep_frames": True,
     }
     (tmp_path / "the clone's").mkdir()
-    clone(tmp_path / "the clone's" / "mmdist")
+    clone(tmp_path / "the clone's" / "vidistill")
     targets = ("results/videos/mine/frames/0.h5", "results/mine/queries.parquet")
-    outcome = run(tmp_path, *targets, changes=changes, root=tmp_path / "the clone's" / "mmdist")
+    outcome = run(tmp_path, *targets, changes=changes, root=tmp_path / "the clone's" / "vidistill")
     assert outcome.status == 0, outcome.text
     with h5py.File(tmp_path / targets[0]) as file:
         assert {video.attrs["video_id"]: video.attrs["status"] for video in file.values()} == {

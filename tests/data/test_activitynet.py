@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from conftest import data
-from mmdist.data import activitynet
-from mmdist.stage import UserError
+from vidistill.base.stage import UserError
+from vidistill.data.annotations import activitynet
 
 ENTRY = {"duration": 82.73, "timestamps": [[0.83, 19.86], [17, 90.0]], "sentences": ["A woman. ", " She dances."]}
 

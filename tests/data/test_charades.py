@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from conftest import data
-from mmdist.data import charades
-from mmdist.stage import UserError
+from vidistill.base.stage import UserError
+from vidistill.data.annotations import charades
 
 
 def write(path: Path, content: str | bytes) -> str:

@@ -14,8 +14,19 @@ import numpy as np
 import pytest
 
 from conftest import ROOT, parse
-from mmdist.data import demo, demo_render, table
-from mmdist.data.demo_plan import ACTIONS, COLOURS, FORMATS, SHAPES, DemoSettings, Event, Video, plan, video_files
+from vidistill.data.annotations import table
+from vidistill.data.demo import demo, drawing
+from vidistill.data.demo.scenes import (
+    ACTIONS,
+    COLOURS,
+    FORMATS,
+    SHAPES,
+    DemoSettings,
+    Event,
+    Video,
+    plan,
+    video_files,
+)
 
 
 class Made(NamedTuple):
@@ -46,7 +57,7 @@ def decoded(path: Path) -> tuple[np.ndarray, list[Fraction]]:
 
 def mask(pictures: np.ndarray, colour: str) -> np.ndarray:
     """(..., H, W) bool, the pixels that have about a colour of the demo."""
-    distance = pictures.astype(np.int32) - demo_render.RGB[colour]
+    distance = pictures.astype(np.int32) - drawing.RGB[colour]
     return np.square(distance).sum(-1) < 65**2
 
 
@@ -100,7 +111,7 @@ def scene(action: str, shape: str = "box", seconds: float = 2.0, colour: str = "
     times = tuple(Fraction(n, 25) for n in range(round(25 * seconds)))
     events = (Event(colour, shape, action, 0.0, seconds),)
     video = Video("demo-0000", "demo-0000.mp4", "train", FORMATS[0], times, events, scene=3)
-    return video, np.stack(list(demo_render.frames(video, noise=2)))
+    return video, np.stack(list(drawing.frames(video, noise=2)))
 
 
 def displacement(shown: np.ndarray) -> np.ndarray:
@@ -120,7 +131,7 @@ def displacement(shown: np.ndarray) -> np.ndarray:
 def test_objects_go_where_the_sentence_says(action: str, direction: tuple[int, int]):
     video, pictures = scene(action)
     steps = displacement(mask(pictures, "red"))
-    expected = np.array(direction) * demo_render.SLIDE * video.format.height / 25
+    expected = np.array(direction) * drawing.SLIDE * video.format.height / 25
     assert steps.mean(0) == pytest.approx(expected, abs=0.05)
     assert steps @ direction == pytest.approx(abs(expected).max(), abs=0.7)  # a box's rows appear whole
 
@@ -157,7 +168,7 @@ def test_objects_are_large_and_their_colours_apart():
             shares = {other: mask(picture, other).mean() for other in COLOURS}
             assert 0.02 < shares.pop(colour) < 0.1
             assert max(shares.values()) < 0.002
-    assert set(demo_render.RGB) == set(COLOURS)
+    assert set(drawing.RGB) == set(COLOURS)
 
 
 def test_every_action_is_drawn_differently_from_standing():
@@ -167,13 +178,13 @@ def test_every_action_is_drawn_differently_from_standing():
 
 
 def test_backgrounds_differ_between_videos_and_stand_still(made: Made):
-    backdrops = [next(demo_render.frames(video, 0)).mean((0, 1)) for video in made.planned]
+    backdrops = [next(drawing.frames(video, 0)).mean((0, 1)) for video in made.planned]
     apart = [np.abs(a - b).max() for i, a in enumerate(backdrops) for b in backdrops[:i]]
     assert np.median(apart) > 8
     video, _ = scene("stands")
-    quiet = np.stack(list(demo_render.frames(video, noise=0))).astype(int)
+    quiet = np.stack(list(drawing.frames(video, noise=0))).astype(int)
     assert np.mean(np.any(quiet != quiet[0], axis=(0, 3))) < 0.05  # but for the small ball that drifts
-    noisy = np.stack(list(demo_render.frames(video, noise=3))).astype(int)
+    noisy = np.stack(list(drawing.frames(video, noise=3))).astype(int)
     assert (noisy - quiet).std() == pytest.approx(3, rel=0.1)
 
 
@@ -210,7 +221,7 @@ def test_no_file_tells_when_or_by_which_version_it_was_made(made: Made):
 
 
 def test_a_run_that_breaks_leaves_whole_files_and_no_table(made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    draw = demo_render.frames
+    draw = drawing.frames
 
     def breaking(video: Video, noise: float) -> Any:
         for n, picture in enumerate(draw(video, noise)):
@@ -218,7 +229,7 @@ def test_a_run_that_breaks_leaves_whole_files_and_no_table(made: Made, tmp_path:
                 raise KeyboardInterrupt
             yield picture
 
-    monkeypatch.setattr(demo_render, "frames", breaking)
+    monkeypatch.setattr(drawing, "frames", breaking)
     with pytest.raises(KeyboardInterrupt):
         demo.make(made.settings, tmp_path / "videos", tmp_path / "table.csv")
     assert os.listdir(tmp_path) == ["videos"]
@@ -229,7 +240,7 @@ def test_a_run_that_breaks_leaves_whole_files_and_no_table(made: Made, tmp_path:
 def command(tmp_path: Path, settings: dict[str, Any]) -> subprocess.CompletedProcess[str]:
     where = ["--videos", str(tmp_path / "videos"), "--annotations", str(tmp_path / "table.csv"), "--workers", "1"]
     return subprocess.run(
-        [sys.executable, "-m", "mmdist.data.demo", "--settings", json.dumps(settings), *where],
+        [sys.executable, "-m", "vidistill.data.demo.demo", "--settings", json.dumps(settings), *where],
         env={**os.environ, "PYTHONPATH": str(ROOT / "workflow")},
         capture_output=True,
         text=True,

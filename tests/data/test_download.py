@@ -13,9 +13,9 @@ import pytest
 import yaml
 from served import BODY, DIGEST, VIDEOS, Served, archive, left, serve
 
-from mmdist import downloads
-from mmdist.data import download as stage
-from mmdist.stage import UserError
+from vidistill.base.stage import UserError
+from vidistill.data.downloads import download as stage
+from vidistill.planning import downloads
 from workflow_runs import ROOT, run
 
 
@@ -155,7 +155,7 @@ def test_a_download_that_is_stopped_goes_on(tmp_path: Path) -> None:
                 }
             ],
         }
-        command = [sys.executable, "-m", "mmdist.data.download", "--settings", json.dumps(asked)]
+        command = [sys.executable, "-m", "vidistill.data.downloads.download", "--settings", json.dumps(asked)]
         environment = {"PYTHONPATH": str(ROOT / "workflow"), "PATH": "/usr/bin:/bin"}
         process = subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True)
         assert process.stderr is not None

@@ -15,13 +15,14 @@ import pandas as pd
 import pytest
 
 from conftest import ROOT, data
-from mmdist import settings as settings_module
-from mmdist import store
-from mmdist.data import moments, queries, rows, sources
-from mmdist.data.annotation import Annotation
-from mmdist.data.moments import Problem
-from mmdist.data.rows import query_ids
-from mmdist.data.sources import QueriesSettings
+from vidistill.base import settings as settings_module
+from vidistill.base import store
+from vidistill.data import moments, queries, rows
+from vidistill.data.annotations import sources
+from vidistill.data.annotations.annotation import Annotation
+from vidistill.data.annotations.sources import QueriesSettings
+from vidistill.data.moments import Problem
+from vidistill.data.rows import query_ids
 
 
 class Tables(NamedTuple):
@@ -63,7 +64,7 @@ def run_stage(folder: Path, wanted: QueriesSettings, *videos: Path) -> subproces
     environment = {"PYTHONPATH": str(ROOT / "workflow"), "PATH": ""}
 
     def stage(name: str, *options: str | Path) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", f"mmdist.data.{name}", "--settings", json.dumps(values), *options]
+        command = [sys.executable, "-m", f"vidistill.data.{name}", "--settings", json.dumps(values), *options]
         return subprocess.run(list(map(str, command)), capture_output=True, text=True, env=environment)
 
     table = ("--queries", folder / "q.parquet")

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from conftest import ROOT
-from mmdist import settings as settings_module
-from mmdist.data import sources
-from mmdist.data.annotation import split_name, video_id
-from mmdist.data.sources import QueriesSettings
-from mmdist.stage import UserError
+from vidistill.base import settings as settings_module
+from vidistill.base.stage import UserError
+from vidistill.data.annotations import sources
+from vidistill.data.annotations.annotation import split_name, video_id
+from vidistill.data.annotations.sources import QueriesSettings
 
 
 def settings(**changes: Any) -> QueriesSettings:
@@ -48,14 +48,14 @@ def test_split_names() -> None:
 
 def test_parse_time_needs_only_the_standard_library() -> None:
     script = (
-        "import sys; from mmdist.data import sources; "
+        "import sys; from vidistill.data import sources; "
         "print(*{m.split('.')[0] for m in sys.modules} - sys.stdlib_module_names - {'__main__', '__mp_main__'})"
     )
     environment = {"PYTHONPATH": str(ROOT / "workflow")}
     result = subprocess.run(
         [sys.executable, "-S", "-c", script], capture_output=True, text=True, check=True, env=environment
     )
-    assert result.stdout.split() == ["mmdist"]
+    assert result.stdout.split() == ["vidistill"]
 
 
 def test_video_ids_and_rows_over_several_files(tmp_path: Path) -> None:

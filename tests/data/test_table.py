@@ -9,8 +9,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from mmdist.data import table
-from mmdist.stage import UserError
+from vidistill.base.stage import UserError
+from vidistill.data.annotations import table
 
 
 def write(path: Path, content: str | bytes) -> str:

@@ -6,7 +6,7 @@ import unicodedata
 import pytest
 
 from conftest import data
-from mmdist.data.text import FUNCTION_WORDS, masking_weight, tokenise
+from vidistill.data.text import FUNCTION_WORDS, masking_weight, tokenise
 
 
 @pytest.mark.parametrize(

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from served import BODY, DIGEST, Served, Usage, kinds, left, serve
 
-from mmdist import pace
-from mmdist.data import transfer
-from mmdist.data.transfer import Patience
-from mmdist.stage import UserError
+from vidistill.base import progress
+from vidistill.base.stage import UserError
+from vidistill.data.downloads import transfer
+from vidistill.data.downloads.transfer import Patience
 
 PATIENCE = Patience(attempts=3, timeout=5.0)
 
@@ -215,7 +215,7 @@ def test_too_little_space_is_said_before_and_a_full_disk_when_it_is(
 def test_progress_tells_rate_and_time_left(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(pace, "EVERY", 0.0)
+    monkeypatch.setattr(progress, "EVERY", 0.0)
     caplog.set_level("INFO")
     with serve(file=Served(BODY)) as base:
         fetch(base, tmp_path / "file")

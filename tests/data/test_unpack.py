@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from served import VIDEOS, Usage, archive, left
 
-from mmdist.data.unpack import unpack
-from mmdist.stage import UserError
+from vidistill.base.stage import UserError
+from vidistill.data.downloads.unpack import unpack
 
 
 def test_only_the_named_members_are_unpacked(tmp_path: Path) -> None:

@@ -14,11 +14,12 @@ import pandas as pd
 import pytest
 
 from conftest import ROOT, data, parse
-from mmdist import store
-from mmdist.data import charades, glove
-from mmdist.data.queries import QUERIES
-from mmdist.data.vocabulary import Vocabulary, VocabularySettings, build, choose, encode, load, load_word_vectors
-from mmdist.stage import UserError
+from vidistill.base import store
+from vidistill.base.stage import UserError
+from vidistill.data import glove
+from vidistill.data.annotations import charades
+from vidistill.data.queries import QUERIES
+from vidistill.data.vocabulary import Vocabulary, VocabularySettings, build, choose, encode, load, load_word_vectors
 
 SENTENCES = ["the dog runs.", "the dog sits.", "The cat runs!", "x y z"]
 
@@ -187,7 +188,7 @@ def run_stage(folder: Path, settings: VocabularySettings) -> subprocess.Complete
         "--word-vectors",
         folder / "v.safetensors",
     ]
-    command = [sys.executable, "-m", "mmdist.data.vocabulary", "--settings", json.dumps(vars(settings)), *files]
+    command = [sys.executable, "-m", "vidistill.data.vocabulary", "--settings", json.dumps(vars(settings)), *files]
     environment = {"PYTHONPATH": str(ROOT / "workflow"), "PATH": ""}
     return subprocess.run(list(map(str, command)), capture_output=True, text=True, env=environment)
 

@@ -9,8 +9,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from mmdist.features import c3d, random_weights, weights
-from mmdist.stage import UserError
+from vidistill.base.stage import UserError
+from vidistill.features import c3d, random_weights, weights
 
 torch.set_num_threads(2)
 

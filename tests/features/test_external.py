@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 
 from conftest import data, parse
-from mmdist import store
-from mmdist.features import external
-from mmdist.features.external import ExternalSettings, convert, read_ids, temporal_difference
-from mmdist.features.feature_names import match
-from mmdist.stage import UserError
+from vidistill.base import store
+from vidistill.base.stage import UserError
+from vidistill.features import external
+from vidistill.features.external import ExternalSettings, convert, read_ids, temporal_difference
+from vidistill.features.feature_names import match
 
 DRAW = np.random.default_rng(0)
 FEATURES = {"v_a": DRAW.normal(size=(5, 6)).astype(np.float32), "v.b": DRAW.normal(size=(1, 6)).astype(np.float32)}

@@ -11,11 +11,11 @@ import pytest
 import torch
 
 from conftest import data
-from mmdist import store
-from mmdist.features import extract, i3d, networks, options, random_weights, weights
-from mmdist.features.options import I3DSettings
-from mmdist.stage import UserError
-from mmdist.video import frames
+from vidistill.base import store
+from vidistill.base.stage import UserError
+from vidistill.features import extract, i3d, networks, options, random_weights, weights
+from vidistill.features.options import I3DSettings
+from vidistill.video import frames
 
 torch.set_num_threads(2)
 SMALL = {"endpoint": "Mixed_3b", "crop": 32, "chunk": 16, "threads": 2}
@@ -109,7 +109,7 @@ def test_a_shard_of_frames(run: Callable[..., Path], shard: Path) -> None:
     assert provenance["weights_sha256"] is None
     assert provenance["settings"]["endpoint"] == provenance["endpoint"] == "Mixed_3b"
     assert provenance["made_from"] == {"settings": "{}"}
-    assert {"torch", "numpy", "python", "mmdist"} <= provenance["versions"].keys()
+    assert {"torch", "numpy", "python", "vidistill"} <= provenance["versions"].keys()
 
 
 def test_equal_settings_give_equal_files(run: Callable[..., Path], shard: Path) -> None:

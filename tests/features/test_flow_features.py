@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mmdist.features.flow_features import InOrder
+from vidistill.features.flow_features import InOrder
 
 ROWS = np.arange(20)[:, None]
 

@@ -11,8 +11,8 @@ import torch
 import torch.nn.functional as F
 
 from conftest import data
-from mmdist.features import i3d, random_weights, weights
-from mmdist.features.i3d import ENDPOINTS, I3D, LOGITS, TRUNK, grid, max_pool, same_padding
+from vidistill.features import i3d, random_weights, weights
+from vidistill.features.i3d import ENDPOINTS, I3D, LOGITS, TRUNK, grid, max_pool, same_padding
 
 torch.set_num_threads(2)
 

@@ -5,8 +5,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from mmdist.features import random_weights
-from mmdist.features.i3d import I3D
+from vidistill.features import random_weights
+from vidistill.features.i3d import I3D
 
 torch.set_num_threads(2)
 ENDPOINT = "Mixed_3c"

@@ -12,9 +12,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from conftest import data
-from mmdist.features import random_weights, weights
-from mmdist.features.i3d import I3D
-from mmdist.stage import UserError
+from vidistill.base.stage import UserError
+from vidistill.features import random_weights, weights
+from vidistill.features.i3d import I3D
 
 ENDPOINT = "Mixed_3b"  # every kind of tensor, and quick
 

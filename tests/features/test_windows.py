@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from mmdist.features import i3d, random_weights, windows
-from mmdist.features.windows import Grid, Last, Piece, chunks, covered, sliding
+from vidistill.features import i3d, random_weights, windows
+from vidistill.features.windows import Grid, Last, Piece, chunks, covered, sliding
 
 I3D_GRID = i3d.grid("features")
 

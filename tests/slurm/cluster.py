@@ -20,7 +20,7 @@ PROGRAMS = ("slurmctld", "slurmd", "sbatch", "munged")
 NODES = ("n1", "n2")
 # Of two partitions one has GPUs, which exist in the books alone: requests are checked, nothing runs on them.
 CONFIGURATION = """{mark}
-ClusterName=mmdist
+ClusterName=vidistill
 SlurmctldHost={host}(127.0.0.1)
 SlurmctldPort=17000
 SlurmUser=root

@@ -73,7 +73,7 @@ class Run:
             running = [job for job in self.look() if job["state"] == "RUNNING" and job in self.of(rule)]
             for job in running:
                 processes = self.cluster.processes_of(job)
-                found[:] = [(job, p) for p in processes if re.search(rf"-m mmdist[\w.]*\.{rule} ", line(p))]
+                found[:] = [(job, p) for p in processes if re.search(rf"-m vidistill[\w.]*\.{rule} ", line(p))]
                 if found:
                     return True
             return False

@@ -11,8 +11,8 @@ os.environ["TRITON_INTERPRET"] = "1"  # read when Triton is imported
 import torch
 from motion import moving
 
-from mmdist.video import tvl1_torch, tvl1_triton
-from mmdist.video.tvl1 import Tvl1
+from vidistill.video.tvl1 import by_torch, fused
+from vidistill.video.tvl1.parameters import Tvl1
 
 torch.set_num_threads(1)
 
@@ -28,23 +28,23 @@ def cases() -> None:
         first, second = film[[0, 1], :, :height, :width], film[[1, 1], :, :height, :width]
         warps, inner_iterations, median_filtering, epsilon = numbers
         settings = Tvl1(0.25, 0.15, 0.3, 1, 0.9, int(warps), int(inner_iterations), 2, int(median_filtering), epsilon)
-        fused = tvl1_torch.flow(first, second, settings, tvl1_triton.Fused)
-        alone = tvl1_torch.flow(first[:1], second[:1], settings, tvl1_triton.Fused)
-        plain = tvl1_torch.flow(first, second, settings)
-        found = {"plain": difference(fused, plain), "alone": difference(fused[:1], alone)}
+        together = by_torch.flow(first, second, settings, fused.Fused)
+        alone = by_torch.flow(first[:1], second[:1], settings, fused.Fused)
+        plain = by_torch.flow(first, second, settings)
+        found = {"plain": difference(together, plain), "alone": difference(together[:1], alone)}
         print(json.dumps({**found, "largest": float(plain.abs().max())}))
 
 
 def medians() -> None:
     u = torch.randn(1, 2, 18, 35, generator=torch.Generator().manual_seed(0))
     for side in (3, 5):
-        state = tvl1_triton.Fused(u, Tvl1(0.25, 0.15, 0.3, 1, 0.8, 1, 1, 1, side, 0.01))
+        state = fused.Fused(u, Tvl1(0.25, 0.15, 0.3, 1, 0.8, 1, 1, 1, side, 0.01))
         state.linearise(torch.zeros(1, 1, 18, 35), torch.zeros(1, 2, 18, 35))
         state.median()
-        print(json.dumps({"median": difference(state.u, tvl1_torch.median(u, side))}))
+        print(json.dumps({"median": difference(state.u, by_torch.median(u, side))}))
 
 
 if __name__ == "__main__":
-    tvl1_triton.try_out(torch.device("cpu"))
+    fused.try_out(torch.device("cpu"))
     cases()
     medians()

@@ -8,10 +8,10 @@ import cv2
 import pytest
 
 from conftest import ROOT
-from mmdist import gpus
-from mmdist.stage import UserError
-from mmdist.video import backends
-from mmdist.video.backends import choose
+from vidistill.base import gpus
+from vidistill.base.stage import UserError
+from vidistill.video.tvl1 import backends
+from vidistill.video.tvl1.backends import choose
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def gpus_of(monkeypatch):
 
     def give(torch: int, opencv: int | None) -> None:
         monkeypatch.setattr(gpus, "has_gpu", lambda: torch + (opencv or 0) > 0)
-        monkeypatch.setattr("mmdist.video.tvl1_torch.gpus", lambda: torch)
+        monkeypatch.setattr("vidistill.video.tvl1.by_torch.gpus", lambda: torch)
         monkeypatch.setattr(cv2.cuda, "getCudaEnabledDeviceCount", lambda: opencv or 0)
         if opencv is None:
             monkeypatch.delattr(cv2.cuda, "OpticalFlowDual_TVL1", raising=False)
@@ -105,7 +105,7 @@ def test_a_gpu_has_one_job(gpus_of, monkeypatch, tmp_path: Path):
 def test_opencv_on_a_cpu_does_without_pytorch():
     """Whose import takes seconds, in each of a shard's workers."""
     script = (
-        "import sys; import mmdist.video.flow; from mmdist import gpus; from mmdist.video import backends\n"
+        "import sys; import vidistill.video.flow; from vidistill import gpus; from vidistill.video import backends\n"
         "gpus.has_gpu = lambda: False\n"
         "assert backends.choose('opencv-cpu', 'auto') == ('opencv-cpu', 'cpu')\n"
         "assert 'torch' not in sys.modules"

@@ -9,8 +9,8 @@ import pytest
 from clips import numbered, write
 
 from conftest import parse
-from mmdist.video import frames
-from mmdist.video.decode import DecodeSettings, decode
+from vidistill.video import frames
+from vidistill.video.decode import DecodeSettings, decode
 
 FORMS: dict[str, dict[str, Any]] = {
     ".mp4": {"options": {"movflags": "faststart"}},

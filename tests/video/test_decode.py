@@ -18,11 +18,11 @@ import pytest
 from clips import number_of, numbered, numbers, write, write_sound
 
 from conftest import ROOT, data, parse
-from mmdist import code
-from mmdist.stage import UserError
-from mmdist.video import frames
-from mmdist.video.decode import DecodeSettings, by_id, decode, identity, target_size
-from mmdist.video.source import upright
+from vidistill.base import code
+from vidistill.base.stage import UserError
+from vidistill.video import frames
+from vidistill.video.decode import DecodeSettings, by_id, decode, identity, target_size
+from vidistill.video.source import upright
 
 THIRTY = Fraction(30000, 1001)
 
@@ -346,7 +346,7 @@ def test_real_videos(decoded, name):
 
 
 def stage(settings: dict, videos: list[Path], tmp_path: Path) -> subprocess.CompletedProcess:
-    command = [sys.executable, "-m", "mmdist.video.decode", "--settings", json.dumps(settings), "--workers", "2"]
+    command = [sys.executable, "-m", "vidistill.video.decode", "--settings", json.dumps(settings), "--workers", "2"]
     command += ["--output", str(tmp_path / "out.h5"), "--work", str(tmp_path / "work"), "--videos", *map(str, videos)]
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "workflow")}
     return subprocess.run(command, capture_output=True, text=True, env=environment)
@@ -400,10 +400,10 @@ def test_reading_in_blocks(tmp_path, decoded):
 
 
 def test_closure():
-    assert [m for m in code.closure("mmdist.video.decode") if m.startswith("mmdist.video.")] == [
-        "mmdist.video.decode",
-        "mmdist.video.frames",
-        "mmdist.video.source",
-        "mmdist.video.timeline",
-        "mmdist.video.timing",
+    assert [m for m in code.closure("vidistill.video.decode") if m.startswith("vidistill.video.")] == [
+        "vidistill.video.decode",
+        "vidistill.video.frames",
+        "vidistill.video.source",
+        "vidistill.video.timeline",
+        "vidistill.video.timing",
     ]

@@ -17,11 +17,12 @@ from clips import write
 from motion import error, moving
 
 from conftest import ROOT, data, parse
-from mmdist import code, store
-from mmdist.video import flow as stage
-from mmdist.video import frames, tvl1_opencv
-from mmdist.video.flow import FlowSettings, write_flow
-from mmdist.video.tvl1 import Tvl1, quantise
+from vidistill.base import code, store
+from vidistill.video import flow as stage
+from vidistill.video import frames
+from vidistill.video.flow import FlowSettings, write_flow
+from vidistill.video.tvl1 import by_opencv
+from vidistill.video.tvl1.parameters import Tvl1, quantise
 
 
 @pytest.fixture(scope="session")
@@ -46,21 +47,21 @@ def quick(section) -> FlowSettings:
 
 @pytest.mark.parametrize(("u", "v"), [(1.0, 0.0), (0.0, -1.5), (2.5, 1.25), (-3.0, 2.0)])
 def test_known_motion(settings, u, v):
-    flow = tvl1_opencv.cpu_estimator(settings, 1)(moving(3, u, v))
+    flow = by_opencv.cpu_estimator(settings, 1)(moving(3, u, v))
     assert flow.shape == (2, 64, 80, 2)
     assert flow.dtype == np.float32
     assert error(flow, u, v) < 0.1
 
 
 def test_no_motion(settings):
-    assert np.abs(tvl1_opencv.cpu_estimator(settings, 1)(moving(2, 0, 0))).max() < 1e-3
+    assert np.abs(by_opencv.cpu_estimator(settings, 1)(moving(2, 0, 0))).max() < 1e-3
 
 
 @pytest.mark.parametrize(("changes", "bound"), [({"warps": 1, "outer_iterations": 2, "inner_iterations": 10}, 0.3)])
 def test_parameters_reach_opencv(section, settings, changes, bound):
     pair = moving(2, 2.5, 1.25)
-    fewer = tvl1_opencv.cpu_estimator(parse(FlowSettings, section, **changes), 1)(pair)
-    usual = tvl1_opencv.cpu_estimator(settings, 1)(pair)
+    fewer = by_opencv.cpu_estimator(parse(FlowSettings, section, **changes), 1)(pair)
+    usual = by_opencv.cpu_estimator(settings, 1)(pair)
     assert error(usual, 2.5, 1.25) < error(fewer, 2.5, 1.25) < bound
     for name, value in {
         "lambda_": 0.02,
@@ -70,14 +71,14 @@ def test_parameters_reach_opencv(section, settings, changes, bound):
         "epsilon": 0.5,
         "scale_step": 0.5,
     }.items():
-        other = tvl1_opencv.cpu_estimator(parse(FlowSettings, section, **changes, **{name: value}), 1)(pair)
+        other = by_opencv.cpu_estimator(parse(FlowSettings, section, **changes, **{name: value}), 1)(pair)
         assert np.abs(other - fewer).max() > 1e-3, name
-    made = tvl1_opencv._cpu_object(parse(FlowSettings, section, median_filtering=3, inner_iterations=7))
+    made = by_opencv._cpu_object(parse(FlowSettings, section, median_filtering=3, inner_iterations=7))
     assert (made.getMedianFiltering(), made.getInnerIterations(), made.getOuterIterations()) == (3, 7, 10)
 
 
 def test_defaults_are_opencvs_own(settings):
-    ours, theirs = tvl1_opencv._cpu_object(settings), cv2.optflow.DualTVL1OpticalFlow_create()
+    ours, theirs = by_opencv._cpu_object(settings), cv2.optflow.DualTVL1OpticalFlow_create()
     getters = [name for name in dir(theirs) if name.startswith("get")]
     assert len(getters) > 10
     assert [getattr(ours, name)() for name in getters] == [getattr(theirs, name)() for name in getters]
@@ -85,18 +86,18 @@ def test_defaults_are_opencvs_own(settings):
 
 def test_threads_and_reuse_do_not_change_the_result(quick):
     film = moving(8, 1.5, 0.5, 40, 48)
-    estimate = tvl1_opencv.cpu_estimator(quick, 1)
+    estimate = by_opencv.cpu_estimator(quick, 1)
     once = estimate(film)
     assert np.array_equal(estimate(film), once)
-    assert np.array_equal(tvl1_opencv.cpu_estimator(quick, 3)(film), once)
-    assert np.array_equal(tvl1_opencv.cpu_estimator(quick, 16)(film), once), "more threads than pairs"
+    assert np.array_equal(by_opencv.cpu_estimator(quick, 3)(film), once)
+    assert np.array_equal(by_opencv.cpu_estimator(quick, 16)(film), once), "more threads than pairs"
     assert np.array_equal(np.concatenate([estimate(film[:4]), estimate(film[3:])]), once), "in blocks"
 
 
 @pytest.mark.parametrize("size", [(1, 1), (2, 300), (300, 2), (15, 16), (33, 17)])
 def test_odd_and_tiny_sizes(quick, size):
     film = np.random.default_rng(0).integers(0, 255, (3, *size), dtype=np.uint8)
-    assert np.isfinite(tvl1_opencv.cpu_estimator(quick, 1)(film)).all()
+    assert np.isfinite(by_opencv.cpu_estimator(quick, 1)(film)).all()
 
 
 @pytest.mark.long
@@ -109,7 +110,7 @@ def test_deepminds_sample(settings):
 
     rgb, theirs = gif("rgb"), (gif("flow")[..., :2] / 255.0 - 0.5) * 20
     grey = [cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) for image in rgb]
-    estimate = tvl1_opencv.cpu_estimator(settings, 1)
+    estimate = by_opencv.cpu_estimator(settings, 1)
     starts = range(3, 78, 12)
     ours = np.stack([estimate(np.stack(grey[t : t + 2]))[0] for t in starts])
 
@@ -163,7 +164,7 @@ def test_cuda_gets_pairs_in_order_and_its_parameters_by_place(monkeypatch, quick
         def calc(self, first, second, flow):
             assert flow is None
             result = Matrix()
-            result.upload(tvl1_opencv.cpu_estimator(quick, 1)(np.stack([first.array, second.array]))[0])
+            result.upload(by_opencv.cpu_estimator(quick, 1)(np.stack([first.array, second.array]))[0])
             return result
 
     taken = []
@@ -171,8 +172,8 @@ def test_cuda_gets_pairs_in_order_and_its_parameters_by_place(monkeypatch, quick
     monkeypatch.setattr(cv2.cuda, "GpuMat", Matrix)
     monkeypatch.setattr(cv2.cuda, "OpticalFlowDual_TVL1", Dual, raising=False)
     film = moving(5, 1.5, 0.5, 32, 40)
-    estimate = tvl1_opencv.cuda_estimator(quick, 1, "cuda:1")
-    assert np.array_equal(estimate(film), tvl1_opencv.cpu_estimator(quick, 1)(film))
+    estimate = by_opencv.cuda_estimator(quick, 1, "cuda:1")
+    assert np.array_equal(estimate(film), by_opencv.cpu_estimator(quick, 1)(film))
     assert set(taken) == {1}
     # The order of OpenCV's header: tau, lambda, theta, nscales, warps, epsilon, iterations, scaleStep.
     assert made == [(0.25, 0.15, 0.3, 5, 1, 0.01, 20, 0.8)]
@@ -198,7 +199,7 @@ def frames_file(path: Path, **videos: np.ndarray | None) -> Path:
 
 
 def run(arguments: dict, settings: dict) -> subprocess.CompletedProcess:
-    command = [sys.executable, "-m", "mmdist.video.flow", "--settings", json.dumps(settings)]
+    command = [sys.executable, "-m", "vidistill.video.flow", "--settings", json.dumps(settings)]
     command += [text for name, value in arguments.items() for text in (f"--{name}", str(value))]
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "workflow")}
     return subprocess.run(command, capture_output=True, text=True, env=environment)
@@ -213,7 +214,7 @@ def test_layout(tmp_path, quick):
         got = group["flow"][:]
         assert got.shape == (40, 32, 40, 2)
         assert got.dtype == np.uint8
-        assert np.array_equal(got[:-1], quantise(tvl1_opencv.cpu_estimator(quick, 1)(film), quick.bound))
+        assert np.array_equal(got[:-1], quantise(by_opencv.cpu_estimator(quick, 1)(film), quick.bound))
         assert np.array_equal(got[-1], got[-2]), "the last row is repeated"
         assert np.median(got[:, 8:-8, 8:-8], axis=(0, 1, 2)) == pytest.approx([127.5 + 2 * 6.375, 127.5 - 6.375], abs=1)
         assert group["times"][:] == pytest.approx(np.arange(40) / 25)
@@ -337,7 +338,7 @@ def test_finished_videos_are_used_again_only_if_nothing_changed(tmp_path, sectio
 
 def test_flow_of_a_decoded_video(tmp_path, config, quick):
     """From a file to flow: a texture that moves 2 pixels a frame, shown at half the rate, moves 4."""
-    from mmdist.video.decode import DecodeSettings, decode
+    from vidistill.video.decode import DecodeSettings, decode
 
     images = [np.repeat(grey[..., None], 3, axis=2) for grey in moving(21, 2.0, 0.0, 64, 80)]
     clip = write(tmp_path / "v.mkv", images, rate=20, codec="ffv1", pixels="yuv444p")
@@ -355,17 +356,17 @@ def test_flow_of_a_decoded_video(tmp_path, config, quick):
 
 
 def test_closure():
-    reached = code.closure("mmdist.video.flow")
-    assert [m for m in reached if m.startswith("mmdist.video.")] == [
-        "mmdist.video.backends",
-        "mmdist.video.flow",
-        "mmdist.video.frames",
-        "mmdist.video.tvl1",
-        "mmdist.video.tvl1_images",
-        "mmdist.video.tvl1_kernels",
-        "mmdist.video.tvl1_opencv",
-        "mmdist.video.tvl1_torch",
-        "mmdist.video.tvl1_triton",
+    reached = code.closure("vidistill.video.flow")
+    assert [m for m in reached if m.startswith("vidistill.video.")] == [
+        "vidistill.video.tvl1.backends",
+        "vidistill.video.flow",
+        "vidistill.video.frames",
+        "vidistill.video.tvl1.parameters",
+        "vidistill.video.tvl1.images",
+        "vidistill.video.tvl1.kernels",
+        "vidistill.video.tvl1.by_opencv",
+        "vidistill.video.tvl1.by_torch",
+        "vidistill.video.tvl1.fused",
     ]
-    assert not [m for m in reached if m.startswith(("mmdist.model", "mmdist.features"))]
+    assert not [m for m in reached if m.startswith(("vidistill.mmdist", "vidistill.features"))]
     assert issubclass(FlowSettings, Tvl1)

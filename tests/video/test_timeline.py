@@ -12,8 +12,8 @@ import pytest
 from clips import copy, numbered, numbers, write
 
 from conftest import data, parse
-from mmdist.video import frames, source
-from mmdist.video.decode import DecodeSettings, decode
+from vidistill.video import frames, source
+from vidistill.video.decode import DecodeSettings, decode
 
 FPS = 25
 Seen = tuple[list[int], str, str]  # the number of the frame at each k/FPS, status, reason

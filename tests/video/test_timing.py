@@ -2,7 +2,7 @@ from fractions import Fraction
 
 import pytest
 
-from mmdist.video.timing import WINDOW, resample, spans
+from vidistill.video.timing import WINDOW, resample, spans
 
 F = Fraction
 

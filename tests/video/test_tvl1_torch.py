@@ -26,8 +26,8 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from conftest import ROOT, data
-from mmdist.video import tvl1_images, tvl1_opencv, tvl1_torch
-from mmdist.video.tvl1 import Tvl1
+from vidistill.video.tvl1 import by_opencv, by_torch, images
+from vidistill.video.tvl1.parameters import Tvl1
 
 VIDEOS = ("v_CricketShot_g04_c01_rgb.gif", "v_BaseballPitch_g01_c01.avi", "v_GGSY1Qvo990.mp4", "Y1HGC.mp4")
 
@@ -42,12 +42,12 @@ def quick(settings) -> Tvl1:
     return dataclasses.replace(settings, scales=3, warps=2, outer_iterations=2, inner_iterations=10)
 
 
-def by_torch(film: np.ndarray, settings: Tvl1, **options: Any) -> np.ndarray:
-    return tvl1_torch.estimator(settings, 1, "cpu", **options)(film)
+def torch_flow(film: np.ndarray, settings: Tvl1, **options: Any) -> np.ndarray:
+    return by_torch.estimator(settings, 1, "cpu", **options)(film)
 
 
-def by_opencv(film: np.ndarray, settings: Tvl1) -> np.ndarray:
-    return tvl1_opencv.cpu_estimator(settings, 1)(film)
+def opencv_flow(film: np.ndarray, settings: Tvl1) -> np.ndarray:
+    return by_opencv.cpu_estimator(settings, 1)(film)
 
 
 def real_frames(name: str, width: int = 128, first: int = 20) -> np.ndarray:
@@ -64,10 +64,10 @@ def real_frames(name: str, width: int = 128, first: int = 20) -> np.ndarray:
 @pytest.mark.parametrize(("u", "v"), [(1.0, 0.0), (0.0, -1.5), (2.5, 1.25), (-3.0, 2.0)])
 def test_known_motion(settings, u, v):
     film = moving(3, u, v)
-    flow = by_torch(film, settings)
+    flow = torch_flow(film, settings)
     assert (flow.shape, flow.dtype) == ((2, 64, 80, 2), np.float32)
     assert error(flow, u, v) < 0.1
-    mean, most, nearly_all = differences(flow, by_opencv(film, settings))
+    mean, most, nearly_all = differences(flow, opencv_flow(film, settings))
     assert mean < 0.03
     assert most < 0.1
     assert nearly_all < 0.3
@@ -77,7 +77,7 @@ def test_real_frames(settings):
     found = []
     for name in VIDEOS:
         film = real_frames(name)
-        found.append(differences(by_torch(film, settings), by_opencv(film, settings)))
+        found.append(differences(torch_flow(film, settings), opencv_flow(film, settings)))
     mean, most, nearly_all = np.mean(found, axis=0)
     assert mean < 0.03
     assert most < 0.1
@@ -103,40 +103,38 @@ CHANGES = [
 def test_each_parameter_is_obeyed(quick, changes):
     film = moving(2, 2.5, 1.25, 48, 56)
     other = dataclasses.replace(quick, **changes)
-    flow = by_torch(film, other)
-    assert differences(flow, by_opencv(film, other))[0] < 1e-3
-    assert np.abs(flow - by_torch(film, quick)).max() > 1e-3
+    flow = torch_flow(film, other)
+    assert differences(flow, opencv_flow(film, other))[0] < 1e-3
+    assert np.abs(flow - torch_flow(film, quick)).max() > 1e-3
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 40), (2, 300), (300, 2), (15, 16), (33, 17), (20, 21)])
 def test_odd_and_tiny_sizes(quick, size):
     film = np.random.default_rng(0).integers(0, 255, (3, *size), dtype=np.uint8)
-    flow = by_torch(film, quick)
+    flow = torch_flow(film, quick)
     assert flow.shape == (2, *size, 2)
     assert np.isfinite(flow).all()
     if min(size) > 2:  # OpenCV's gradients read beyond smaller ones
-        assert differences(flow, by_opencv(film, quick))[0] < 0.05
+        assert differences(flow, opencv_flow(film, quick))[0] < 0.05
 
 
 def test_median():
     image = np.random.default_rng(0).normal(size=(23, 31)).astype(np.float32)
     image[:8] = image[:8].round()  # equal values
     for side in (3, 5):
-        ours = tvl1_images.median(torch.from_numpy(image)[None, None], side)
+        ours = images.median(torch.from_numpy(image)[None, None], side)
         assert np.array_equal(ours[0, 0].numpy(), cv2.medianBlur(image, side)), side
 
 
 @pytest.mark.parametrize("step", [0.8, 0.5, 0.7])
 def test_pyramid(quick, step):
     image = np.random.default_rng(0).uniform(0, 255, (37, 53)).astype(np.float32)
-    levels = tvl1_images.pyramid(
-        torch.from_numpy(image)[None, None], dataclasses.replace(quick, scale_step=step, scales=9)
-    )
+    levels = images.pyramid(torch.from_numpy(image)[None, None], dataclasses.replace(quick, scale_step=step, scales=9))
     expected = image
     for level in levels[1:]:
         larger, expected = expected, cv2.resize(expected, None, fx=step, fy=step, interpolation=cv2.INTER_LINEAR)
         assert np.abs(level[0, 0].numpy() - expected).max() < 1e-3
-        back = tvl1_images.resize(level, *larger.shape)[0, 0].numpy()
+        back = images.resize(level, *larger.shape)[0, 0].numpy()
         assert np.abs(back - cv2.resize(expected, larger.shape[::-1], interpolation=cv2.INTER_LINEAR)).max() < 1e-3
     assert min(levels[-1].shape[2:]) >= 16
     assert min(round(side * step) for side in levels[-1].shape[2:]) < 16
@@ -147,9 +145,9 @@ def test_warp():
     image, u = rng.uniform(0, 255, (37, 53)), rng.normal(0, 4, (2, 37, 53))  # some leave the picture
     y, x = np.mgrid[:37, :53]
     expected = cv2.remap(np.float32(image), np.float32(x + u[0]), np.float32(y + u[1]), cv2.INTER_CUBIC)
-    ours = tvl1_images.warp(torch.tensor(image).float()[None, None], torch.tensor(u).float()[None])[0, 0].numpy()
+    ours = images.warp(torch.tensor(image).float()[None, None], torch.tensor(u).float()[None])[0, 0].numpy()
     assert np.abs(ours - expected).max() < 1e-3
-    same = tvl1_images.warp(torch.tensor(image).float()[None, None], torch.zeros(1, 2, 37, 53))[0, 0].numpy()
+    same = images.warp(torch.tensor(image).float()[None, None], torch.zeros(1, 2, 37, 53))[0, 0].numpy()
     assert np.array_equal(same, np.float32(image)), "exactly"
 
 
@@ -159,23 +157,23 @@ def test_warp():
 def test_a_pair_does_not_depend_on_its_batch(quick):
     """Bit for bit: pairs that stop early, late and never, alone, three at once and all at once."""
     film = np.concatenate([moving(3, 1.5, 0.5, 40, 48), moving(1, 0, 0, 40, 48).repeat(2, 0), moving(3, -4, 1, 40, 48)])
-    flow = by_torch(film, quick, batch=1)
-    assert np.array_equal(by_torch(film, quick, batch=3), flow)
-    assert np.array_equal(by_torch(film, quick, batch=99), flow)
-    assert np.array_equal(by_torch(film[2:4], quick), flow[2:3])
-    assert np.array_equal(tvl1_torch.estimator(quick, 3, "cpu")(film), flow), "in threads"
+    flow = torch_flow(film, quick, batch=1)
+    assert np.array_equal(torch_flow(film, quick, batch=3), flow)
+    assert np.array_equal(torch_flow(film, quick, batch=99), flow)
+    assert np.array_equal(torch_flow(film[2:4], quick), flow[2:3])
+    assert np.array_equal(by_torch.estimator(quick, 3, "cpu")(film), flow), "in threads"
 
 
 def test_nothing_moves(settings):
     """No flow at all, as with OpenCV: films have many frames twice, and what is not zero here would grow."""
-    assert not by_torch(np.full((3, 40, 40), 77, np.uint8), settings).any()
-    assert not by_torch(moving(1, 0, 0).repeat(2, 0), settings).any()
+    assert not torch_flow(np.full((3, 40, 40), 77, np.uint8), settings).any()
+    assert not torch_flow(moving(1, 0, 0).repeat(2, 0), settings).any()
 
 
 # --- Stopping
 
 
-class Counted(tvl1_torch.Plain):
+class Counted(by_torch.Plain):
     """Counts its iterations and, as OpenCV has them, the pairs in them."""
 
     iterations = 0
@@ -195,7 +193,7 @@ def counted():
 
 @pytest.mark.parametrize(("epsilon", "expected"), [(0.0, 3 * 2 * 2 * 10), (100.0, 3 * 2)])
 def test_epsilon_ends_the_iterations(quick, counted, epsilon, expected):
-    by_torch(moving(2, 2, 1), dataclasses.replace(quick, epsilon=epsilon), solver=counted)
+    torch_flow(moving(2, 2, 1), dataclasses.replace(quick, epsilon=epsilon), solver=counted)
     assert counted.iterations == expected, "scales, warps, rounds and inner iterations, or one each warp"
 
 
@@ -206,7 +204,7 @@ def test_a_pair_stops_when_its_flow_hardly_changes(quick, counted):
     counts = []
     for film in (moved, still, np.concatenate([moved, still])[[0, 1, 2, 3]]):
         Counted.iterations = Counted.updates = 0
-        by_torch(film, quick, batch=9, solver=counted)
+        torch_flow(film, quick, batch=9, solver=counted)
         counts.append((counted.iterations, counted.updates))
     assert counts[1] == (1, 1)
     assert 1 < counts[0][0] <= 20
@@ -229,7 +227,7 @@ def test_iterations_do_not_wait_for_the_host(settings):
     def normal(channels: int) -> Tensor:
         return torch.randn(2, channels, 20, 24, generator=generator)
 
-    state = tvl1_torch.Plain(normal(2), settings)
+    state = by_torch.Plain(normal(2), settings)
     with NoHost():
         state.linearise(normal(1), normal(2))
         state.median()
@@ -256,9 +254,9 @@ def test_on_a_gpu_the_host_learns_late_that_all_is_done(settings, monkeypatch, e
         def running(self) -> Tensor:
             return torch.tensor([self.rounds <= ends_in])
 
-    monkeypatch.setattr(tvl1_torch, "_look", lambda running: lambda: bool(running.any()))
+    monkeypatch.setattr(by_torch, "_look", lambda running: lambda: bool(running.any()))
     state = State()
-    tvl1_torch._relax(state, settings)
+    by_torch._relax(state, settings)
     assert state.rounds == expected
 
 
@@ -269,14 +267,14 @@ def test_where_triton_cannot_compile_plain_operations_do(monkeypatch, caplog):
     def try_out(device: torch.device) -> None:
         raise RuntimeError("Failed to find C compiler")
 
-    fake: Any = ModuleType("mmdist.video.tvl1_triton")
+    fake: Any = ModuleType("vidistill.video.tvl1.fused")
     fake.try_out, fake.Fused = try_out, object
     monkeypatch.setitem(sys.modules, fake.__name__, fake)
-    monkeypatch.setattr("mmdist.video.tvl1_triton", fake, raising=False)
+    monkeypatch.setattr("vidistill.video.tvl1.fused", fake, raising=False)
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: name)
     monkeypatch.setattr(torch.cuda, "device", lambda device: contextlib.nullcontext())
-    choose = tvl1_torch.fastest_solver.__wrapped__  # without its memory
-    assert choose(torch.device("cuda")) is tvl1_torch.Plain
+    choose = by_torch.fastest_solver.__wrapped__  # without its memory
+    assert choose(torch.device("cuda")) is by_torch.Plain
     assert "Failed to find C compiler" in caplog.text
     fake.try_out = lambda device: None
     assert choose(torch.device("cuda")) is fake.Fused
@@ -299,24 +297,24 @@ def test_kernels_compute_what_plain_operations_do():
 
 
 def test_on_a_cpu_there_are_no_kernels():
-    assert tvl1_torch.fastest_solver(torch.device("cpu")) is tvl1_torch.Plain
+    assert by_torch.fastest_solver(torch.device("cpu")) is by_torch.Plain
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
 def test_a_gpu_computes_what_the_cpu_does(settings):
     film = np.concatenate([moving(4, 1.5, 0.5), moving(1, 0, 0).repeat(2, 0), moving(3, -3, 2)])
-    expected = by_torch(film, settings)
-    for solver in (tvl1_torch.Plain, tvl1_torch.fastest_solver(torch.device("cuda"))):
-        flow = tvl1_torch.estimator(settings, 1, "cuda", solver=solver)(film)
+    expected = torch_flow(film, settings)
+    for solver in (by_torch.Plain, by_torch.fastest_solver(torch.device("cuda"))):
+        flow = by_torch.estimator(settings, 1, "cuda", solver=solver)(film)
         assert differences(flow, expected)[0] < 0.02
-        assert differences(flow, tvl1_torch.estimator(settings, 1, "cuda", batch=1, solver=solver)(film))[0] < 1e-6
+        assert differences(flow, by_torch.estimator(settings, 1, "cuda", batch=1, solver=solver)(film))[0] < 1e-6
 
 
 def test_the_threads_of_a_network_in_the_same_process_stay_as_they_are(quick):
     before = torch.get_num_threads()
     torch.set_num_threads(2)
     try:
-        by_torch(moving(2, 1, 0), quick)
+        torch_flow(moving(2, 1, 0), quick)
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(before)

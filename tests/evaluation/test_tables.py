@@ -1,0 +1,109 @@
+"""The tables beside the paper's, made from results that the evaluation wrote."""
+
+import json
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import evaluated
+from evaluated import Runs
+from vidistill.base.stage import UserError
+from vidistill.evaluation import tables
+
+MODELS = {"baseline": [], "student": ["baseline"]}
+TABLES = {"Table 1": ["baseline", "student"], "Table 9": ["student"]}
+
+
+@pytest.fixture
+def written(tmp_path, config, monkeypatch):
+    """Run the stage over the results of two models, of which the student is the better one."""
+
+    def command(
+        dataset: str, wanted: dict[str, list[str]] = TABLES, moments: int | None = None
+    ) -> tuple[pd.DataFrame, str]:
+        runs = Runs(tmp_path)
+        for seed in runs.seeds:
+            runs.tables["student", seed] = runs.predict(seed, 0.5)
+        truth = runs.moments
+        paths = []
+        for model, others in MODELS.items():
+            runs.moments = truth if model == "student" else truth.iloc[:moments]
+            about = {"model": model, "compare_with": others, "dataset": dataset}
+            result = evaluated.evaluate(runs.only(model, *others), config["evaluate"], monkeypatch, **about)
+            paths.append(tmp_path / f"{model}.json")
+            paths[-1].write_text(json.dumps(result))
+        settings = {"dataset": dataset, "tables": wanted}
+        outputs = ["--csv", str(tmp_path / "t.csv"), "--markdown", str(tmp_path / "t.md")]
+        arguments = ["--settings", json.dumps(settings), "--results", *map(str, paths), *outputs]
+        monkeypatch.setattr(sys, "argv", ["tables", *arguments])
+        tables.main()
+        return pd.read_csv(tmp_path / "t.csv"), (tmp_path / "t.md").read_text()
+
+    return command
+
+
+def cell(rows: pd.DataFrame, **wanted: str) -> pd.Series:
+    """The one row of the CSV file with these entries, a model's own unless `minus` names another."""
+    found = rows[(rows[list(wanted)] == pd.Series(wanted)).all(axis=1)]
+    found = found if "minus" in wanted else found[found["minus"].isna()]
+    assert len(found) == 1
+    return found.iloc[0]
+
+
+def test_numbers_are_those_of_the_results(written, tmp_path: Path):
+    table, text = written("charades-cpl")
+    result = json.loads((tmp_path / "student.json").read_text())
+    ours = cell(table, table="Table 1", row="student", metric="R@0.5")
+    metric = result["metrics"]["R@0.5"]
+    assert (ours["value"], ours["std"], ours["seeds"]) == (metric["mean"], metric["std"], 2)
+    assert [ours["low"], ours["high"]] == metric["interval"]
+    assert ours["queries"] == result["queries"] == evaluated.TEST
+    assert (ours["published"], ours["published_on"]) == (53.29, "charades-cpl")
+    assert f"{metric['mean']:.0f} ± {metric['std']:.0f} [53.29]" in text
+    constant = cell(table, table="Table 9", row="constant interval", metric="R@0.3")
+    assert constant["value"] == result["video_free"]["constant"]["R@0.3"]
+
+
+def test_differences_say_whether_they_are_resolved(written, tmp_path: Path):
+    table, text = written("charades-cpl")
+    compared = json.loads((tmp_path / "student.json").read_text())["comparisons"]["baseline"]["metrics"]["mIoU"]
+    paired = cell(table, table="Table 1", row="student", minus="baseline", metric="mIoU")
+    assert paired["value"] == compared["difference"]
+    assert paired["resolved"] == compared["resolved"]
+    assert compared["resolved"]
+    assert "student minus baseline" in text
+    alone = table[table["table"] == "Table 9"]
+    assert set(alone["minus"].dropna()) == {"best without video"}  # the baseline is not in that table
+    equal = cell(table, table="Table 1", row="baseline", minus="best without video", metric="mIoU")
+    assert ("not resolved" in text) == (not table["resolved"].dropna().astype(bool).all())
+    assert equal["low"] < equal["value"] < equal["high"]
+
+
+@pytest.mark.parametrize(
+    ("dataset", "said"),
+    [
+        ("charades-cpl", "In brackets, published numbers"),
+        ("charades", "In brackets, published numbers of charades-cpl, which are other queries"),
+        ("demo", None),
+    ],
+)
+def test_published_numbers_are_named_by_their_queries(written, dataset: str, said: str | None):
+    table, text = written(dataset)
+    assert (said in text) if said else ("published" not in text and table["published"].isna().all())
+    assert ("CPL" in set(table["row"])) == bool(said)
+
+
+def test_a_model_that_cannot_be_scored_is_said(written):
+    table, text = written("charades-cpl", moments=0)
+    assert set(table["row"]) == {"CPL", "constant interval", "whole video", "student"}
+    assert "Nothing can be scored of baseline:" in text
+    table, text = written("charades-cpl", {"all": ["baseline"]}, moments=0)
+    assert table.empty
+    assert "##" not in text
+
+
+def test_a_model_without_a_result_is_named(written):
+    with pytest.raises(UserError, match="no result is of teacher"):
+        written("demo", {"Table 1": ["teacher"]})

@@ -1,0 +1,131 @@
+import dataclasses
+import json
+import sys
+
+import numpy as np
+import pytest
+from test_train import run
+
+import small
+from small import load
+from vidistill.base import store
+from vidistill.base.stage import UserError
+from vidistill.mmdist import export
+from vidistill.training import knowledge
+
+
+@pytest.fixture(scope="module")
+def taught(config, tmp_path_factory):
+    """A folder with a trained teacher and what it knows."""
+    folder = small.write(tmp_path_factory.mktemp("taught"))
+    with pytest.MonkeyPatch.context() as patch:
+        files = run(patch, folder, small.train_section(config, "teacher"), "teacher")
+        export_run(patch, folder, files["model"])
+    return folder
+
+
+def export_run(patch, folder, model):
+    names = small.inputs(folder)
+    arguments = ["--settings", '{"device": "cpu", "threads": 1}', "--model", model, *names[:2], *names[6:]]
+    outputs = ["--pseudo-labels", folder / "labels.parquet", "--activation-maps", folder / "maps.parquet"]
+    patch.setattr(sys, "argv", ["export", *map(str, [*arguments, *outputs])])
+    export.main()
+
+
+def test_pseudo_labels_are_the_proposals_by_rank(taught):
+    labels = store.read_table(taught / "labels.parquet")
+    assert len(labels) == 20 * 3
+    for _, rows in labels.groupby("query_id"):
+        assert rows["rank"].tolist() == [0, 1, 2]
+        assert rows["score"].is_monotonic_decreasing
+    assert set(labels["stream"]) == {"fused"}
+    assert set(labels["teacher"]) == {"teacher"}
+    last = store.read_table(taught / "teacher" / "predictions.parquet").query("epoch == 2")
+    best = last.sort_values("score", ascending=False).groupby("query_id").first()["start"]
+    exported = labels[(labels["rank"] == 0) & (labels["split"] == "test")].set_index("query_id")["start"]
+    np.testing.assert_allclose(exported, best[exported.index], atol=1e-5)
+
+
+def test_the_fused_map_is_the_mean_of_the_streams(taught):
+    maps = store.read_table(taught / "maps.parquet")
+    assert set(maps["stream"]) == {"rgb", "flow", "fused"}
+    assert set(maps["kind"]) == {"semantic"}
+    assert maps["confidence"].isna().all()
+    for _, rows in maps.groupby("query_id"):
+        values = rows.set_index("stream")["values"]
+        np.testing.assert_allclose(values["fused"], (values["rgb"] + values["flow"]) / 2, atol=1e-6)
+        assert len(values["fused"]) == rows["num_snippets"].iloc[0] == 12
+
+
+def test_the_tables_say_where_they_come_from(taught):
+    for name in ("labels.parquet", "maps.parquet"):
+        metadata = store.read_metadata(taught / name)
+        assert metadata["schema_version"] == "1"
+        assert metadata["dataset"] == "small"
+        assert metadata["model_sha256"] == store.file_digest(taught / "teacher" / "model.safetensors")
+        assert json.loads(metadata["settings"])["model"] == "teacher"
+
+
+def test_exporting_twice_gives_equal_files(taught, monkeypatch):
+    before = [store.file_digest(taught / name) for name in ("labels.parquet", "maps.parquet")]
+    export_run(monkeypatch, taught, taught / "teacher" / "model.safetensors")
+    assert [store.file_digest(taught / name) for name in ("labels.parquet", "maps.parquet")] == before
+
+
+def test_a_student_learns_from_the_tables_alone(config, taught, monkeypatch):
+    tables = ["--pseudo-labels", taught / "labels.parquet", "--activation-maps", taught / "maps.parquet"]
+    files = run(monkeypatch, taught, small.train_section(config, "student"), "student", tables)
+    history = store.read_table(files["history"])
+    assert (history["distillation_local"] > 0).all()
+    assert history["teacher_agreement"].between(0, 1).all()
+
+
+def test_a_lesson_is_joined_by_query_not_by_row(taught, tmp_path):
+    loaded = load(taught)
+    shuffled = store.read_table(taught / "labels.parquet").sample(frac=1, random_state=0)
+    shuffled.to_parquet(tmp_path / "labels.parquet")
+    for path in (taught / "labels.parquet", tmp_path / "labels.parquet"):
+        known, lesson = knowledge.read(loaded, path, taught / "maps.parquet", 12)
+        assert known.query_ids == loaded.query_ids
+        first = shuffled[(shuffled["rank"] == 0)].set_index("query_id").loc[loaded.query_ids]
+        np.testing.assert_allclose(lesson.proposal[:, 0], first["center"])
+
+
+def test_a_teacher_from_elsewhere_may_know_moments_alone(taught, tmp_path):
+    labels = store.read_table(taught / "labels.parquet")
+    labels[["proposal_index", "center", "width", "reconstruction_error"]] = None
+    labels = labels[labels["query_id"] != "v1#0"]
+    labels.to_parquet(tmp_path / "labels.parquet")
+    known, lesson = knowledge.read(load(taught), tmp_path / "labels.parquet", taught / "maps.parquet", 12)
+    assert len(known) == 19
+    assert "v1#0" not in known.query_ids
+    first = labels[labels["rank"] == 0].set_index("query_id").loc[known.query_ids]
+    width = (first["end"] - first["start"]).to_numpy() / known.durations
+    np.testing.assert_allclose(lesson.proposal[:, 1], width, atol=1e-6)
+    assert (lesson.index == -1).all()
+
+
+def test_moments_without_a_known_duration_teach_nothing(taught, tmp_path):
+    labels = store.read_table(taught / "labels.parquet")
+    labels[["center", "width"]] = None
+    labels.to_parquet(tmp_path / "labels.parquet")
+    loaded = load(taught)
+    loaded = dataclasses.replace(loaded, durations=np.where(np.arange(len(loaded)) < 2, np.nan, loaded.durations))
+    known, lesson = knowledge.read(loaded, tmp_path / "labels.parquet", taught / "maps.parquet", 12)
+    assert known.query_ids == loaded.query_ids[2:]
+    assert not lesson.proposal.isnan().any()
+
+
+def test_an_index_that_the_teacher_does_not_give_is_an_error(config, taught, tmp_path, monkeypatch):
+    labels = store.read_table(taught / "labels.parquet")
+    labels["proposal_index"] = None
+    labels.to_parquet(tmp_path / "labels.parquet")
+    tables = ["--pseudo-labels", tmp_path / "labels.parquet", "--activation-maps", taught / "maps.parquet"]
+    literal = small.train_section(config, "student", distillation={"proposal": "index"})
+    with pytest.raises(UserError, match=r"names no proposal of the student's 3 .*set train\.distillation\.proposal"):
+        run(monkeypatch, taught, literal, "student", tables)
+
+
+def test_maps_of_another_length_are_an_error(taught):
+    with pytest.raises(UserError, match="12 snippets, the student 24"):
+        knowledge.read(load(taught, snippets=24), taught / "labels.parquet", taught / "maps.parquet", 24)

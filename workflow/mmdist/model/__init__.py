@@ -1,1 +1,0 @@
-"""The networks: attention, proposals, the baseline and student, the teacher."""

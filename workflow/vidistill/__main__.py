@@ -1,0 +1,33 @@
+"""The command `vidistill`: what people do with a trained model. The stages that train one are run by Snakemake."""
+
+import importlib
+import sys
+
+from vidistill import __version__
+from vidistill.commands.command_line import is_option, meant
+
+COMMANDS = {  # name: (module with a `main`, what it does)
+    "ground": ("vidistill.commands.ground_cli", "ask a video a question in words, get the moments that answer it"),
+    "onnx": ("vidistill.commands.onnx", "write a model for other runtimes than PyTorch"),
+}
+HELP = ("-h", "--help")
+
+
+def main() -> None:
+    name = sys.argv[1] if len(sys.argv) > 1 else "--help"
+    if name in COMMANDS:
+        importlib.import_module(COMMANDS[name][0]).main(sys.argv[2:])
+        return
+    if name == "--version":
+        print(f"vidistill {__version__}")
+        return
+    if name in HELP:
+        listed = "\n".join(f"  {command:8} {what}" for command, (_, what) in COMMANDS.items())
+        print(f"usage: vidistill COMMAND ...\n\n{listed}\n\n`vidistill COMMAND --help` says what a command takes.")
+        return
+    kind, known = ("option", (*HELP, "--version")) if is_option(name) else ("command", COMMANDS)
+    sys.exit(f"error: unknown {kind} {name!r}{meant(name, known)} commands are {' and '.join(COMMANDS)}.")
+
+
+if __name__ == "__main__":
+    main()

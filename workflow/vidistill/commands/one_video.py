@@ -1,0 +1,204 @@
+"""The features of one video, by the stages that make those of a whole collection."""
+
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import cv2
+import h5py
+import numpy as np
+
+from vidistill.base import store
+from vidistill.base.files import check_input
+from vidistill.base.spelling import nfc
+from vidistill.base.stage import UserError
+from vidistill.commands.recipe import Recipe
+from vidistill.features import extract, flow_features
+from vidistill.features.networks import Extractor
+from vidistill.features.windows import Piece
+from vidistill.video import frames
+from vidistill.video.decode import DecodeSettings, decode
+from vidistill.video.tvl1 import backends
+
+log = logging.getLogger(__name__)
+
+REMEDY = "name a video file"
+THUMBNAIL = 160  # pixels of the short side of a picture that is kept
+
+
+@dataclass(frozen=True)
+class Film:
+    """One video as a model sees it.
+
+    Attributes:
+        duration: seconds.
+        features: of each stream, (T, D).
+        pictures: (seconds, RGB image) of frames evenly over the video, small; none of features that were given.
+    """
+
+    video_id: str
+    duration: float
+    features: dict[str, np.ndarray]
+    pictures: tuple[tuple[float, np.ndarray], ...] = ()
+
+
+class Watch(Protocol):
+    """Told what is done, and asked for a context in which it is: `so_far` says how much of it already."""
+
+    def __call__(self, what: str, so_far: Callable[[], str]) -> AbstractContextManager[None]: ...
+
+
+def unwatched(what: str, so_far: Callable[[], str]) -> AbstractContextManager[None]:
+    """A `Watch` that does not look."""
+    return nullcontext()
+
+
+def make(
+    video: Path,
+    recipes: Mapping[str, Recipe],
+    extractors: Mapping[str, Extractor],
+    work: Path,
+    *,
+    place: str,
+    pictures: int,
+    watch: Watch = unwatched,
+) -> Film:
+    """Decode a video and make its features.
+
+    Args:
+        recipes, extractors: of each stream.
+        work: a folder for the decoded frames; they take some 2 MB for a second of video at I3D's size and rate.
+        place: the device, for optical flow.
+        pictures: how many frames to keep.
+
+    Raises:
+        UserError: the video cannot be decoded, or its features are not finite.
+    """
+    decoded: dict[DecodeSettings, Path] = {}
+    features = {}
+    for number, (stream, recipe) in enumerate(recipes.items()):
+        if recipe.decode not in decoded:
+            decoded[recipe.decode] = work / f"frames-{number}.h5"
+            _decode(video, decoded[recipe.decode], recipe.decode, watch)
+        watched = _Watched(extractors[stream])
+        with watch(f"{stream} features", watched.so_far), _group(work / f"{stream}.h5", video.stem) as group:
+            _extract(group, decoded[recipe.decode], recipe, watched, place)
+            features[stream] = group["features"][:]
+    with h5py.File(next(iter(decoded.values()))) as file:
+        (group,) = file.values()
+        return Film(video.stem, float(group.attrs["duration"]), features, tuple(_pictures(group, pictures)))
+
+
+def read(files: Mapping[str, Path], video_id: str) -> tuple[Film, dict[str, str]]:
+    """A video out of feature files, one for each stream; and the provenance of each.
+
+    Raises:
+        UserError: a file cannot be read, or lacks the video.
+    """
+    features: dict[str, np.ndarray] = {}
+    provenance, duration = {}, float("nan")
+    for stream, path in files.items():
+        check_input(path, "correct --features")
+        if not h5py.is_hdf5(path):
+            raise UserError(f"{path} is not an HDF5 file of features; correct --features.")
+        provenance[stream] = frames.origin(path).get("provenance", "{}")
+        some: list[str] = []
+        try:
+            for found, group in frames.videos(path):
+                some.append(found)
+                if nfc(found) == nfc(video_id) and "features" in group:
+                    features[stream] = group["features"][:]
+                    duration = float(group.attrs.get("duration", duration))
+        except KeyError as error:
+            raise UserError(f"{path} is no file of features of this workflow ({error}); correct --features.") from error
+        if stream not in features:
+            has = ", ".join(map(repr, some[:3])) or "none"
+            raise UserError(f"{path} has no features of the video {video_id!r}, but of {has}, ...; correct --video-id.")
+    if np.isnan(duration):
+        raise UserError(f"{path} does not say how long {video_id!r} is; set `seconds_per_row` of its stream.")
+    return Film(video_id, duration, features), provenance
+
+
+def _decode(video: Path, output: Path, settings: DecodeSettings, watch: Watch) -> None:
+    with _group(output, video.stem) as group:
+        with watch("decoding", lambda: f"{len(group['frames']) if 'frames' in group else 0} frames"):
+            decode(video.stem, group, sources={video.stem: video}, settings=settings)
+        if group.attrs["status"] == "bad":
+            raise UserError(
+                f"{video} cannot be read as a video ({group.attrs['reason']}); give one that a player shows."
+            )
+        if group.attrs["status"] != "ok":
+            log.warning("%s: %s", video, group.attrs["reason"])
+        if len(group["frames"]) < 2:
+            raise UserError(f"{video} is a single picture, in which no moment can be found; {REMEDY}.")
+
+
+def _extract(group: h5py.Group, decoded: Path, recipe: Recipe, extractor: Extractor, place: str) -> None:
+    video_id = str(group.attrs["video_id"])
+    if recipe.flow is None:
+        extract.extract(video_id, group, path=decoded, extractor=extractor, settings=recipe.extract)
+        return
+    try:
+        backend, kind = backends.choose(recipe.flow.backend, recipe.flow.device)
+    except UserError as error:
+        raise UserError(
+            f"optical flow by {recipe.flow.backend}, as in the model's training, cannot be made here with device "
+            f"{recipe.flow.device!r}; use --device auto, or a machine like that of training."
+        ) from error
+    flow_features.write(
+        video_id,
+        group,
+        path=decoded,
+        extractor=extractor,
+        settings=recipe.extract,
+        flow_settings=recipe.flow,
+        backend=backend,
+        place=place if place.startswith(kind) else backends.take(backend, kind),
+        threads=recipe.extract.threads,
+    )
+
+
+@contextmanager
+def _group(path: Path, video_id: str) -> Iterator[h5py.Group]:
+    """The group of one video in a new file."""
+    with h5py.File(path, "w") as file:
+        group = file.create_group(store.group_name(video_id))
+        group.attrs["video_id"] = video_id
+        yield group
+
+
+def _pictures(group: h5py.Group, count: int) -> Iterator[tuple[float, np.ndarray]]:
+    """Frames from the middles of `count` equal parts of a decoded video."""
+    times = group["times"][:]
+    for row in ((np.arange(count) + 0.5) / max(count, 1) * len(times)).astype(int):
+        (image,) = frames.read(group, row, row + 1)
+        shrink = min(1.0, THUMBNAIL / min(image.shape[:2]))
+        size = (max(1, round(image.shape[1] * shrink)), max(1, round(image.shape[0] * shrink)))
+        yield float(times[row]), cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+
+
+class _Watched:
+    """An extractor that knows how far it is; see `Extractor`."""
+
+    def __init__(self, extractor: Extractor):
+        self._extractor, self._pieces, self._done = extractor, 1, 0
+        self.grid, self.batch, self.digests = extractor.grid, extractor.batch, extractor.digests
+
+    def so_far(self) -> str:
+        return f"{100 * self._done / self._pieces:.0f} %"
+
+    def pieces(self, count: int) -> list[Piece]:
+        found = self._extractor.pieces(count)
+        self._pieces = max(len(found), 1)
+        return found
+
+    def prepare(self, images: np.ndarray) -> np.ndarray:
+        return self._extractor.prepare(images)
+
+    def __call__(self, clips: np.ndarray) -> np.ndarray:
+        made = self._extractor(clips)
+        self._done += len(clips)
+        return made

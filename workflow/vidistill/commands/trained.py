@@ -1,0 +1,92 @@
+"""A trained model with all that comes with it, from its file or from the result that names it."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vidistill.base import files, store
+from vidistill.base.settings import parse
+from vidistill.base.stage import UserError
+from vidistill.data import vocabulary as vocabularies
+from vidistill.data.vocabulary import Vocabulary
+from vidistill.mmdist import model as models
+from vidistill.mmdist.network import Network
+from vidistill.mmdist.train import TrainSettings
+
+REMEDY = "name a model.safetensors, or a result such as results/student_demo.json"
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A model file.
+
+    Attributes:
+        network: in evaluation mode, on the CPU.
+        features: stream -> provenance of its features; in the order in which the network reads streams.
+        files: stream -> setting -> where the extractor's file was.
+    """
+
+    path: Path
+    network: Network
+    settings: TrainSettings
+    vocabulary: Vocabulary
+    features: dict[str, dict[str, Any]]
+    files: dict[str, dict[str, str]]
+
+    @property
+    def name(self) -> str:
+        s = self.settings
+        return f"{s.model} of {s.dataset}, seed {s.seed}"
+
+
+def load(path: str | Path) -> Trained:
+    """The model at `path`, a model file, or a result (JSON) whose first seed's model is taken.
+
+    Raises:
+        UserError: it is neither, or a file that the result names is absent or has changed.
+    """
+    path = Path(path)
+    files.check_input(path, REMEDY)
+    if path.suffix == ".json":
+        path = of_result(path)
+    network, metadata = models.load(path)
+    try:
+        settings = parse(TrainSettings, metadata["settings"])
+        vocabulary = vocabularies.loads(metadata["vocabulary"])
+        features = json.loads(metadata["features"])
+        return Trained(
+            path,
+            network,
+            settings,
+            vocabulary,
+            {stream: features[stream] for stream in settings.streams},
+            json.loads(metadata.get("files", "{}")),  # absent where it was trained before paths were kept
+        )
+    except KeyError as error:
+        raise UserError(
+            f"{path} does not say how it was trained ({error} is missing); train it with this version."
+        ) from error
+    except UserError as error:
+        raise UserError(f"{path} was trained by another version ({error}); use that one, or train it again.") from error
+
+
+def of_result(path: Path) -> Path:
+    """The model file of a result's first seed, which lies beside the result as the workflow writes them.
+
+    Raises:
+        UserError: it is no result, or the model is absent or another one.
+    """
+    try:
+        result = json.loads(path.read_text(encoding="utf-8"))
+        name, seed = result["model"], result["seeds"][0]
+        model = path.parent / result["dataset"] / name / f"seed-{seed}" / "model.safetensors"
+        sha256 = result["models"][name]["sha256"][str(seed)]
+    except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
+        raise UserError(f"{path} is not a result; {REMEDY}.") from error
+    files.check_input(model, f"{path} is the result of that model: put it there, or name a model.safetensors")
+    if store.file_digest(model) != sha256:
+        raise UserError(
+            f"{model} is not the model that {path} is of; run the workflow again, or name the model itself."
+        )
+    return model

@@ -1,0 +1,163 @@
+"""One annotated sentence, and what the readers share: text files, numbers, errors that name the line.
+
+Nothing here or in the readers may import more than the standard library: Snakemake calls them while it parses.
+"""
+
+import csv
+import io
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vidistill.base.spelling import nfc
+from vidistill.base.stage import UserError
+
+# As files of videos are named, all of which FFmpeg reads; another suffix belongs to the id.
+_SUFFIXES = """
+    .3g2 .3gp .amv .asf .avi .divx .dv .f4v .flv .gif .m1v .m2t .m2ts .m2v .m4v .mjpeg .mjpg .mk3d .mkv .mod .mov
+    .mp4 .mpe .mpeg .mpg .mpv .mts .mxf .nut .ogg .ogm .ogv .ogx .qt .rm .rmvb .tod .tp .trp .ts .vob .webm .wmv
+    .wtv .xvid .y4m
+"""
+VIDEO_SUFFIXES = frozenset(_SUFFIXES.split())
+_SPLITS = {"training": "train", "testing": "test", "valid": "val", "validation": "val", "dev": "val"}
+
+
+@dataclass(frozen=True)
+class Annotation:
+    """A row as its file has it, times in seconds; None where the file says nothing."""
+
+    video_id: str
+    sentence: str
+    split: str
+    start: float | None
+    end: float | None
+    duration: float | None
+    file: str
+    line: int | None  # from 1; None where the file has no lines (JSON)
+
+
+def video_id(name: str) -> str:
+    """The id of a video: a file name without its folder and video suffix; a name without such a suffix is an id.
+
+    Ids are in NFC, so that both spellings of a name are one video.
+    """
+    name = nfc(name)
+    stem, dot, suffix = name.replace("\\", "/").rpartition("/")[2].rpartition(".")
+    return stem if stem and dot + suffix.lower() in VIDEO_SUFFIXES else name
+
+
+def split_name(name: str, place: str) -> str:
+    """`train`, `val` or `test`, also from their usual other names.
+
+    Raises:
+        UserError: any other name.
+    """
+    name = name.strip().lower()
+    name = _SPLITS.get(name, name)
+    if name not in ("train", "val", "test"):
+        raise UserError(f"{place}: the split is {name!r}; supported values are train, val and test.")
+    return name
+
+
+def read_text(path: str) -> str:
+    """A whole UTF-8 file, with or without byte order mark.
+
+    Raises:
+        UserError: it cannot be opened, or is not UTF-8 (the line is named).
+    """
+    try:
+        data = Path(path).read_bytes()
+    except FileNotFoundError:
+        raise UserError(f"{path} does not exist; correct the path in the configuration or get the file.") from None
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror}); it must be a file that you may read.") from None
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise UserError(f"{path}, line {line}: this is not UTF-8 text; unpack the file or save it as UTF-8.") from None
+
+
+def lines(path: str) -> Iterator[tuple[int, str]]:
+    """The lines of a text file that are not blank, with their numbers from 1."""
+    text = read_text(path).replace("\r\n", "\n").replace("\r", "\n")
+    for number, line in enumerate(text.split("\n"), 1):
+        if line.strip():
+            yield number, line
+
+
+def csv_rows(path: str, required: tuple[str, ...]) -> Iterator[tuple[int, dict[str, str]]]:
+    """The rows of a CSV file as (line, column -> text); column names in lower case, rows without any text left out.
+
+    Raises:
+        UserError: no header, a required column missing, or a row that has not as many cells as the header.
+    """
+    reader = csv.reader(io.StringIO(read_text(path), newline=""), strict=True)
+    header: list[str] | None = None
+    while True:
+        line = reader.line_num + 1  # where the row starts: a quoted cell may hold line breaks
+        try:
+            row = next(reader)
+        except StopIteration:
+            break
+        except csv.Error as error:
+            raise UserError(f"{path}, line {line}: this is not CSV ({error}); close every quote in this row.") from None
+        if not any(cell.strip() for cell in row):
+            continue
+        if header is None:
+            header = _header(path, line, row, required)
+        elif len(row) != len(header):
+            raise UserError(
+                f"{path}, line {line}: {len(row)} cells stand under {len(header)} columns; "
+                f"put a sentence that holds commas in double quotes."
+            )
+        else:
+            yield line, dict(zip(header, row, strict=True))
+    if header is None:
+        raise UserError(f"{path} is empty; its first line must name the columns {', '.join(required)}.")
+
+
+def _header(path: str, line: int, row: list[str], required: tuple[str, ...]) -> list[str]:
+    header = [cell.strip().lower() for cell in row]
+    if missing := [name for name in required if name not in header]:
+        raise UserError(
+            f"{path}, line {line}: the column {missing[0]!r} is missing, the header is {','.join(row)!r}; "
+            f"name the columns {', '.join(required)}, with commas between them."
+        )
+    if twice := [name for name in header if name and header.count(name) > 1]:
+        raise UserError(f"{path}, line {line}: the column {twice[0]!r} stands there twice; leave one.")
+    return header
+
+
+def parse_json(text: str, place: str, **options: Any) -> Any:
+    """A JSON text.
+
+    Raises:
+        UserError: it is not JSON.
+    """
+    try:
+        return json.loads(text, **options)
+    except json.JSONDecodeError as error:
+        where = f"{place}, line {error.lineno}" if ", line " not in place else place
+        raise UserError(f"{where}: this is not JSON ({error.msg}, column {error.colno}); correct the file.") from None
+    except (ValueError, RecursionError):  # an integer of thousands of digits, nesting without end
+        raise UserError(f"{place}: this is not JSON that can be read; correct the file.") from None
+
+
+def seconds(value: Any, place: str, name: str) -> float:
+    """A time as a number; NaN passes, since one flawed row is no reason to stop.
+
+    Raises:
+        UserError: not a number, or negative.
+    """
+    try:
+        if isinstance(value, bool) or (isinstance(value, str) and "_" in value):  # both are numbers to Python only
+            raise ValueError
+        number = float(value)
+    except (TypeError, ValueError, OverflowError):
+        raise UserError(f"{place}: the {name} is {value!r}; give a number of seconds.") from None
+    if number < 0:
+        raise UserError(f"{place}: the {name} is {value!r}; a time in seconds is not negative, correct it.")
+    return number

@@ -1,0 +1,57 @@
+"""A data set's annotation files, whatever their form. Light enough to be called while Snakemake parses."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from vidistill.base.stage import UserError
+from vidistill.data.annotations import activitynet, charades, table
+from vidistill.data.annotations.annotation import Annotation, split_name
+
+_READERS: dict[str, Callable[[str, str], list[Annotation]]] = {
+    "charades": charades.read,
+    "activitynet": activitynet.read,
+    "table": table.read,
+}
+
+
+@dataclass(frozen=True)
+class QueriesSettings:
+    """What makes one data set's tables; all but `dataset`, its name, stand under it in the configuration."""
+
+    dataset: str
+    format: Literal["charades", "activitynet", "table"]
+    annotations: dict[str, tuple[str, ...]]  # split -> files
+    durations: tuple[str, ...]
+    beyond_duration: Literal["clamp", "drop"]
+
+
+def read(settings: QueriesSettings) -> list[Annotation]:
+    """All rows as they stand in the files, with the durations that the files of durations know for rows without.
+
+    Splits come in alphabetical order, so that adding `val` changes no occurrence number of `test` and `train`.
+
+    Raises:
+        UserError: one of the files is not as it must be.
+    """
+    annotations = _read(settings)
+    if not settings.durations:
+        return annotations
+    durations = charades.durations(settings.durations)
+    return [a if a.duration is not None else replace(a, duration=durations.get(a.video_id)) for a in annotations]
+
+
+def video_ids(settings: QueriesSettings) -> set[str]:
+    """The ids of all videos that the annotations name, flawed rows included."""
+    return {annotation.video_id for annotation in _read(settings)}
+
+
+def _read(settings: QueriesSettings) -> list[Annotation]:
+    key = f"datasets.{settings.dataset}.annotations"
+    files = [(split_name(split, key), file) for split, names in sorted(settings.annotations.items()) for file in names]
+    if not files:
+        raise UserError(f"{key} names no file; name the files of each split.")
+    names = [file for _, file in files]
+    if twice := [file for file in names if names.count(file) > 1]:
+        raise UserError(f"{key} names {twice[0]} twice; a file with all splits is named once, with a column split.")
+    return [annotation for split, file in files for annotation in _READERS[settings.format](file, split)]

@@ -1,0 +1,1 @@
+"""The demo's videos and their annotations."""

@@ -1,0 +1,1 @@
+"""Files fetched from their publishers."""

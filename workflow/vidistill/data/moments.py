@@ -1,0 +1,108 @@
+"""Stage `moments`: annotation files -> the table of moments, which evaluation alone reads, and the list of flaws."""
+
+import collections
+import csv
+import json
+import logging
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import NamedTuple
+
+import pandas as pd
+import pyarrow as pa
+
+from vidistill.base import settings as settings_module
+from vidistill.base import store
+from vidistill.base.stage import arguments, run
+from vidistill.data import rows
+from vidistill.data.annotations import sources
+from vidistill.data.annotations.annotation import Annotation
+from vidistill.data.annotations.sources import QueriesSettings
+from vidistill.data.rows import Action
+
+log = logging.getLogger(__name__)
+
+MOMENTS = pa.schema([("query_id", pa.string()), ("start", pa.float64()), ("end", pa.float64())])
+
+
+class Problem(NamedTuple):
+    """A row of `problems.csv`."""
+
+    file: str
+    line: int | None
+    split: str
+    video_id: str
+    sentence: str
+    problem: str
+    action: Action
+
+
+def build(
+    annotations: list[Annotation], durations: Mapping[str, float], beyond_duration: str
+) -> tuple[pd.DataFrame, list[Problem]]:
+    """The table of moments from rows as they stand in the files, and each flawed row.
+
+    Args:
+        durations: query id -> seconds, as the table of queries has them. A moment beyond one that is not annotated is
+            left out or clamped, and its query stays; a video without any is listed once.
+        beyond_duration: `clamp` a moment to the annotated duration, or `drop` its query.
+    """
+    moments, problems, undated = [], [], set()
+    for row, query_id in zip(annotations, rows.query_ids(annotations), strict=True):
+        annotated = rows.annotated_duration(row)
+        duration = durations.get(query_id or "") if annotated is None else annotated
+        if query_id and duration is None and row.video_id not in undated:
+            undated.add(row.video_id)
+            problems.append(_problem(row, "the duration is unknown: no annotation and no video file gives it", "kept"))
+        flaw = rows.flaw(row, duration, beyond_duration) if query_id else rows.REPEATED
+        if flaw and flaw[1] == "dropped" and query_id and not rows.flaw(row, annotated, beyond_duration):
+            flaw = f"{flaw[0]}: the moment is left out", "kept"
+            query_id = None
+        if flaw:
+            problems.append(_problem(row, *flaw))
+        if query_id and row.start is not None and not (flaw and flaw[1] == "dropped"):
+            moments.append((query_id, row.start, duration if flaw else row.end))
+    problems.sort(key=lambda p: (p.file, p.line or 0))
+    return pd.DataFrame(moments, columns=MOMENTS.names), problems
+
+
+def _problem(row: Annotation, problem: str, action: Action) -> Problem:
+    return Problem(row.file, row.line, row.split, row.video_id, row.sentence, problem, action)
+
+
+def write_problems(path: Path, problems: Iterable[Problem]) -> None:
+    """CSV with a header; `line` is empty for rows of JSON files."""
+    with store.atomic(path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(Problem._fields)
+        writer.writerows(problems)
+
+
+def main() -> None:
+    parser = arguments(__doc__)
+    for option in ("--queries", "--moments", "--problems"):
+        parser.add_argument(option, type=Path, required=True)
+    args = parser.parse_args()
+    settings = settings_module.parse(QueriesSettings, args.settings)
+    annotations = sources.read(settings)
+    table = store.read_table(args.queries, ["query_id", "duration"]).dropna()
+    durations = dict(zip(table["query_id"], table["duration"], strict=True))
+    moments, problems = build(annotations, durations, settings.beyond_duration)
+    for action, count in sorted(collections.Counter(p.action for p in problems).items()):
+        log.warning("%s: %d flawed rows were %s, see the list of problems", settings.dataset, count, action)
+    files = sorted({annotation.file for annotation in annotations} | set(settings.durations))
+    store.write_table(
+        args.moments,
+        moments,
+        MOMENTS,
+        ["query_id", "start", "end"],
+        dataset=settings.dataset,
+        settings=json.dumps(asdict(settings), sort_keys=True),
+        files=json.dumps({name: store.file_digest(name) for name in files}, sort_keys=True),
+    )
+    write_problems(args.problems, problems)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,98 @@
+"""Stage `queries`: annotation files -> the table of queries. Moments are a stage of their own, so that none is here."""
+
+import json
+import logging
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+
+from vidistill.base import settings as settings_module
+from vidistill.base import store
+from vidistill.base.progress import Pace
+from vidistill.base.stage import UserError, arguments, run
+from vidistill.data import rows
+from vidistill.data.annotations import sources
+from vidistill.data.annotations.annotation import VIDEO_SUFFIXES, Annotation, video_id
+from vidistill.data.annotations.sources import QueriesSettings
+from vidistill.video import source
+from vidistill.video.source import BadVideoError
+
+log = logging.getLogger(__name__)
+
+QUERIES = pa.schema(
+    [
+        ("query_id", pa.string()),
+        ("video_id", pa.string()),
+        ("split", pa.string()),
+        ("duration", pa.float64()),
+        ("sentence", pa.string()),
+        ("label", pa.string()),
+    ]
+)
+
+
+def build(annotations: list[Annotation], videos: Mapping[str, Path], beyond_duration: str) -> pd.DataFrame:
+    """The table of queries from rows as they stand in the files.
+
+    Args:
+        videos: id -> file, asked for a duration that the annotations lack.
+        beyond_duration: `clamp`, or `drop` the query of a moment that ends after the annotated duration.
+    """
+    found = list(rows.queries(annotations, beyond_duration))
+    undated = dict.fromkeys(row.video_id for _, row in found if rows.annotated_duration(row) is None)
+    asked = ask_durations({name: videos[name] for name in undated if name in videos})
+    table = [
+        (query_id, row.video_id, row.split, rows.annotated_duration(row) or asked.get(row.video_id), row.sentence, None)
+        for query_id, row in found
+    ]
+    return pd.DataFrame(table, columns=QUERIES.names)
+
+
+def ask_durations(videos: Mapping[str, Path]) -> dict[str, float]:
+    """Video id -> seconds, of the files that can be read; the others are logged."""
+    found: dict[str, float] = {}
+    pace = Pace("durations asked of video files", len(videos))
+    for number, (name, path) in enumerate(videos.items(), 1):
+        try:
+            found[name] = float(source.duration(path))
+        except BadVideoError as error:
+            log.warning("the duration of %s is unknown: %s: %s", name, path, error)
+        pace.at(number)
+    return found
+
+
+def video_files(paths: Iterable[Path]) -> dict[str, Path]:
+    """Video id -> file, of files and of folders of files: those of a data set may be more than a command line holds."""
+    found = {}
+    for path in paths:
+        if path.is_dir():
+            files = [file for file in sorted(path.iterdir()) if file.suffix.lower() in VIDEO_SUFFIXES]
+        else:
+            files = [path]
+        found.update({video_id(file.name): file for file in files})
+    return found
+
+
+def main() -> None:
+    parser = arguments(__doc__)
+    parser.add_argument(
+        "--videos", type=Path, nargs="*", default=[], help="files or folders, for durations not annotated"
+    )
+    parser.add_argument("--queries", type=Path, required=True)
+    args = parser.parse_args()
+    settings = settings_module.parse(QueriesSettings, args.settings)
+    annotations = sources.read(settings)
+    queries = build(annotations, video_files(args.videos), settings.beyond_duration)
+    if queries.empty:
+        raise UserError(f"datasets.{settings.dataset} has no sound query in {len(annotations)} rows; check its files.")
+    for split, part in queries.groupby("split"):
+        log.info("%s, %s: %d queries on %d videos", settings.dataset, split, len(part), part["video_id"].nunique())
+    about = {"dataset": settings.dataset, "settings": json.dumps(asdict(settings), sort_keys=True)}
+    store.write_table(args.queries, queries, QUERIES, ["query_id"], **about)
+
+
+if __name__ == "__main__":
+    run(main)

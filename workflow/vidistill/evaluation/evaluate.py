@@ -1,0 +1,267 @@
+"""Stage `evaluate`: predictions beside moments, and what the numbers are worth."""
+
+import dataclasses
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from vidistill.base import settings as settings_module
+from vidistill.base import store
+from vidistill.base.stage import UserError, arguments, run
+from vidistill.base.wording import plural
+from vidistill.evaluation import bootstrap, coverage, inputs, metrics, predictions, summary, terminal, video_free
+from vidistill.evaluation.inputs import DataSet, Files, Training
+from vidistill.evaluation.predictions import Answers, Scored
+from vidistill.evaluation.ranking import VoteWeight
+from vidistill.evaluation.summary import Seeds
+from vidistill.features import states
+from vidistill.features.availability import Videos, check_bad, sort_videos
+
+log = logging.getLogger(__name__)
+# Of a result without a query that can be scored, in place of `numbers`.
+NO_NUMBERS: dict[str, Any] = {
+    "metrics": None,
+    "comparisons": {},
+    "video_free": {"constant": None, "whole_video": None},
+    "constant_intervals": None,
+    "rules": dict.fromkeys(summary.CPL_RULES),
+    "selection": None,
+}
+
+
+@dataclass(frozen=True)
+class EvaluateSettings:
+    dataset: str
+    model: str
+    compare_with: tuple[str, ...]  # models, query by query
+    seeds: tuple[int, ...]
+    split: str
+    thresholds: tuple[float, ...]  # m of R@m
+    vote_weight: VoteWeight
+    oracle_metric: str
+    constant_steps: int  # of the grid on which the constant interval is searched
+    bootstrap_samples: int
+    bootstrap_seed: int
+    confidence: float
+    max_bad_share: float
+    list_at_most: int  # entries of each list of videos
+
+    def __post_init__(self) -> None:
+        if not self.seeds or not self.thresholds or not all(0 < m <= 1 for m in self.thresholds):
+            raise UserError("evaluate.thresholds must be in (0, 1], and seeds name one at least; correct them.")
+        if self.oracle_metric not in self.names:
+            raise UserError(
+                f"evaluate.oracle_metric is {self.oracle_metric!r}; supported values are {', '.join(self.names)}."
+            )
+
+    @property
+    def names(self) -> list[str]:
+        """Of the metrics."""
+        return metrics.names(self.thresholds)
+
+    def intervals(self, values: np.ndarray) -> np.ndarray | None:
+        """`bootstrap.intervals` as set: (N, M) -> (M, 2)."""
+        return bootstrap.intervals(values, self.bootstrap_samples, self.confidence, self.bootstrap_seed)
+
+
+def evaluate(s: EvaluateSettings, files: Files) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """The result, and the first seed's answers in the JSON-lines form of the field's evaluators.
+
+    Where no query can be scored, the result says so and has no numbers.
+
+    Raises:
+        UserError: files do not fit together, or too many videos are bad.
+    """
+    trainings = {
+        model: {seed: inputs.read_training(files.models[model, seed]) for seed in s.seeds}
+        for model in (s.model, *s.compare_with)
+    }
+    training = trainings[s.model][s.seeds[0]]
+    data = DataSet(
+        store.read_table(files.queries, ["query_id", "video_id", "split", "duration", "sentence"]),
+        inputs.read_moments(files.moments),
+        {name: states.read(name, shards) for name, shards in files.features.items()},
+    )
+    videos = sort_videos(data.queries["video_id"], training.select(data.features))
+    check_bad(videos, s.max_bad_share)
+    scored, answers = {}, {}
+    for model, seeds in trainings.items():
+        scored[model], answers[model] = read_seeds(s, files, model, data, seeds[s.seeds[0]].train_splits)
+    check_same(s.model, answers)
+    covered = cover(s, files, data, training, videos)
+    ours = scored[s.model]
+    result = {
+        "dataset": s.dataset,
+        "split": s.split,
+        "model": s.model,
+        "seeds": list(s.seeds),
+        "queries": len(next(iter(ours.values())).query_ids) if ours else 0,
+        **(numbers(s, files, data, training, scored) if ours else NO_NUMBERS),
+        "answered": answers[s.model].count(),
+        "coverage": covered,
+        "features": {name: states.describe(stream) for name, stream in data.features.items()},
+        "models": {
+            model: {**seeds[s.seeds[0]].facts, "sha256": {str(seed): t.sha256 for seed, t in seeds.items()}}
+            for model, seeds in trainings.items()
+        },
+        "settings": dataclasses.asdict(s),
+        "versions": store.versions("h5py", "numpy", "pandas", "pyarrow"),
+    }
+    return result, predictions.json_lines(answers[s.model], data.queries)
+
+
+def numbers(
+    s: EvaluateSettings, files: Files, data: DataSet, training: Training, scored: Mapping[str, Seeds]
+) -> dict[str, Any]:
+    """The part of the result that needs queries with moments."""
+    ours = scored[s.model]
+    measured = summary.by_rule(ours, "score", s.names)
+    assert measured is not None  # every model has scores
+    summary.add_intervals(measured, ours, s.intervals)
+    baselines, constants = without_video(s, data, training.train_splits, next(iter(ours.values())).query_ids)
+    comparisons = {"video_free": against_baselines(s, ours, baselines)}
+    comparisons |= {other: against_model(s, ours, scored[other], other) for other in s.compare_with}
+    histories = {seed: store.read_table(files.histories[s.model, seed]) for seed in s.seeds}
+    return {
+        "metrics": measured,
+        "comparisons": comparisons,
+        "video_free": {
+            name: None if values is None else summary.means(values, s.names) for name, values in baselines.items()
+        },
+        "constant_intervals": constants,
+        "rules": {rule: summary.by_rule(ours, rule, s.names) for rule in summary.CPL_RULES},
+        "selection": summary.selection(ours, histories, s.names, s.oracle_metric),
+    }
+
+
+def cover(s: EvaluateSettings, files: Files, data: DataSet, training: Training, videos: Videos) -> dict[str, Any]:
+    """Coverage as the result shows it."""
+    outcome = coverage.outcomes(
+        data.queries,
+        videos,
+        training.wordless,
+        split=s.split,
+        predicted=predictions.read_ids(files.predictions[s.model, s.seeds[0]], s.split),
+        with_moment=data.targets.keys(),
+    )
+    problems = pd.read_csv(files.problems, dtype=str, keep_default_na=False)
+    return coverage.describe(
+        data, outcome, problems, videos, split=s.split, learned=training.train_splits, cap=s.list_at_most
+    )
+
+
+def read_seeds(
+    s: EvaluateSettings, files: Files, model: str, data: DataSet, learned: Sequence[str]
+) -> tuple[dict[int, Scored], Answers]:
+    """A model's seeds beside the moments, all on the same queries (no seed where none has a moment), and the first
+    seed's answers.
+
+    Raises:
+        UserError: predictions are of other queries.
+    """
+    scored: dict[int, Scored] = {}
+    read = {seed: predictions.read(files.predictions[model, seed], s.split, learned) for seed in s.seeds}
+    in_split, first = read[s.seeds[0]]
+    for seed, (found, answers) in read.items():
+        path = files.predictions[model, seed]
+        if not answers.query_ids.isin(data.queries["query_id"]).all():
+            raise UserError(f"{path} predicts queries that {files.queries} lacks; train {model} on this data set.")
+        same = found.query_ids.equals(in_split.query_ids) if found and in_split else found is in_split
+        if not same or not answers.query_ids.equals(first.query_ids):
+            raise UserError(f"{path} predicts other queries than seed {s.seeds[0]} does; train {model} again.")
+        if found and (beside := predictions.score(found, data.targets, s.thresholds, s.vote_weight)):
+            scored[seed] = beside
+    return scored, first
+
+
+def check_same(model: str, answers: Mapping[str, Answers]) -> None:
+    """Warn of compared models that do not answer all queries that `model` answers."""
+    ours = answers[model].query_ids
+    for other, theirs in answers.items():
+        if lacking := len(ours.difference(theirs.query_ids)):
+            log.warning("%s does not answer %d of the %s of %s", other, lacking, plural(len(ours), "query"), model)
+
+
+def without_video(
+    s: EvaluateSettings, data: DataSet, train_splits: Sequence[str], query_ids: pd.Index
+) -> tuple[dict[str, np.ndarray | None], dict[str, list[float]] | None]:
+    """The video-free baselines on the evaluated queries, (N, M) percent each, and the constant intervals by metric.
+
+    Both are None for the constant one when no moment is known in the training splits.
+    """
+    moments = data.normalised(query_ids)
+    whole = video_free.whole_video_per_query(moments, s.thresholds)
+    in_training = data.queries["split"].isin(train_splits) & data.queries["query_id"].isin(data.targets.keys())
+    train_ids = pd.Index(data.queries.loc[in_training, "query_id"])
+    train_ids = train_ids[data.durations(train_ids) > 0]  # a bad video's is unknown unless the annotations give it
+    if train_ids.empty:
+        log.warning("the training split has no moments, so there is no constant interval to compare with")
+        return {"constant": None, "whole_video": whole}, None
+    fitted = video_free.fit_constant(data.normalised(train_ids), s.thresholds, s.constant_steps)
+    constant = video_free.constant_per_query(moments, fitted, s.thresholds)
+    names = metrics.names(s.thresholds, best_of=False)
+    intervals = {name: [summary.number(x) for x in fitted[m]] for m, name in enumerate(names)}
+    return {"constant": constant, "whole_video": whole}, intervals
+
+
+def against_baselines(s: EvaluateSettings, ours: Seeds, baselines: Mapping[str, np.ndarray | None]) -> dict[str, Any]:
+    """The model beside the best video-free baseline, chosen for each metric."""
+    there = {name: values for name, values in baselines.items() if values is not None}
+    stacked = np.stack(list(there.values()))  # (B, N, M)
+    best = stacked.mean(axis=1).argmax(axis=0)
+    theirs = stacked[best, :, np.arange(stacked.shape[2])].T
+    names = metrics.names(s.thresholds, best_of=False)
+    query_ids = next(iter(ours.values())).query_ids
+    values = summary.over_queries(ours, query_ids)[:, : len(names)]
+    compared = summary.compare(values, theirs, names, s.intervals)
+    for m, name in enumerate(names):
+        compared[name]["baseline"] = list(there)[best[m]]
+    return {"queries": len(query_ids), "metrics": compared}
+
+
+def against_model(s: EvaluateSettings, ours: Seeds, theirs: Seeds, other: str) -> dict[str, Any]:
+    """The model beside another one, on the queries with moments that both predict; empty where there are none."""
+    query_ids = next(iter(ours.values())).query_ids
+    query_ids = query_ids.intersection(next(iter(theirs.values())).query_ids if theirs else [])
+    if query_ids.empty:
+        log.warning("%s and %s have no scored query in common; they are not compared", s.model, other)
+        compared = {}
+    else:
+        values = [summary.over_queries(seeds, query_ids) for seeds in (ours, theirs)]
+        compared = summary.compare(values[0], values[1], s.names, s.intervals)
+    alone = summary.by_rule(theirs, "score", s.names) if theirs else {}
+    return {"queries": len(query_ids), "metrics": compared, "alone": alone}
+
+
+def main() -> None:
+    parser = arguments(__doc__)
+    for option in ("--queries", "--moments", "--problems", "--result", "--predictions-out"):
+        parser.add_argument(option, type=Path, required=True)
+    parser.add_argument("--features", nargs="+", required=True, help="STREAM=H5, every shard of every stream")
+    for option in ("--predictions", "--models", "--histories"):
+        parser.add_argument(option, nargs="+", required=True, help="MODEL:SEED=FILE, every model and seed")
+    args = parser.parse_args()
+    settings = settings_module.parse(EvaluateSettings, args.settings)
+    models = (settings.model, *settings.compare_with)
+    by_seed = {
+        name: inputs.labelled(f"--{name}", getattr(args, name), models, settings.seeds)
+        for name in ("predictions", "models", "histories")
+    }
+    files = Files(args.queries, args.moments, args.problems, states.by_stream(args.features), **by_seed)
+    result, lines = evaluate(settings, files)
+    with store.atomic(args.predictions_out) as temporary:
+        text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
+        temporary.write_text(text, encoding="utf-8")
+    store.write_json(args.result, result)
+    for line in terminal.lines(result):
+        log.info("%s", line)
+
+
+if __name__ == "__main__":
+    run(main)

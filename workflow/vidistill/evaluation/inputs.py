@@ -1,0 +1,143 @@
+"""The files of an evaluation: which belongs to which model and seed, what a model says of itself, the moments."""
+
+import itertools
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from vidistill.base import store
+from vidistill.base.stage import UserError
+from vidistill.evaluation import doubts, predictions, video_free
+from vidistill.features import states
+from vidistill.features.states import Stream
+
+Labelled = Mapping[tuple[str, int], Path]  # (model, seed) -> file
+
+
+@dataclass(frozen=True)
+class Files:
+    """What the stage reads."""
+
+    queries: Path
+    moments: Path
+    problems: Path
+    features: Mapping[str, Sequence[Path]]  # stream -> shards
+    predictions: Labelled
+    models: Labelled
+    histories: Labelled
+
+
+@dataclass(frozen=True)
+class Training:
+    """What a trained model says of itself."""
+
+    streams: tuple[str, ...]
+    train_splits: tuple[str, ...]
+    wordless: frozenset[str]  # ids of queries without a word of its vocabulary
+    facts: dict[str, Any]  # settings, code, versions
+    sha256: str  # of the weights
+
+    def select(self, features: Mapping[str, Stream]) -> dict[str, Stream]:
+        """The streams that the model reads.
+
+        Raises:
+            UserError: one is not there.
+        """
+        if lacking := [name for name in self.streams if name not in features]:
+            raise UserError(f"the model reads the stream {lacking[0]!r}; name its files with --features.")
+        return {name: features[name] for name in self.streams}
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """What is known apart from predictions."""
+
+    queries: pd.DataFrame
+    targets: Mapping[str, np.ndarray]  # query id -> (G, 2) seconds
+    features: Mapping[str, Stream]
+
+    @cached_property
+    def known_durations(self) -> dict[str, float]:
+        """Video -> seconds that its features cover, where they know."""
+        return states.file_durations(stream.durations for stream in self.features.values())
+
+    @property
+    def slack(self) -> float:
+        """Seconds by which features may miss a video's end: a row of features whose rows alone tell their duration."""
+        ways = [way for stream in self.features.values() for way in stream.provenances]
+        steps = [way.get("settings", {}).get("seconds_per_row") or 0.0 for way in ways]
+        return max([doubts.SLACK, *steps])
+
+    def durations(self, query_ids: pd.Index) -> np.ndarray:
+        """(N,) seconds of the queries' videos, NaN where neither features nor annotations know."""
+        rows = self.queries.set_index("query_id").loc[query_ids]
+        known = rows["video_id"].map(self.known_durations)
+        return known.fillna(rows["duration"]).to_numpy(dtype=np.float64)
+
+    def normalised(self, query_ids: pd.Index) -> np.ndarray:
+        """(N, G, 2) moments as shares of their videos' durations.
+
+        Raises:
+            UserError: a duration is unknown.
+        """
+        durations = self.durations(query_ids)
+        if len(unknown := query_ids[~(durations > 0)]):
+            raise UserError(f"the duration of query {unknown[0]}'s video is unknown; give it in the annotations.")
+        return video_free.normalise(predictions.pad([self.targets[q] for q in query_ids]), durations)
+
+
+def read_training(path: Path) -> Training:
+    """What `model.safetensors` says of itself, and its digest.
+
+    Raises:
+        UserError: the file is no model of this workflow.
+    """
+    try:
+        metadata = store.read_model_metadata(path)
+        facts = {
+            "settings": json.loads(metadata["settings"]),
+            "code": metadata["code"],
+            "versions": json.loads(metadata["versions"]),
+        }
+        return Training(
+            streams=tuple(facts["settings"]["streams"]),
+            train_splits=tuple(facts["settings"]["train_splits"]),
+            wordless=frozenset(q["query_id"] for q in json.loads(metadata["vocabulary"])["excluded_queries"]),
+            facts=facts,
+            sha256=store.file_digest(path),
+        )
+    except (KeyError, ValueError, TypeError) as error:
+        raise UserError(f"{path} is no model of this workflow ({error!r}); train it again.") from error
+
+
+def read_moments(path: Path) -> dict[str, np.ndarray]:
+    """Query id -> its (G, 2) moments in seconds."""
+    table = store.read_table(path, ["query_id", "start", "end"]).sort_values(["query_id", "start", "end"])
+    first = np.flatnonzero(~table["query_id"].duplicated().to_numpy())
+    moments = np.split(table[["start", "end"]].to_numpy(dtype=np.float64), first[1:])
+    return dict(zip(table["query_id"].iloc[first], moments, strict=True)) if len(first) else {}
+
+
+def labelled(option: str, items: Iterable[str], models: Iterable[str], seeds: Iterable[int]) -> Labelled:
+    """`MODEL:SEED=FILE` arguments by (model, seed).
+
+    Raises:
+        UserError: an argument has another form, or a model's seed lacks its file.
+    """
+    files = {}
+    for item in items:
+        label, _, path = item.partition("=")
+        model, _, seed = label.rpartition(":")
+        if not path or not model or not seed.isdecimal():
+            raise UserError(f"{option} {item} is not of the form MODEL:SEED=FILE; correct it.")
+        files[model, int(seed)] = Path(path)
+    for key in itertools.product(models, seeds):
+        if key not in files:
+            raise UserError(f"{option} names no file for model {key[0]!r}, seed {key[1]}; add {key[0]}:{key[1]}=FILE.")
+    return files

@@ -1,0 +1,161 @@
+"""A model's predictions of one seed, and what they are worth beside the moments."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from vidistill.base import store
+from vidistill.base.stage import UserError
+from vidistill.evaluation import metrics, ranking
+from vidistill.evaluation.ranking import Rule, VoteWeight
+
+COLUMNS = ["epoch", "query_id", "split", "proposal_index", "start", "end", "score", "reconstruction_error"]
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What a model answers to N queries after its last epoch, K proposals a query."""
+
+    query_ids: pd.Index  # (N,)
+    splits: np.ndarray  # (N,)
+    ranked: np.ndarray  # (N, K, 3) start, end, score; best first
+
+    def count(self) -> dict[str, int]:
+        """Split -> how many of its queries are answered."""
+        return {str(split): int((self.splits == split).sum()) for split in np.unique(self.splits)}
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """The proposals of N queries after each of E epochs, K a query."""
+
+    query_ids: pd.Index  # (N,)
+    epochs: np.ndarray  # (E,) ascending
+    windows: np.ndarray  # (E, N, K, 2) seconds
+    scores: np.ndarray  # (E, N, K)
+    errors: np.ndarray  # (E, N, K) reconstruction errors, NaN where the model has none
+
+
+@dataclass(frozen=True)
+class Scored:
+    """One seed's predictions beside the moments; N queries, M metrics."""
+
+    query_ids: pd.Index  # (N,) those with a moment
+    epochs: np.ndarray  # (E,)
+    by_epoch: np.ndarray  # (E, M) percent, by score
+    values: dict[Rule, np.ndarray]  # (N, M) percent, last epoch; without loss and vote where there are no errors
+
+
+def read_ids(path: Path, split: str) -> set[str]:
+    """The queries of `split` that are predicted."""
+    table = store.read_table(path, ["query_id", "split"])
+    return set(table.loc[table["split"] == split, "query_id"].unique())
+
+
+def read(path: Path, split: str, learned: Collection[str]) -> tuple[Predictions | None, Answers]:
+    """A model's predictions for the queries of `split` after each epoch, and its answers after the last.
+
+    Args:
+        split: the evaluated one; the first result is None when none of its queries is predicted.
+        learned: splits that the model was trained on, whose queries are answers only where there are no others.
+
+    Raises:
+        UserError: nothing is predicted, an epoch or a query lacks some proposals, or a number is missing.
+    """
+    table = store.read_table(path, COLUMNS)
+    if table.empty:
+        raise UserError(f"{path} predicts nothing; train the model again.")
+    own = table[table["split"] == split]
+    last = table[table["epoch"] == table["epoch"].max()]
+    others = last[~last["split"].isin(list(learned))]
+    answered = last if others.empty else others
+    at_last = _grids(path, answered)
+    order = ranking.rank("score", at_last.windows[0], at_last.scores[0], at_last.errors[0])
+    proposals = np.concatenate([at_last.windows[0].astype(np.float64), at_last.scores[0, ..., None]], axis=-1)
+    splits = answered.drop_duplicates("query_id").set_index("query_id")["split"]
+    answers = Answers(
+        at_last.query_ids,
+        splits.loc[at_last.query_ids].to_numpy(),
+        np.take_along_axis(proposals, order[..., None], axis=1),
+    )
+    return None if own.empty else _grids(path, own), answers
+
+
+def _grids(path: Path, table: pd.DataFrame) -> Predictions:
+    """A table with a row for each epoch, query and proposal as arrays."""
+    numbers, query_ids = pd.factorize(table["query_id"], sort=True)
+    order = np.lexsort([table["proposal_index"], numbers, table["epoch"]])
+    epochs = np.unique(table["epoch"])
+    shape = (len(epochs), len(query_ids), len(table) // (len(epochs) * len(query_ids)))
+
+    def grid(values: np.ndarray) -> np.ndarray:
+        return values[order].reshape(shape)
+
+    whole = np.prod(shape) == len(table)
+    if not (
+        whole
+        and (grid(table["epoch"].to_numpy()) == epochs[:, None, None]).all()
+        and (grid(numbers) == np.arange(len(query_ids))[:, None]).all()
+    ):
+        raise UserError(f"{path}: not every epoch has equally many proposals for each query; train the model again.")
+    predictions = Predictions(
+        pd.Index(query_ids),
+        epochs,
+        np.stack([grid(table["start"].to_numpy()), grid(table["end"].to_numpy())], axis=-1),
+        grid(table["score"].to_numpy()),
+        grid(table["reconstruction_error"].to_numpy(dtype=np.float32, na_value=np.nan)),
+    )
+    if not (np.isfinite(predictions.windows).all() and np.isfinite(predictions.scores).all()):
+        raise UserError(f"{path} has predictions without start, end or score; check the features and train again.")
+    return predictions
+
+
+def score(
+    predictions: Predictions, targets: Mapping[str, np.ndarray], thresholds: Sequence[float], vote_weight: VoteWeight
+) -> Scored | None:
+    """Put the predictions beside the moments; None when none of the queries has one.
+
+    Args:
+        targets: query id -> (G, 2) seconds, moments of the query; other queries are left out.
+    """
+    kept = np.array([query_id in targets for query_id in predictions.query_ids], dtype=bool)
+    if not kept.any():
+        return None
+    query_ids = predictions.query_ids[kept]
+    moments = pad([targets[query_id] for query_id in query_ids])
+    by_epoch = []
+    values: dict[Rule, np.ndarray] = {}
+    for e in range(len(predictions.epochs)):
+        windows = predictions.windows[e, kept].astype(np.float64)
+        scores, errors = predictions.scores[e, kept], predictions.errors[e, kept]
+        overlap = metrics.best_iou(windows, moments)
+        rules: list[Rule] = ["score"]
+        if e == len(predictions.epochs) - 1 and np.isfinite(errors).all():
+            rules += ["loss", "vote"]
+        for rule in rules:
+            order = ranking.rank(rule, windows, scores, errors, vote_weight)
+            values[rule] = metrics.per_query(np.take_along_axis(overlap, order, axis=1), thresholds)
+            if rule == "score":
+                by_epoch.append(values[rule].mean(axis=0))
+    return Scored(query_ids, predictions.epochs, np.stack(by_epoch), values)
+
+
+def pad(moments: Sequence[np.ndarray]) -> np.ndarray:
+    """Lists of (G_n, 2) moments as one (N, G, 2), the first moment repeated where a query has fewer than G."""
+    most = max((len(m) for m in moments), default=1)
+    return np.stack([np.concatenate([m, np.repeat(m[:1], most - len(m), axis=0)]) for m in moments])
+
+
+def json_lines(answers: Answers, queries: pd.DataFrame) -> list[dict[str, Any]]:
+    """One object a query, windows best first, in seconds; unrounded for the same ties elsewhere."""
+    rows = queries.set_index("query_id").loc[answers.query_ids]
+    return [
+        {"qid": query_id, "query": sentence, "vid": video_id, "pred_relevant_windows": windows}
+        for query_id, sentence, video_id, windows in zip(
+            answers.query_ids, rows["sentence"], rows["video_id"], answers.ranked.tolist(), strict=True
+        )
+    ]

@@ -1,0 +1,172 @@
+"""Stage `tables`: the results of many models side by side, beside the paper's."""
+
+import json
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from vidistill.base import settings as settings_module
+from vidistill.base import store
+from vidistill.base.stage import UserError, arguments, run
+from vidistill.base.wording import percent, plural
+from vidistill.evaluation import doubts
+from vidistill.evaluation.published import SOURCE, Published, published
+
+log = logging.getLogger(__name__)
+OTHER_CODE = "CPL"  # published, and no model of ours: in the first table
+COLUMNS = [
+    *("table", "row", "minus", "metric", "value", "std", "seeds", "queries", "low", "high", "resolved"),
+    *("published", "published_on"),
+]
+
+
+@dataclass(frozen=True)
+class TablesSettings:
+    dataset: str
+    tables: dict[str, tuple[str, ...]]  # name -> models
+
+
+def rows(s: TablesSettings, results: Mapping[str, Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Every number of every table: models, what needs no video, and paired differences."""
+    papers = published(s.dataset)
+    for table, listed in s.tables.items():
+        models = [model for model in listed if results[model]["metrics"]]  # of the others there is no number
+        if not models:
+            continue
+        first = results[models[0]]
+        names = [name for name in first["metrics"] if not name.startswith("R5")]
+        if table == next(iter(s.tables)):
+            for name, value in papers.models.get(OTHER_CODE, {}).items():
+                yield {"table": table, "row": OTHER_CODE, "metric": name, **_published({name: value}, name, papers)}
+        for row, baseline in (("constant interval", "constant"), ("whole video", "whole_video")):
+            for name, value in (first["video_free"][baseline] or {}).items():
+                yield {**{"table": table, "row": row, "metric": name, "value": value}, "queries": first["queries"]}
+        for model in models:
+            for name in names:
+                found = results[model]["metrics"][name]
+                yield {
+                    **{"table": table, "row": model, "metric": name, "value": found["mean"], "std": found["std"]},
+                    **{"seeds": len(found["per_seed"]), "queries": results[model]["queries"]},
+                    **_limits(found["interval"]),
+                    **_published(papers.models.get(model, {}), name, papers),
+                }
+        for model in models:
+            for other, compared in results[model]["comparisons"].items():
+                if other not in ("video_free", *models):
+                    continue
+                label = "best without video" if other == "video_free" else other
+                for name, found in compared["metrics"].items():
+                    if name in names:
+                        yield {
+                            **{"table": table, "row": model, "minus": label, "metric": name},
+                            **{"value": found["difference"], "resolved": found["resolved"]},
+                            "queries": compared["queries"],
+                            **_limits(found["interval"]),
+                        }
+
+
+def _published(values: Mapping[str, float], name: str, papers: Published) -> dict[str, Any]:
+    return {"published": values[name], "published_on": papers.dataset} if name in values else {}
+
+
+def _limits(interval: list[float] | None) -> dict[str, float]:
+    return {} if interval is None else {"low": interval[0], "high": interval[1]}
+
+
+def markdown(s: TablesSettings, table: pd.DataFrame, results: Mapping[str, Mapping[str, Any]]) -> str:
+    """All tables as a person reads them."""
+    result = next(iter(results.values()))
+    papers = published(s.dataset)
+    text = [f"# {s.dataset}, split {result['split']}"]
+    scored = [model for model, about in results.items() if about["metrics"]]
+    if scored:
+        text.append(
+            f"Percent of {_queries(results)}; {_over(result['seeds'])}. Differences are "
+            "paired, query by query; one whose bootstrap interval over queries contains 0 is not resolved. "
+            "The constant interval is fitted on the training moments for each column alone."
+        )
+    if scored and papers.models:
+        where = "" if papers.dataset == s.dataset else f" of {papers.dataset}, which are other queries"
+        text.append(
+            f"In brackets, published numbers{where}; their code takes the best epoch on the test split. {SOURCE}."
+        )
+    text += dict.fromkeys(sentence for about in results.values() for sentence in doubts.sentences(about))
+    if unscored := [model for model in results if model not in scored]:
+        text.append(
+            f"Nothing can be scored of {', '.join(unscored)}: no query of the split {result['split']} has both a "
+            "moment (start and end) and a prediction. "
+            f"Their answers are in results/{s.dataset}/MODEL/predictions.jsonl."
+        )
+    for name, part in table.groupby("table", sort=False):
+        alone, paired = part[part["minus"].isna()], part[part["minus"].notna()]
+        text += [f"## {name}", _grid(alone, alone["row"], _value)]
+        if not paired.empty:
+            text.append(_grid(paired, paired["row"] + " minus " + paired["minus"], _difference))
+    return "\n\n".join(text) + "\n"
+
+
+def _over(seeds: Sequence[int]) -> str:
+    named = ", ".join(map(str, seeds))
+    return f"of seed {named}" if len(seeds) == 1 else f"mean and standard deviation over the seeds {named}"
+
+
+def _queries(results: Mapping[str, Mapping[str, Any]]) -> str:
+    """How many queries are scored, which may differ from model to model."""
+    counts = sorted({result["queries"] for result in results.values() if result["metrics"]})
+    return " to ".join([*map(str, counts[:-1][:1]), plural(counts[-1], "query")])
+
+
+def _grid(part: pd.DataFrame, labels: pd.Series, cell: Any) -> str:
+    """Rows by label, columns by metric, both in the order in which they come."""
+    cells = part.assign(label=labels, cell=part.apply(cell, axis=1))
+    grid = cells.pivot(index="label", columns="metric", values="cell").fillna("")
+    grid = grid.loc[list(dict.fromkeys(cells["label"])), list(dict.fromkeys(cells["metric"]))]
+    return str(grid.rename_axis(None).to_markdown(stralign="right"))
+
+
+def _value(row: pd.Series) -> str:
+    ours = "" if pd.isna(row["value"]) else percent(row["value"], row["queries"])
+    spread = "" if pd.isna(row["std"]) else f" ± {percent(row['std'], row['queries'])}"
+    theirs = "" if pd.isna(row["published"]) else f" [{row['published']:.2f}]"
+    return (ours + spread + theirs).strip()
+
+
+def _difference(row: pd.Series) -> str:
+    value, low, high = (
+        None if pd.isna(row[name]) else percent(row[name], row["queries"], sign=True)
+        for name in ("value", "low", "high")
+    )
+    if low is None:
+        return str(value)
+    resolved = "" if row["resolved"] else ", not resolved"
+    return f"{value} ({low} to {high}{resolved})"
+
+
+def main() -> None:
+    parser = arguments(__doc__)
+    parser.add_argument("--results", type=Path, nargs="+", required=True, help="of every model in the tables")
+    for option in ("--csv", "--markdown"):
+        parser.add_argument(option, type=Path, required=True)
+    args = parser.parse_args()
+    s = settings_module.parse(TablesSettings, args.settings)
+    results = {}
+    for path in args.results:
+        result = json.loads(path.read_text(encoding="utf-8"))
+        results[result["model"]] = result
+    if absent := {model for models in s.tables.values() for model in models} - results.keys():
+        raise UserError(f"no result is of {', '.join(sorted(absent))}, which the tables name; give theirs too.")
+    table = pd.DataFrame(rows(s, results), columns=COLUMNS)
+    with store.atomic(args.csv) as temporary:
+        table.to_csv(temporary, index=False)
+    text = markdown(s, table, results)
+    with store.atomic(args.markdown) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    log.info("%s", text)
+
+
+if __name__ == "__main__":
+    run(main)

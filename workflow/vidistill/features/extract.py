@@ -1,0 +1,185 @@
+"""Stage `extract`: features of a shard's videos, by I3D or C3D, from their frames or their optical flow."""
+
+import dataclasses
+import functools
+import json
+import logging
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from vidistill.base import code, device, shards, store
+from vidistill.base.stage import UserError, arguments, run
+from vidistill.features import networks, options, windows
+from vidistill.features.networks import Extractor
+from vidistill.features.options import C3DSettings, I3DSettings
+from vidistill.video import frames
+
+log = logging.getLogger(__name__)
+
+FILES = ("weights", "mean", "pca")  # settings that name a file: its content counts, not its path
+# At once: one is computed while the next is read; most videos are too short for reading ahead within them.
+VIDEOS_ON_A_GPU = 2
+WHERE = ("device", "threads")  # settings that say where it runs, not what it makes
+
+
+def main() -> None:
+    parser = arguments(__doc__)
+    parser.add_argument(
+        "--input", type=Path, required=True, help="a shard's frames or flow, as stage decode or flow has them"
+    )
+    parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument(
+        "--weights", nargs="*", help="all files that the settings name, when given: none but these are read"
+    )
+    args = parser.parse_args()
+    settings = options.read(args.settings)
+    check_listed(settings, args.weights)
+    where = device.choose(settings.device, settings.threads)
+    extractor = networks.build(settings, where)
+    inputs, origin = identities(args.input)
+    provenance = describe(settings, extractor, origin)
+    shards.fill(
+        args.output,
+        args.work,
+        inputs,
+        functools.partial(extract, path=args.input, extractor=extractor, settings=settings),
+        fingerprint={video_id: store.digest(provenance, identity) for video_id, identity in inputs.items()},
+        attributes={"provenance": provenance, "files": files(settings)},
+        threads=VIDEOS_ON_A_GPU if where.type == "cuda" else 1,
+    )
+    frames.report(args.output)
+
+
+def describe(settings: I3DSettings | C3DSettings, extractor: Extractor, origin: dict[str, str]) -> str:
+    """How the features are made, as JSON: all that they depend on besides the video.
+
+    Args:
+        origin: how the frames or the flow were made.
+    """
+    found = dataclasses.asdict(settings)
+    return json.dumps(
+        {
+            "extractor": settings.extractor,
+            "input": settings.input,
+            "endpoint": settings.endpoint,
+            "pretrained": settings.weights is not None,
+            **{f"{name}_sha256": extractor.digests.get(name) for name in FILES if name in found},
+            "settings": {name: value for name, value in found.items() if name not in (*FILES, *WHERE)},
+            "code": code.digest("vidistill.features.extract"),
+            "versions": store.versions("h5py", "numpy", "opencv-contrib-python-headless", "torch"),
+            "made_from": origin,
+        },
+        sort_keys=True,
+    )
+
+
+def files(settings: I3DSettings | C3DSettings) -> str:
+    """Where the files of the extractor were, as JSON: for finding them again, and no part of the provenance."""
+    return json.dumps({name: path for name in FILES if (path := getattr(settings, name, None))}, sort_keys=True)
+
+
+def extract(
+    video_id: str, group: h5py.Group, *, path: Path, extractor: Extractor, settings: I3DSettings | C3DSettings
+) -> None:
+    """Write one video's features, laid out as docs/architecture.md has it; a bad one's status and reason go on.
+
+    Raises:
+        UserError: as `write_features`.
+    """
+    with h5py.File(path, "r") as file, ThreadPoolExecutor(settings.threads) as readers:
+        video = file[store.group_name(video_id)]
+        group.attrs.update(video.attrs)
+
+        def images(start: int, stop: int) -> np.ndarray:
+            return frames.read(video, start, stop, readers) if settings.input == "frames" else video["flow"][start:stop]
+
+        if video.attrs["status"] != "bad":
+            write_features(group, video, images, extractor, settings)
+
+
+def write_features(
+    group: h5py.Group,
+    video: h5py.Group,
+    images: Callable[[int, int], np.ndarray],
+    extractor: Extractor,
+    settings: I3DSettings | C3DSettings,
+) -> None:
+    """Write `features` and `times` of one video.
+
+    Args:
+        video: its `times` and attributes are read.
+        images: frames or flow from `start` to `stop` (exclusive); starts never decrease.
+
+    Raises:
+        UserError: a feature does not fit into the file's dtype.
+    """
+    times, fps = video["times"][:], float(video.attrs["fps"])
+    pieces = extractor.pieces(len(times))
+    features = np.concatenate(list(_vectors(images, len(times), pieces, extractor)))
+    with np.errstate(over="ignore"):  # what overflows is found below
+        features = features.astype(settings.dtype)
+    if not np.isfinite(features).all():
+        raise UserError(
+            f"{video.file.filename}: features of video {video.attrs['video_id']!r} are not finite in {settings.dtype}; "
+            "set dtype: float32, or check the weights."
+        )
+    spans = windows.covered(pieces, extractor.grid, len(times))
+    group["features"] = features
+    group["times"] = windows.seconds(spans, times, fps, float(video.attrs.get("duration", np.nan)))
+
+
+def _vectors(
+    images: Callable[[int, int], np.ndarray], count: int, pieces: list[windows.Piece], extractor: Extractor
+) -> Iterator[np.ndarray]:
+    """(n, D) float32 of each piece of `count` images. While the network works on a batch, the next one is read."""
+
+    def clips(batch: list[windows.Piece]) -> np.ndarray:
+        start, stop, index = windows.frames_of(batch, count)
+        return extractor.prepare(images(start, stop))[index]
+
+    for batch, made in _ahead(windows.batches(pieces, extractor.batch), clips):
+        for piece, vectors in zip(batch, extractor(made), strict=True):
+            yield vectors[piece.first : piece.last]
+
+
+def _ahead(items: list[Any], make: Callable[[Any], np.ndarray]) -> Iterator[tuple[Any, np.ndarray]]:
+    """(item, make(item)), the next one already in the making."""
+    with ThreadPoolExecutor(1) as pool:
+        coming = pool.submit(make, items[0])
+        for item, following in zip(items, [*items[1:], None], strict=True):
+            made = coming.result()
+            if following is not None:
+                coming = pool.submit(make, following)
+            yield item, made
+
+
+def identities(path: Path) -> tuple[dict[str, str], dict[str, str]]:
+    """Video id -> text that changes with its frames or flow; and how the whole file was made.
+
+    Raises:
+        UserError: it is no such file.
+    """
+    # The attributes hold a digest of the frames, and flow follows from these and the settings that it was made with.
+    found = {video_id: json.dumps(_plain(group.attrs), sort_keys=True) for video_id, group in frames.videos(path)}
+    return found, frames.origin(path)
+
+
+def _plain(attributes: h5py.AttributeManager) -> dict[str, Any]:
+    return {name: value.item() if isinstance(value, np.generic) else value for name, value in attributes.items()}
+
+
+def check_listed(settings: I3DSettings | C3DSettings, listed: list[str] | None) -> None:
+    """The workflow lists the files that it tracks: none but these may be read."""
+    named = [getattr(settings, name) for name in FILES if getattr(settings, name, None)]
+    if listed is not None and (unlisted := [path for path in named if path not in listed]):
+        raise UserError(f"the settings name {unlisted[0]}, which --weights does not list; add it there.")
+
+
+if __name__ == "__main__":
+    run(main)

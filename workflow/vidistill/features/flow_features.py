@@ -1,0 +1,101 @@
+"""Stage `flow_features`: features of a shard's optical flow, straight from its frames; the flow is not stored."""
+
+import functools
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from vidistill.base import device, shards, store
+from vidistill.base import settings as settings_module
+from vidistill.base.stage import arguments, run
+from vidistill.features import extract, networks, options
+from vidistill.features.networks import Extractor
+from vidistill.features.options import C3DSettings, I3DSettings
+from vidistill.video import flow, frames
+from vidistill.video.flow import FlowSettings
+from vidistill.video.tvl1 import backends
+
+
+def main() -> None:
+    parser = arguments(__doc__)
+    parser.add_argument("--frames", type=Path, required=True, help="a shard's frames, as stage decode writes them")
+    parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument(
+        "--weights", nargs="*", help="all files that the settings name, when given: none but these are read"
+    )
+    parser.add_argument("--workers", type=int, default=1, help="threads that compute flow, or read frames for a GPU")
+    args = parser.parse_args()
+    sections = json.loads(args.settings)  # those of the two stages that this one stands for
+    settings = options.read(json.dumps(sections["extract"]))
+    flow_settings = settings_module.parse(FlowSettings, json.dumps(sections["flow"]))
+    extract.check_listed(settings, args.weights)
+    backend, kind = backends.choose(flow_settings.backend, flow_settings.device)
+    where = device.choose(settings.device, settings.threads)
+    extractor = networks.build(settings, where)
+    inputs, origin = extract.identities(args.frames)
+    provenance = extract.describe(settings, extractor, flow.describe(flow_settings, backend, origin))
+    shards.fill(
+        args.output,
+        args.work,
+        inputs,
+        functools.partial(
+            write,
+            path=args.frames,
+            extractor=extractor,
+            settings=settings,
+            flow_settings=flow_settings,
+            backend=backend,
+            place=str(where) if where.type == kind else backends.take(backend, kind),
+            threads=args.workers,
+        ),
+        fingerprint={video_id: store.digest(provenance, identity) for video_id, identity in inputs.items()},
+        attributes={"provenance": provenance, "files": extract.files(settings)},
+        threads=extract.VIDEOS_ON_A_GPU if where.type == "cuda" else 1,
+    )
+    frames.report(args.output)
+
+
+def write(
+    video_id: str,
+    group: h5py.Group,
+    *,
+    path: Path,
+    extractor: Extractor,
+    settings: I3DSettings | C3DSettings,
+    flow_settings: FlowSettings,
+    backend: str,
+    place: str,
+    threads: int,
+) -> None:
+    """Write one video's features as stages `flow` and `extract` together do; `place` is the device of the flow."""
+    with h5py.File(path, "r") as file:
+        video = file[store.group_name(video_id)]
+        group.attrs.update(video.attrs)
+        if video.attrs["status"] == "bad":
+            return
+        group.attrs.update({"backend": backend, "bound": flow_settings.bound})
+        rows = InOrder(flow.blocks(video, flow_settings, backend, place, threads))
+        extract.write_features(group, video, rows, extractor, settings)
+
+
+class InOrder:
+    """Rows of blocks that come one after the other, by ranges whose starts never decrease; the rest is forgotten."""
+
+    def __init__(self, blocks: Iterator[np.ndarray]):
+        self._blocks, self._rows, self._first = blocks, next(blocks), 0
+
+    def __call__(self, start: int, stop: int) -> np.ndarray:
+        """Rows `start` to `stop` (exclusive)."""
+        while self._first + len(self._rows) < stop:
+            passed = min(max(start - self._first, 0), len(self._rows))
+            self._rows = np.concatenate([self._rows[passed:], next(self._blocks)])
+            self._first += passed
+        return self._rows[start - self._first : stop - self._first]
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,156 @@
+"""I3D and C3D behind one face: what the stage does with frames is the same for both."""
+
+import logging
+import threading
+from collections.abc import Callable
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from vidistill.base import store
+from vidistill.features import c3d, i3d, random_weights, weights, windows
+from vidistill.features.options import C3DSettings, I3DSettings
+from vidistill.features.windows import Grid, Piece
+
+log = logging.getLogger(__name__)
+
+
+class Extractor(Protocol):
+    """What the stage needs of a network.
+
+    Attributes:
+        grid: how its vectors lie on the frames.
+        batch: pieces that it is shown at once.
+        digests: SHA-256 of its files by setting.
+    """
+
+    grid: Grid
+    batch: int
+    digests: dict[str, str]
+
+    def pieces(self, frames: int) -> list[Piece]:
+        """What it is shown of a video."""
+
+    def prepare(self, images: np.ndarray) -> np.ndarray:
+        """(n, H, W, C) uint8 -> (n, h, w, C) uint8, image by image."""
+
+    def __call__(self, clips: np.ndarray) -> np.ndarray:
+        """(B, T, h, w, C) uint8, prepared -> (B, V, D) float32; `grid` tells V."""
+
+
+def build(settings: I3DSettings | C3DSettings, device: torch.device) -> Extractor:
+    """The extractor that the settings describe.
+
+    Raises:
+        UserError: one of its files cannot be used.
+    """
+    return I3DExtractor(settings, device) if isinstance(settings, I3DSettings) else C3DExtractor(settings, device)
+
+
+class I3DExtractor:
+    """See `Extractor`."""
+
+    def __init__(self, settings: I3DSettings, device: torch.device):
+        channels = {"frames": 3, "flow": 2}[settings.input]
+        network = i3d.I3D(channels, settings.endpoint)
+        self._refine: Callable[[np.ndarray], np.ndarray] = np.asarray
+        if settings.weights:
+            weights.load_into(network, settings.weights, weights.i3d_name)
+        else:
+            self._refine = _randomise(network, settings.seed, random_weights.synthetic_clips(channels, settings.seed))
+        self._network = _Network(network, settings, device)
+        self._settings = settings
+        self.grid = i3d.grid(settings.endpoint)
+        self.batch = settings.batch if settings.window else 1  # a chunk is large enough to bound the memory
+        if settings.temporal_mean and settings.window:
+            self.grid = windows.one_each(settings.window)
+        self.digests = _digests(weights=settings.weights)
+
+    def pieces(self, frames: int) -> list[Piece]:
+        s = self._settings
+        if s.window is None:
+            return windows.chunks(frames, s.chunk, s.context, self.grid)
+        return windows.sliding(frames, s.window, s.stride, s.last, self.grid)
+
+    def prepare(self, images: np.ndarray) -> np.ndarray:
+        """The centre; a side shorter than the crop stays whole, since the network takes any size."""
+        height, width = images.shape[1:3]
+        h, w = (min(side, self._settings.crop or side) for side in (height, width))
+        top, left = (height - h) // 2, (width - w) // 2
+        return images[:, top : top + h, left : left + w]
+
+    def __call__(self, clips: np.ndarray) -> np.ndarray:
+        features = self._refine(self._network(clips, lambda x: x.mul_(2).div_(255).sub_(1)))
+        return features.mean(1, keepdims=True) if self._settings.temporal_mean else features
+
+
+class C3DExtractor:
+    """See `Extractor`."""
+
+    def __init__(self, settings: C3DSettings, device: torch.device):
+        network = c3d.C3D(settings.endpoint)
+        mean = c3d.read_mean(settings.mean) if settings.mean else torch.full((3, 1, 1, 1), c3d.GREY)
+        self._refine: Callable[[np.ndarray], np.ndarray] = np.asarray
+        if settings.weights:
+            weights.load_into(network, settings.weights)
+        else:
+            clips = random_weights.synthetic_clips(3, settings.seed)[:4]  # the network is a slow one
+            sized = nn.functional.interpolate(clips, size=(c3d.FRAMES, c3d.CROP, c3d.CROP))
+            self._refine = _randomise(network, settings.seed, (sized + 1) * 127.5 - c3d.GREY)
+        self._network = _Network(network, settings, device)
+        self._mean = mean.to(device)
+        self._pca = c3d.read_pca(settings.pca, settings.dimension) if settings.pca else None
+        self._settings = settings
+        self.grid, self.batch = c3d.GRID, settings.batch
+        self.digests = _digests(weights=settings.weights, mean=settings.mean, pca=settings.pca)
+
+    def pieces(self, frames: int) -> list[Piece]:
+        return windows.sliding(frames, c3d.FRAMES, self._settings.stride, self._settings.last, self.grid)
+
+    def prepare(self, images: np.ndarray) -> np.ndarray:
+        return c3d.prepare(images)
+
+    def __call__(self, clips: np.ndarray) -> np.ndarray:
+        features = self._refine(self._network(clips, lambda x: x.sub_(self._mean)))
+        return c3d.reduce(features, *self._pca) if self._pca else features
+
+
+class _Network:
+    """A network on its device, in inference."""
+
+    def __init__(self, network: nn.Module, settings: I3DSettings | C3DSettings, device: torch.device):
+        for unit in network.modules():
+            if isinstance(unit, i3d.Unit3D):
+                unit.fold()
+        # Channels last is the layout of bfloat16 convolutions, on CPUs as on GPUs.
+        self._network = network.requires_grad_(False).to(device)
+        self._network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]  # torch's own stub lacks it
+        if settings.compile:
+            self._network.compile(dynamic=True)  # the last piece of a video is shorter
+        self._lock = threading.Lock()  # of one device, whatever the number of videos that are read at once
+        self._device, self._bf16 = device, settings.precision == "bf16"
+        torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = settings.precision == "tf32"
+
+    @torch.inference_mode()
+    def __call__(self, clips: np.ndarray, scale: Callable[[Tensor], Tensor]) -> np.ndarray:
+        """(B, T, H, W, C) uint8, scaled in place -> the network's output, float32."""
+        x = torch.from_numpy(np.ascontiguousarray(clips)).to(self._device).permute(0, 4, 1, 2, 3)
+        x = scale(x.float()).contiguous(memory_format=torch.channels_last_3d)
+        with self._lock, torch.autocast(self._device.type, torch.bfloat16, enabled=self._bf16):
+            return self._network(x).float().cpu().numpy()
+
+
+def _randomise(network: nn.Module, seed: int, clips: Tensor) -> random_weights.Whitening:
+    log.warning(
+        "no weights are named: the network's are random (seed %d); features tell colour, texture and motion apart, but "
+        "results are not those of a trained network",
+        seed,
+    )
+    random_weights.initialise(network, seed)
+    return random_weights.calibrate(network, clips)
+
+
+def _digests(**files: str | None) -> dict[str, str]:
+    return {name: store.file_digest(path) for name, path in files.items() if path}

@@ -1,0 +1,109 @@
+"""What a feature file says of itself: its provenance, and the state of each video. Reads no feature."""
+
+import json
+import logging
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import h5py
+
+from vidistill.base import store
+from vidistill.base.stage import UserError
+
+log = logging.getLogger(__name__)
+
+
+class State(NamedTuple):
+    """A video's: `ok`, `partial` or `bad`, and why."""
+
+    status: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Stream:
+    """One stream of a collection, over all of its shards."""
+
+    provenances: list[dict[str, Any]]  # one, unless shards were made in different ways
+    videos: dict[str, State]
+    durations: dict[str, float]  # seconds, of the videos that have it
+
+
+def read(name: str, files: Iterable[Path]) -> Stream:
+    """Collect a stream's attributes.
+
+    Raises:
+        UserError: a file cannot be read.
+    """
+    provenances: dict[str, dict[str, Any]] = {}
+    videos: dict[str, State] = {}
+    durations: dict[str, float] = {}
+    for file in files:
+        try:
+            with h5py.File(file, "r") as shard:
+                text = str(shard.attrs.get("provenance", "{}"))
+                provenances[text] = json.loads(text)
+                for group in shard.values():
+                    video_id = str(group.attrs["video_id"])
+                    videos[video_id] = State(str(group.attrs["status"]), str(group.attrs["reason"]))
+                    if "duration" in group.attrs:
+                        durations[video_id] = float(group.attrs["duration"])
+        except (OSError, KeyError, json.JSONDecodeError) as error:
+            raise UserError(
+                f"{file} is no feature file ({error}); delete it and make stream {name!r} again."
+            ) from error
+    if len(provenances) > 1:
+        log.warning(
+            "the shards of stream %s were made in %d different ways, see `features` in the result",
+            name,
+            len(provenances),
+        )
+    return Stream([provenances[text] for text in sorted(provenances)], videos, durations)
+
+
+def file_durations(by_stream: Iterable[Mapping[str, float]]) -> dict[str, float]:
+    """Video -> seconds that its features cover, of the first stream that knows: the time line of all predictions.
+
+    A model looks at features, so that a share of a video is a share of these seconds, whatever annotations say.
+    """
+    found: dict[str, float] = {}
+    for durations in by_stream:
+        for video_id, seconds in durations.items():
+            if 0 < seconds < math.inf:
+                found.setdefault(video_id, seconds)
+    return found
+
+
+def by_stream(items: Iterable[str]) -> dict[str, list[Path]]:
+    """`STREAM=FILE` arguments by stream.
+
+    Raises:
+        UserError: an argument has another form.
+    """
+    files: dict[str, list[Path]] = {}
+    for item in items:
+        stream, _, path = item.partition("=")
+        if not stream or not path:
+            raise UserError(f"--features {item} is not of the form STREAM=FILE; correct it.")
+        files.setdefault(stream, []).append(Path(path))
+    return files
+
+
+def read_all(features: Iterable[str]) -> dict[str, Stream]:
+    """`read` of each stream that `STREAM=H5` arguments name."""
+    return {name: read(name, files) for name, files in by_stream(features).items()}
+
+
+def describe(stream: Stream) -> dict[str, Any]:
+    """A stream as the result shows it; the digest is over provenance and the videos' states, not over the features."""
+    states = [f"{video_id}\n{state.status}\n{state.reason}" for video_id, state in sorted(stream.videos.items())]
+    ways = [json.dumps(way, sort_keys=True) for way in stream.provenances]
+    pretrained = [way.get("pretrained") for way in stream.provenances]
+    return {
+        "pretrained": pretrained[0] if pretrained and pretrained == pretrained[:1] * len(pretrained) else None,
+        "digest": store.digest(*ways, *states),
+        "provenance": stream.provenances[0] if len(stream.provenances) == 1 else stream.provenances,
+    }

@@ -1,0 +1,143 @@
+"""Stage `export`: what a teacher knows, as two Parquet tables (pseudo labels and semantic activation maps)."""
+
+import json
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+
+from vidistill.base import device, store
+from vidistill.base.settings import parse
+from vidistill.base.stage import UserError, arguments, run
+from vidistill.data import vocabulary as vocabularies
+from vidistill.mmdist import model as models
+from vidistill.mmdist import predict
+from vidistill.mmdist.predict import Predicted
+from vidistill.mmdist.train import TrainSettings
+from vidistill.training import samples
+from vidistill.training.samples import Samples
+
+log = logging.getLogger(__name__)
+
+KEY = [
+    ("query_id", pa.string()),
+    ("video_id", pa.string()),
+    ("split", pa.string()),
+    ("teacher", pa.string()),
+    ("stream", pa.string()),
+    ("seed", pa.int32()),
+    ("round", pa.int16()),
+]
+PSEUDO_LABELS = pa.schema(
+    [
+        *KEY,
+        ("rank", pa.int16()),
+        ("start", pa.float32()),
+        ("end", pa.float32()),
+        ("score", pa.float32()),
+        ("proposal_index", pa.int16()),
+        ("center", pa.float32()),
+        ("width", pa.float32()),
+        ("reconstruction_error", pa.float32()),
+    ]
+)
+ACTIVATION_MAPS = pa.schema(
+    [
+        *KEY,
+        ("kind", pa.string()),
+        ("num_snippets", pa.int32()),
+        ("values", pa.list_(pa.float32())),
+        ("confidence", pa.list_(pa.float32())),
+    ]
+)
+FUSED = "fused"
+
+
+@dataclass(frozen=True)
+class ExportSettings:
+    """All else comes with the model."""
+
+    device: device.Device
+    threads: int
+
+
+def pseudo_labels(queries: Samples, predicted: Predicted, teacher: str, seed: int) -> pd.DataFrame:
+    """One row per (query, proposal), rank 0 the best score; ties go to the lower proposal index."""
+    table = predict.proposal_table(queries, predicted)
+    table = table.sort_values(["query_id", "score", "proposal_index"], ascending=[True, False, True])
+    table["rank"] = table.groupby("query_id").cumcount()
+    return table.assign(teacher=teacher, stream=FUSED, seed=seed, round=0)
+
+
+def activation_maps(
+    queries: Samples, predicted: Predicted, teacher: str, streams: tuple[str, ...], seed: int
+) -> pd.DataFrame:
+    """One row per (query, stream) and one for their mean, `fused`."""
+    named = dict(zip(streams, predicted.maps, strict=True)) if len(predicted.maps) > 1 else {}
+    fused = predict.fuse(predicted.maps)
+    rows = [
+        {
+            "query_id": queries.query_ids[i],
+            "video_id": queries.video_ids[i],
+            "split": queries.splits[i],
+            "stream": stream,
+            "num_snippets": values.shape[1],
+            "values": values[b].numpy(),
+        }
+        for stream, values in {**named, FUSED: fused}.items()
+        if values is not None
+        for b, i in enumerate(predicted.rows)
+    ]
+    columns = ["query_id", "video_id", "split", "stream", "num_snippets", "values"]
+    return pd.DataFrame(rows, columns=columns).assign(
+        teacher=teacher, seed=seed, round=0, kind="semantic", confidence=None
+    )
+
+
+def main() -> None:
+    parser = arguments(__doc__)
+    parser.add_argument("--model", type=Path, required=True)
+    parser.add_argument("--queries", type=Path, required=True)
+    parser.add_argument("--features", nargs="+", required=True, help="STREAM=H5, every shard of every stream")
+    parser.add_argument("--pseudo-labels", type=Path, required=True)
+    parser.add_argument("--activation-maps", type=Path, required=True)
+    args = parser.parse_args()
+    settings = parse(ExportSettings, args.settings)
+    where = device.choose(settings.device, settings.threads)
+    network, metadata = models.load(args.model)
+    if "settings" not in metadata:
+        raise UserError(f"{args.model} does not say how it was trained; train it with this version.")
+    s = parse(TrainSettings, metadata["settings"])
+    queries = samples.load(
+        args.queries,
+        vocabularies.loads(metadata["vocabulary"]),
+        samples.files_by_stream(args.features, s.streams),
+        splits=[*s.train_splits, *s.test_splits],
+        snippets=s.snippets,
+        normalise=s.normalise,
+    )
+    network.to(where)
+    labels, maps = [], []
+    for p in predict.predict(network, queries, s.loss, seed=s.seed, score_weight=s.score_weight, device=where):
+        labels.append(pseudo_labels(queries, p, s.model, s.seed))
+        maps.append(activation_maps(queries, p, s.model, s.streams, s.seed))
+    about = {
+        "dataset": s.dataset,
+        "splits": json.dumps([*s.train_splits, *s.test_splits]),
+        "settings": metadata["settings"],
+        "model_sha256": store.file_digest(args.model),
+        "data_sha256": queries.digest(),
+        "features": metadata["features"],
+    }
+    store.write_table(
+        args.pseudo_labels, pd.concat(labels), PSEUDO_LABELS, ["query_id", "seed", "round", "rank"], **about
+    )
+    keys = ["query_id", "kind", "stream", "seed", "round"]
+    store.write_table(args.activation_maps, pd.concat(maps), ACTIVATION_MAPS, keys, **about)
+    log.info("%d queries of %s, seed %d", len(queries), s.model, s.seed)
+
+
+if __name__ == "__main__":
+    run(main)

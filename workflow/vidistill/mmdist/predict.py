@@ -1,0 +1,122 @@
+"""From a trained network to proposals with scores, and to semantic activation maps."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import torch
+from torch import Tensor
+
+from vidistill.mmdist import losses, masking, proposals
+from vidistill.mmdist.losses import LossSettings
+from vidistill.mmdist.network import Network, semantic_map
+from vidistill.mmdist.objective import encode
+from vidistill.training.samples import Batch, Samples
+
+PREDICTIONS = pa.schema(
+    [
+        ("epoch", pa.int16()),
+        ("query_id", pa.string()),
+        ("split", pa.string()),
+        ("proposal_index", pa.int16()),
+        ("start", pa.float32()),
+        ("end", pa.float32()),
+        ("center", pa.float32()),
+        ("width", pa.float32()),
+        ("score", pa.float32()),
+        ("reconstruction_error", pa.float32()),
+    ]
+)
+BATCH = 64  # of queries; what is predicted does not depend on it
+
+
+class Predicted(NamedTuple):
+    """A batch of queries, all on the CPU."""
+
+    rows: np.ndarray  # (B,) into the samples
+    center: Tensor  # (B, K)
+    width: Tensor
+    errors: Tensor
+    score: Tensor
+    maps: list[Tensor]  # (B, L) of each stream; none without a local branch
+
+
+def score(center: Tensor, width: Tensor, errors: Tensor, semantic: Tensor | None, weight: float) -> Tensor:
+    """Eq. 9: gamma * mean of m over the proposal's snippets p_s..p_e - r; centres (B, K), maps (B, L) -> (B, K)."""
+    if semantic is None:
+        return -errors
+    return weight * map_mean(center, width, semantic) - errors
+
+
+def map_mean(center: Tensor, width: Tensor, semantic: Tensor) -> Tensor:
+    """Mean (B, K) of maps (B, L) over each proposal: snippets floor(sL) to max(that, ceil(eL) - 1)."""
+    size = semantic.shape[-1]
+    start, end = (proposals.moments(center, width).double() * size).unbind(-1)
+    first = start.floor().long().clamp(max=size - 1)
+    last = torch.maximum(first, end.ceil().long() - 1)
+    sums = torch.cat([torch.zeros_like(semantic[:, :1]), semantic], dim=1).double().cumsum(1)
+    return ((sums.gather(1, last + 1) - sums.gather(1, first)) / (last + 1 - first)).float()
+
+
+@torch.no_grad()
+def predict(
+    network: Network, samples: Samples, loss: LossSettings, *, seed: int, score_weight: float, device: torch.device
+) -> Iterator[Predicted]:
+    """Predict all queries; words are hidden by (seed, query id), so order and batches do not matter."""
+    network.eval()
+    hidden = masking.hidden_words(samples.keys, samples.weights, seed, masking.EVALUATION)
+    # Sentences of equal length together: batches are cut to their longest.
+    order = np.argsort((samples.weights > 0).sum(1), kind="stable")
+    for first in range(0, len(order), BATCH):
+        rows = order[first : first + BATCH]
+        batch = samples.batch(rows, hidden, device)
+        center, width, errors, scores, maps = infer(network, batch, loss, score_weight)
+        yield Predicted(rows, center.cpu(), width.cpu(), errors.cpu(), scores.cpu(), [m.cpu() for m in maps])
+
+
+def infer(
+    network: Network, batch: Batch, loss: LossSettings, score_weight: float
+) -> tuple[Tensor, Tensor, Tensor, Tensor, list[Tensor]]:
+    """Of a batch centres, widths, errors and scores (B, K), and the map (B, L) of each stream, where there are maps."""
+    encoded = encode(network, batch)
+    logits = network.reconstruct(encoded.frames, encoded.sentence, batch.hidden_words, encoded.masks)
+    errors = losses.reconstruction_error(logits, batch.tokens, loss.label_smoothing)
+    maps: list[Tensor] = []
+    if network.has_local_branch:
+        snippets = network.snippet_features(batch.features, encoded.frames)
+        maps = [semantic_map(v, encoded.sentence.feature) for v in snippets]
+    fused = fuse(maps)
+    if fused is not None and not loss.global_learning:
+        scores = map_mean(encoded.center, encoded.width, fused)
+    else:
+        scores = score(encoded.center, encoded.width, errors, fused, score_weight)
+    return encoded.center, encoded.width, errors, scores, maps
+
+
+def fuse(maps: list[Tensor]) -> Tensor | None:
+    """m_T: the mean of the streams' maps."""
+    return torch.stack(maps).mean(0) if maps else None
+
+
+def proposal_table(samples: Samples, predicted: Predicted) -> pd.DataFrame:
+    """One row per (query, proposal); start and end in seconds."""
+    count = predicted.center.shape[1]
+    moment = proposals.moments(predicted.center, predicted.width).numpy()
+    queries = np.repeat(predicted.rows, count)
+    seconds = samples.durations[queries]
+    return pd.DataFrame(
+        {
+            "query_id": [samples.query_ids[i] for i in queries],
+            "video_id": [samples.video_ids[i] for i in queries],
+            "split": [samples.splits[i] for i in queries],
+            "proposal_index": np.tile(np.arange(count), len(predicted.rows)),
+            "start": moment[..., 0].ravel() * seconds,
+            "end": moment[..., 1].ravel() * seconds,
+            "center": predicted.center.numpy().ravel(),
+            "width": predicted.width.numpy().ravel(),
+            "score": predicted.score.numpy().ravel(),
+            "reconstruction_error": predicted.errors.numpy().ravel(),
+        }
+    )

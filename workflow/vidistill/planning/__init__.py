@@ -1,0 +1,1 @@
+"""The configuration and the files on disk, for the rules: neither PyTorch nor NumPy is imported here."""

@@ -1,0 +1,56 @@
+"""Which downloads there are, for the rules: targets, the settings of each, and which of them brings a path.
+
+Standard library only, as all that the rules import.
+"""
+
+from typing import Any
+
+from vidistill.base.stage import UserError
+
+Settings = dict[str, Any]
+COMMAND = "snakemake --cores 1 download_{}"
+
+
+def targets(downloads: Settings) -> dict[str, list[str]]:
+    """Target -> the files that it fetches: each file by its own name, and each set.
+
+    Raises:
+        UserError: a set names a file that there is not, or has a file's name, or a file has no place or two.
+    """
+    for name, about in downloads["files"].items():
+        if ("file" in about) == ("members" in about):
+            raise UserError(
+                f"configuration, downloads.files.{name}: it needs one of 'file' (where it belongs) and 'members' (what "
+                "of an archive belongs where); give one of them."
+            )
+    for name, files in downloads["sets"].items():
+        if unknown := [file for file in files if file not in downloads["files"]]:
+            known = ", ".join(downloads["files"])
+            raise UserError(
+                f"configuration, downloads.sets.{name}: there is no {unknown[0]!r} in files; known are {known}."
+            )
+        if name in downloads["files"]:
+            raise UserError(f"configuration, downloads.sets.{name}: a file has this name; give the set another.")
+    return {**{name: [name] for name in downloads["files"]}, **downloads["sets"]}
+
+
+def settings(downloads: Settings, target: str) -> Settings:
+    """What the stage `download` reads to fetch a target."""
+    general = {key: value for key, value in downloads.items() if key not in ("files", "sets")}
+    absent = {"sha256": None, "size": None, "file": None, "members": None}
+    files = [{**absent, "name": name, **downloads["files"][name]} for name in targets(downloads)[target]]
+    return {**general, "files": files}
+
+
+def command(downloads: Settings, path: str, preferred: tuple[str, ...]) -> str | None:
+    """The command that brings `path`: of the first preferred set that does, or of the file itself; None without."""
+    brings = [name for name, about in downloads.get("files", {}).items() if path.rstrip("/") in _places(about)]
+    if not brings:
+        return None
+    sets = [name for name in preferred if brings[0] in downloads["sets"].get(name, ())]
+    return COMMAND.format([*sets, *brings][0])
+
+
+def _places(about: Settings) -> set[str]:
+    places = [about["file"]] if "file" in about else about.get("members", {}).values()
+    return {place.rstrip("/") for place in places}

@@ -1,0 +1,91 @@
+"""Which files and folders a run needs, and what to say of those that are absent. Standard library only."""
+
+import os
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from vidistill.base.stage import UserError
+from vidistill.planning import downloads
+from vidistill.planning.plan import Plan
+
+STREAM_FILES = ("weights", "mean", "pca", "source")  # keys of a stream that name a file
+
+
+class Need(NamedTuple):
+    """A file or folder that a run needs, and what to say when it is absent."""
+
+    path: str
+    key: str  # that names it
+    get_from: str | None
+    instead: str = "correct the key"
+
+
+def lacks(plan: Plan, dataset: str, models: Iterable[str]) -> list[str]:
+    """A sentence for each file or folder that these models need on a data set and that is absent."""
+    models = list(models)
+    collection = plan.collection(dataset)
+    needs = [*annotation_files(plan, dataset), *_word_vectors(plan, dataset)]
+    for stream in dict.fromkeys(plan.stream(dataset, role) for role in plan.roles(models)):
+        needs += _stream_files(plan, collection, stream)
+    needs += [need for model in models for need in _tables_from_elsewhere(plan, dataset, model)]
+    return [
+        f"{need.path} does not exist, which {need.key} names; {_remedy(plan, need, (dataset, collection))}."
+        for need in dict.fromkeys(needs)
+        if not os.path.exists(need.path)
+    ]
+
+
+def _remedy(plan: Plan, need: Need, preferred: tuple[str, ...]) -> str:
+    """What can be done about a file that is absent; preferred are the names of downloads that bring more of it."""
+    command = downloads.command(plan.config.get("downloads", {}), need.path, preferred)
+    remedies = [f"run `{command}`"] if command else []
+    remedies += [f"get it from {need.get_from}"] if need.get_from else []
+    return f"{', '.join(remedies)}, or {need.instead}" if remedies else need.instead
+
+
+def annotation_files(plan: Plan, dataset: str) -> Iterator[Need]:
+    """The files of annotations and durations; nothing where the workflow makes them."""
+    if plan.is_drawn(plan.collection(dataset)):
+        return
+    about, settings = plan.datasets[dataset], plan.queries(dataset)
+    files = {"annotations": [f for names in settings["annotations"].values() for f in names]}
+    for key, names in {**files, "durations": settings["durations"]}.items():
+        for name in names:
+            yield Need(name, f"datasets.{dataset}.{key}", about.get("get_from"))
+
+
+def _word_vectors(plan: Plan, dataset: str) -> Iterator[Need]:
+    if path := plan.vocabulary(dataset)["word_vectors"]:
+        is_own = "word_vectors" in plan.datasets[dataset].get("vocabulary", {})
+        key = f"datasets.{dataset}.vocabulary.word_vectors" if is_own else "vocabulary.word_vectors"
+        yield Need(path, key, "https://nlp.stanford.edu/projects/glove", "set null for vectors learned with the model")
+
+
+def _stream_files(plan: Plan, collection: str, stream: str) -> Iterator[Need]:
+    about = plan.collections[collection]["streams"][stream]
+    settings = plan.features(collection, stream)
+    if not plan.is_extracted(collection, stream) and not settings["source"]:
+        raise UserError(
+            f"configuration, collections.{collection}.streams.{stream}: features are to be read and none are "
+            "named; give their file or folder as source."
+        )
+    for key, path in settings.items():
+        if key in STREAM_FILES and path:
+            owner = f"collections.{collection}.streams.{stream}" if key in about else about["extractor"]
+            yield Need(path, f"{owner}.{key}", about.get("get_from"))
+    if plan.is_extracted(collection, stream) and not plan.is_drawn(collection):
+        about = plan.collections[collection]
+        if "videos" not in about:
+            raise UserError(
+                f"configuration, collections.{collection}: its stream {stream!r} is made from videos; give their "
+                "folder as videos, or read features that exist (extractor: external)."
+            )
+        yield Need(about["videos"], f"collections.{collection}.videos", about.get("get_from"))
+
+
+def _tables_from_elsewhere(plan: Plan, dataset: str, model: str) -> Iterator[Need]:
+    for teacher in plan.teachers(model):
+        tables = () if isinstance(teacher, str) else (teacher["pseudo_labels"], teacher["activation_maps"])
+        for seed in plan.seeds(dataset):
+            for table in tables:
+                yield Need(table.replace("{seed}", str(seed)), f"models.{model}.teachers", None)

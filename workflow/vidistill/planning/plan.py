@@ -1,0 +1,284 @@
+"""The configuration resolved, for the rules: what a model inherits, and which settings a stage gets.
+
+Like all that the rules import, standard library only: every job on a cluster parses the Snakefile anew.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+from typing import Any
+
+from vidistill.base.stage import UserError
+
+Settings = dict[str, Any]
+RESERVED = ("benchmarks", "features", "logs", "report", "tables", "videos")  # folders that results/ has already
+MADE_FOR = {"decode": ("frames", "flow"), "flow": ("flow",)}  # settings of a stream's own, and inputs that need them
+EXTRACTORS = ("i3d", "c3d")  # others read features that exist
+# Of a stream's keys those that are not its extractor's.
+ABOUT_STREAM = ("recipe", "about", "extractor", "input", "decode", "flow", "get_from")
+
+
+def merge(*layers: Mapping[str, Any]) -> Settings:
+    """Later layers over earlier ones, sections within sections too; lists are replaced whole."""
+    merged: Settings = {}
+    for layer in layers:
+        for key, value in layer.items():
+            both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
+            merged[key] = merge(merged[key], value) if both else value
+    return merged
+
+
+def fill_in_recipes(config: Settings) -> None:
+    """Give every stream that names a recipe the recipe's keys, under its own.
+
+    Raises:
+        UserError: there is no such recipe, or nothing says what makes the stream.
+    """
+    recipes = config["recipes"]
+    for name, collection in config["collections"].items():
+        for stream, about in collection["streams"].items():
+            where = f"configuration, collections.{name}.streams.{stream}"
+            if "recipe" in about:
+                if about["recipe"] not in recipes:
+                    raise UserError(f"{where}: there is no recipe {about['recipe']!r}; known are {', '.join(recipes)}.")
+                about = collection["streams"][stream] = merge(recipes[about["recipe"]], about)
+            if "extractor" not in about:
+                raise UserError(f"{where}: the key 'extractor' is missing; give it, or a recipe that has it.")
+
+
+def own_keys(stream: Mapping[str, Any]) -> Settings:
+    """Of a stream's keys those that are its extractor's."""
+    return {key: value for key, value in stream.items() if key not in ABOUT_STREAM}
+
+
+class Plan:
+    """One configuration, complete (defaults included) and sound by the schema.
+
+    Precedence: a stage's own section < the model, its parents first < the data set (or the collection, the stream).
+
+    Raises:
+        UserError: a name that cannot be part of a path, or that something refers to and nothing has.
+    """
+
+    def __init__(self, config: Settings):
+        self.config = config
+        self.collections: Settings = config["collections"]
+        self.datasets: Settings = config["datasets"]
+        self._check_names()
+        self._check_references()
+
+    @cached_property
+    def models(self) -> Settings:
+        """Every model with what it inherits."""
+        return {name: self._inherit(name, ()) for name in self.config["models"]}
+
+    def seeds(self, dataset: str) -> list[int]:
+        return self.datasets[dataset].get("seeds", self.config["seeds"])
+
+    def compared(self, model: str) -> list[str]:
+        """The model itself and those that its result compares it with."""
+        return list(dict.fromkeys([model, *self.models[model].get("compare_with", [])]))
+
+    def teachers(self, model: str) -> list[str | Settings]:
+        """Of each teacher its name, or the keys name, pseudo_labels and activation_maps of tables from elsewhere."""
+        return self.models[model].get("teachers", [])
+
+    def trained(self, model: str) -> list[str]:
+        """All models that `model` needs trained for its result, itself first."""
+        return self.with_teachers(self.compared(model))
+
+    def with_teachers(self, models: Iterable[str]) -> list[str]:
+        """These models, their teachers, the teachers of those, ..."""
+        found: list[str] = []
+        queue = list(models)
+        while queue:
+            name = queue.pop(0)
+            if name not in found:
+                found.append(name)
+                queue += [teacher for teacher in self.teachers(name) if isinstance(teacher, str)]
+        return found
+
+    def in_tables(self) -> list[str]:
+        """All models that the tables name, each once."""
+        return list(dict.fromkeys(model for models in self.config["tables"].values() for model in models))
+
+    def trained_for_tables(self) -> list[str]:
+        """All models that the tables need trained, each once."""
+        return list(dict.fromkeys(name for model in self.in_tables() for name in self.trained(model)))
+
+    def roles(self, models: Iterable[str]) -> list[str]:
+        """The streams that these models read, each once."""
+        return list(dict.fromkeys(role for model in models for role in self.models[model]["streams"]))
+
+    def stream(self, dataset: str, role: str) -> str:
+        """The collection's stream that plays this role in a data set."""
+        name = self.datasets[dataset].get("streams", {}).get(role, role)
+        collection = self.datasets[dataset]["collection"]
+        if name not in self.collections[collection]["streams"]:
+            raise UserError(
+                f"configuration: a model reads the stream {role!r}, which the collection {collection!r} lacks; "
+                f"name one of its streams as datasets.{dataset}.streams.{role}, or add "
+                f"collections.{collection}.streams.{name}."
+            )
+        return name
+
+    def collection(self, dataset: str) -> str:
+        """The collection whose videos a data set is about."""
+        return str(self.datasets[dataset]["collection"])
+
+    def is_drawn(self, collection: str) -> bool:
+        """Whether the workflow draws the videos itself and writes their annotations, as it does for the demo."""
+        return bool(self.collections[collection].get("demo"))
+
+    def made_by(self, collection: str, stream: str) -> str:
+        """The rule that makes a stream's features: extract, flow_features or external."""
+        if not self.is_extracted(collection, stream):
+            return "external"
+        about = self.collections[collection]["streams"][stream]
+        in_memory = self.config["flow_in_memory"] and about.get("input") == "flow"
+        return "flow_features" if in_memory else "extract"
+
+    def is_extracted(self, collection: str, stream: str) -> bool:
+        """Whether the workflow makes the features itself, from videos."""
+        return self.collections[collection]["streams"][stream]["extractor"] in EXTRACTORS
+
+    def extracted_from(self, collection: str, stream: str) -> str:
+        """The folder of what a stream's extractor is given: `frames` or `flow`, or `frames-STREAM` for a stream that
+        has settings of its own for them."""
+        about = self.collections[collection]["streams"][stream]
+        kind = str(about.get("input", "frames"))
+        own = "decode" in about or (kind == "flow" and "flow" in about)
+        return f"{kind}-{stream}" if own else kind
+
+    def frames_of(self, collection: str, flow: str) -> str:
+        """The folder of the frames that this folder of flow is made from."""
+        stream = self._owner(collection, flow)
+        return flow.replace("flow", "frames", 1) if "decode" in stream else "frames"
+
+    def _owner(self, collection: str, folder: str) -> Settings:
+        """The stream that a folder of frames or flow is of; no keys for the collection's."""
+        _, _, stream = folder.partition("-")
+        return dict(self.collections[collection]["streams"][stream]) if stream else {}
+
+    # Settings of the stages, named as these.
+
+    def queries(self, dataset: str) -> Settings:
+        keys = ("format", "annotations", "durations", "beyond_duration")
+        return {"dataset": dataset, **{key: self.datasets[dataset][key] for key in keys}}
+
+    def vocabulary(self, dataset: str) -> Settings:
+        return merge(self.config["vocabulary"], self.datasets[dataset].get("vocabulary", {}))
+
+    def decode(self, collection: str, frames: str = "frames") -> Settings:
+        layers = (self.collections[collection], self._owner(collection, frames))
+        return merge(self.config["decode"], *(layer.get("decode", {}) for layer in layers))
+
+    def flow(self, collection: str, flow: str = "flow") -> Settings:
+        layers = (self.collections[collection], self._owner(collection, flow))
+        return merge(self.config["flow"], *(layer.get("flow", {}) for layer in layers), self._device)
+
+    def features(self, collection: str, stream: str) -> Settings:
+        """Of `extract` or `external`, whichever makes the stream."""
+        about = self.collections[collection]["streams"][stream]
+        kind = {"extractor": about["extractor"], "input": about.get("input", "frames"), **self._device}
+        return merge(self.config[about["extractor"]], own_keys(about), kind if about["extractor"] in EXTRACTORS else {})
+
+    def flow_features(self, collection: str, stream: str) -> Settings:
+        flow = self.flow(collection, self.extracted_from(collection, stream))
+        return {"extract": self.features(collection, stream), "flow": flow}
+
+    def videos(self, dataset: str, model: str) -> Settings:
+        return {"dataset": dataset, "model": model, "max_bad_share": self.config["max_bad_share"]}
+
+    def train(self, dataset: str, model: str, seed: int) -> Settings:
+        about = self.models[model]
+        teachers = [t if isinstance(t, str) else t["name"] for t in self.teachers(model)]
+        return merge(
+            self.config["train"],
+            about.get("train", {}),
+            self.datasets[dataset].get("train", {}),
+            {"network": {"kind": about["network"]}, "streams": about["streams"], "teachers": teachers},
+            {"dataset": dataset, "model": model, "seed": seed},
+            self._device,
+        )
+
+    def export(self) -> Settings:
+        return merge(self.config["export"], self._device)
+
+    def evaluate(self, dataset: str, model: str) -> Settings:
+        return merge(
+            self.config["evaluate"],
+            self.datasets[dataset].get("evaluate", {}),
+            {
+                "dataset": dataset,
+                "model": model,
+                "compare_with": self.compared(model)[1:],
+                "seeds": self.seeds(dataset),
+                "max_bad_share": self.config["max_bad_share"],
+            },
+        )
+
+    def tables(self, dataset: str) -> Settings:
+        return {"dataset": dataset, "tables": self.config["tables"]}
+
+    @property
+    def _device(self) -> Settings:
+        return {"device": self.config["device"]}
+
+    def _inherit(self, name: str, heirs: tuple[str, ...]) -> Settings:
+        if name in heirs:
+            raise UserError(f"configuration, models.{name}: it is its own parent by way of {', '.join(heirs)}.")
+        own = dict(self.config["models"][name])
+        parent = own.pop("parent", None)
+        return merge(self._inherit(parent, (*heirs, name)), own) if parent else own
+
+    def _check_names(self) -> None:
+        streams = {
+            name: f"collections.{c}.streams" for c, about in self.collections.items() for name in about["streams"]
+        }
+        named = [(name, part) for part in ("models", "datasets", "collections") for name in self.config[part]]
+        for name, where in [*named, *streams.items()]:
+            if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9.-]*", name):
+                raise UserError(
+                    f"configuration, {where}: the name {name!r} cannot be part of a path; "
+                    "use letters, digits, '-' and '.', and no '_', which parts model and data set."
+                )
+            if where == "datasets" and name in RESERVED:
+                raise UserError(f"configuration, datasets: results/{name}/ is taken; give {name!r} another name.")
+
+    def _check_references(self) -> None:
+        parents = [(f"models.{m}.parent", about.get("parent")) for m, about in self.config["models"].items()]
+        refers = [(key, parent, "models") for key, parent in parents if parent]
+        refers += [
+            (f"datasets.{d}.collection", about["collection"], "collections") for d, about in self.datasets.items()
+        ]
+        self._check_exist(refers)
+        refers = [(f"models.{m}.compare_with", name, "models") for m in self.models for name in self.compared(m)]
+        refers += [
+            (f"models.{m}.teachers", t, "models") for m in self.models for t in self.teachers(m) if isinstance(t, str)
+        ]
+        refers += [
+            (f"tables.{table}", name, "models") for table, names in self.config["tables"].items() for name in names
+        ]
+        self._check_exist(refers)
+        if self.config["flow_in_memory"] and self.config["keep_flow"]:
+            raise UserError("configuration: flow_in_memory leaves nothing for keep_flow; set one of them to false.")
+        for collection, about in self.collections.items():
+            for stream, keys in about["streams"].items():
+                kind = keys.get("input", "frames") if keys["extractor"] in EXTRACTORS else "nothing"
+                unread = [key for key, kinds in MADE_FOR.items() if key in keys and kind not in kinds]
+                if unread:
+                    raise UserError(
+                        f"configuration, collections.{collection}.streams.{stream}: its extractor is given {kind}, so "
+                        f"{unread[0]!r} would be for nothing; remove it, or correct 'input'."
+                    )
+        for name, about in self.models.items():
+            for key in ("streams", "network"):
+                if key not in about:
+                    raise UserError(f"configuration, models.{name}: the key {key!r} is missing; give it, or a parent.")
+
+    def _check_exist(self, refers: Iterable[tuple[str, str, str]]) -> None:
+        for key, name, part in refers:
+            if name not in self.config[part]:
+                known = ", ".join(self.config[part])
+                raise UserError(f"configuration, {key}: there is no {name!r} in {part}; known are {known}.")

@@ -1,0 +1,56 @@
+"""The part of the plan that is about the report, for the rules: settings of stage `figures`, and what it reads.
+
+Standard library only, as all that the rules import.
+"""
+
+from vidistill.planning.plan import Plan, Settings, merge
+
+
+def exported(plan: Plan, model: str) -> list[str]:
+    """Models of this configuration whose pseudo labels and maps a report shows: the model and its teachers."""
+    return [model, *(teacher for teacher in plan.teachers(model) if isinstance(teacher, str))]
+
+
+def elsewhere(plan: Plan, model: str) -> dict[str, Settings]:
+    """The model's teachers that come as tables from elsewhere: name -> where."""
+    return {teacher["name"]: teacher for teacher in plan.teachers(model) if not isinstance(teacher, str)}
+
+
+def figures(plan: Plan, dataset: str, model: str) -> Settings:
+    """Settings of stage `figures`."""
+    collection = plan.datasets[dataset]["collection"]
+    teachers = [teacher if isinstance(teacher, str) else teacher["name"] for teacher in plan.teachers(model)]
+    frames, flow = _folders(plan, dataset, model)
+    return {
+        **plan.config["figures"],
+        "evaluate": plan.evaluate(dataset, model),
+        "teachers": teachers,
+        "exported": [*exported(plan, model), *elsewhere(plan, model)],
+        "collection": collection,
+        "decode": plan.decode(collection, frames),
+        "flow": _on_cpu(plan.flow(collection, flow)) if flow else None,
+    }
+
+
+def overview(dataset: str, model: str) -> Settings:
+    """Settings of stage `overview`."""
+    return {"dataset": dataset, "model": model}
+
+
+def _folders(plan: Plan, dataset: str, model: str) -> tuple[str, str | None]:
+    """Of which frames and which flow there are pictures: those that the first of the streams shown is made of.
+
+    A report that shows flow shows the frames that it is made from.
+    """
+    collection = plan.datasets[dataset]["collection"]
+    streams = [plan.stream(dataset, role) for role in plan.roles(exported(plan, model))]
+    made = [plan.extracted_from(collection, name) for name in streams if plan.is_extracted(collection, name)]
+    if flow := next((folder for folder in made if folder.startswith("flow")), None):
+        return plan.frames_of(collection, flow), flow
+    return next(iter(made), "frames"), None
+
+
+def _on_cpu(flow: Settings) -> Settings:
+    """For a few pictures no GPU is asked for."""
+    instead = {"opencv-cuda": "opencv-cpu"}.get(flow["backend"], flow["backend"])
+    return merge(flow, {"device": "cpu", "backend": instead})

@@ -1,0 +1,137 @@
+"""Stage `figures`: what a model has learnt, as pictures and pages for the report."""
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from vidistill.base import settings as settings_module
+from vidistill.base import store
+from vidistill.base.stage import UserError, arguments, run
+from vidistill.data.queries import video_files
+from vidistill.evaluation import inputs, terminal
+from vidistill.evaluation.evaluate import EvaluateSettings
+from vidistill.features import states
+from vidistill.report import (
+    agreement,
+    costs,
+    coverage,
+    examples,
+    failures,
+    losses,
+    material,
+    page,
+    queries,
+    recall,
+    results,
+    style,
+)
+from vidistill.report.material import Material, Paths
+from vidistill.video.decode import DecodeSettings
+from vidistill.video.flow import FlowSettings
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class FiguresSettings:
+    evaluate: EvaluateSettings
+    teachers: tuple[str, ...]  # of the model
+    exported: tuple[str, ...]  # models whose pseudo labels and maps are given
+    collection: str
+    decode: DecodeSettings
+    flow: FlowSettings | None  # None: no stream is made of flow
+    videos: int  # shown with frames and flow
+    frames: int  # of each, and of each query
+    queries: int  # of the best, the median and the worst each
+    groups: int  # of queries by length, position and words
+
+    def __post_init__(self) -> None:
+        if min(self.videos, self.queries) < 0 or min(self.frames, self.groups) < 1:
+            raise UserError("figures: videos and queries must be 0 at least, frames and groups 1; correct them.")
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A figure and the page that it stands on."""
+
+    file: str
+    title: str
+    about: tuple[str, ...]
+    figure: Figure
+
+
+def drawings(s: FiguresSettings, m: Material, files: dict[str, Path]) -> Iterator[Drawn]:
+    """Every figure."""
+    yield Drawn("losses.svg", losses.TITLE, losses.ABOUT, losses.draw(m.histories, m.models))
+    yield Drawn("agreement.svg", agreement.TITLE, agreement.ABOUT, agreement.draw(m, s.teachers))
+    nothing = None if m.result["metrics"] else (terminal.unscored(m.result),)
+    yield Drawn("recall.svg", recall.TITLE, nothing or recall.ABOUT, recall.draw(m))
+    yield Drawn("failures.svg", failures.TITLE, nothing or failures.ABOUT, failures.draw(m, s.groups))
+    predicted = m.answers[s.evaluate.model].query_ids
+    candidates = examples.spread(set(m.sentences.loc[predicted, "video_id"]), s.videos)
+    taken = examples.collect(candidates, files, m.durations, s.decode, s.flow, videos=s.videos, frames=s.frames)
+    yield Drawn("frames.png", examples.TITLE, examples.ABOUT, examples.draw(taken, s.frames))
+
+
+def key_frames(s: FiguresSettings, m: Material, files: dict[str, Path]) -> dict[str, list[tuple[float, np.ndarray]]]:
+    """Video -> (seconds, image) for the videos of the chosen queries, as far as they can be had."""
+    wanted = [q for group in queries.chosen(m, s.queries).values() for q in group]
+    videos = sorted(set(m.sentences.loc[wanted, "video_id"]))
+    taken = examples.collect(videos, files, m.durations, s.decode, None, videos=len(videos), frames=s.frames)
+    return {example.video_id: [(second, image) for second, image, _ in example.shown] for example in taken}
+
+
+def main() -> None:
+    parser = arguments(__doc__)
+    for option in ("--result", "--queries", "--moments", "--benchmarks", "--folder"):
+        parser.add_argument(option, type=Path, required=True)
+    parser.add_argument("--features", nargs="+", required=True, help="STREAM=H5, every shard of every stream")
+    for option in ("--predictions", "--histories"):
+        parser.add_argument(option, nargs="+", required=True, help="MODEL:SEED=FILE, every model and seed")
+    for option in ("--pseudo-labels", "--activation-maps"):
+        parser.add_argument(option, nargs="*", default=[], help="MODEL:SEED=FILE, of exported models")
+    parser.add_argument("--videos", type=Path, nargs="*", default=[], help="files or folders, for pictures of them")
+    args = parser.parse_args()
+    s = settings_module.parse(FiguresSettings, args.settings)
+    models, seeds = (s.evaluate.model, *s.evaluate.compare_with), s.evaluate.seeds
+    paths = Paths(
+        args.result,
+        args.queries,
+        args.moments,
+        states.by_stream(args.features),
+        inputs.labelled("--predictions", args.predictions, models, seeds),
+        inputs.labelled("--histories", args.histories, models, seeds),
+        inputs.labelled("--pseudo-labels", args.pseudo_labels, s.exported, seeds),
+        inputs.labelled("--activation-maps", args.activation_maps, s.exported, seeds),
+    )
+    m = material.read(s.evaluate, paths)
+    files = video_files(path for path in args.videos if path.exists())
+    for drawn in drawings(s, m, files):
+        path = args.folder / drawn.file
+        kind = path.suffix.removeprefix(".")
+        data = style.encode(drawn.figure, kind)
+        _write(path, data)
+        title = f"{drawn.title}: {s.evaluate.model} on {s.evaluate.dataset}"
+        _write(path.with_suffix(".html"), page.document(title, *drawn.about, page.picture(data, kind, title)))
+    teacher = s.teachers[0] if s.teachers else None
+    for group, cards in queries.cards(m, teacher, s.queries, key_frames(s, m, files)).items():
+        text = queries.make(group, cards, models[0], teacher, s.frames, scored=bool(m.result["metrics"]))
+        _write(args.folder / f"queries-{group}.html", text)
+    measured = costs.read(args.benchmarks, s.evaluate.dataset, s.collection, [*m.models, *s.exported])
+    _write(args.folder / "costs.html", costs.make(measured, s.evaluate.dataset))
+    _write(args.folder / "coverage.html", coverage.make(m.result, m.data.queries))
+    _write(args.folder / "results.html", results.make(m))
+
+
+def _write(path: Path, data: str | bytes) -> None:
+    with store.atomic(path) as temporary:
+        temporary.write_bytes(data.encode() if isinstance(data, str) else data)
+    log.info("%s", path)
+
+
+if __name__ == "__main__":
+    run(main)

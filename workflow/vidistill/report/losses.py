@@ -1,0 +1,72 @@
+"""Figure: every loss term over the epochs, a line for each model and seed."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
+
+from vidistill.report import style
+
+TITLE = "Loss curves"
+ABOUT = (
+    "Every term of the loss over the epochs, as it is before its weight (the first panel is their weighted sum). "
+    "Colours and markers are models, dashes are seeds.",
+    "What to look for: reconstruction should fall; a local term that stays where it starts means that sentences "
+    "are not matched with their videos; a spread of the activation maps near 0 means maps that say nothing.",
+)
+COLUMNS = 4
+# In the order of the figure; a term that is not here comes behind them, under its own name.
+TITLES = {
+    "loss": "loss, all terms weighted",
+    "reconstruction": "reconstruction",
+    "ranking": "ranking of masks",
+    "diversity": "diversity of proposals",
+    "local": "local: video and sentence",
+    "mutual": "mutual: RGB and flow maps",
+    "distillation_global": "distilled: pseudo label",
+    "distillation_local": "distilled: activation map",
+    "error_chosen": "error, chosen proposal",
+    "error_full": "error, whole video",
+    "map_spread": "spread of activation maps",
+    "teacher_agreement": "agreement with teacher",
+    "held_out_loss": "loss on held-out videos",
+    "learning_rate": "learning rate",
+}
+
+
+def draw(histories: Mapping[tuple[str, int], pd.DataFrame], models: Sequence[str]) -> Figure:
+    """A panel for each column of the histories that holds a number.
+
+    Args:
+        histories: (model, seed) -> history.parquet.
+        models: the report's own first.
+    """
+    there = {term for h in histories.values() for term in h.columns if np.isfinite(h[term].astype(float)).any()}
+    terms = [term for term in TITLES if term in there] + sorted(there - {*TITLES, "epoch"})
+    rows = -(-len(terms) // COLUMNS)
+    figure, looks = style.new(0.5 + 2.15 * rows), style.looks(models)
+    grid = figure.subplots(rows, COLUMNS, squeeze=False).ravel()
+    for axes in grid[len(terms) :]:
+        axes.set_axis_off()
+    seeds = sorted({seed for _, seed in histories})
+    for axes, term in zip(grid, terms, strict=False):
+        axes.set_title(TITLES.get(term, term), fontsize=9.5)
+        for (model, seed), history in histories.items():
+            if term not in history or not np.isfinite(history[term].astype(float)).any():
+                continue
+            look, number = looks[model], seeds.index(seed)
+            line = axes.plot(history["epoch"], history[term], color=look.colour, lw=1.4, ls=style.dash(number))[0]
+            line.set(marker=look.marker, markersize=3.2, markevery=(number, max(1, len(history) // 5)))
+            line.set_gid(f"curve:{term}:{model}:{seed}")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=5))
+        axes.ticklabel_format(axis="y", style="sci", scilimits=(-3, 4))
+    for axes in grid[max(0, len(terms) - COLUMNS) : len(terms)]:
+        axes.set_xlabel("epoch")
+    handles = [Line2D([], [], color=looks[m].colour, marker=looks[m].marker, label=m) for m in models]
+    if len(seeds) > 1:
+        handles += [Line2D([], [], color=style.GREY, ls=style.dash(i), label=f"seed {s}") for i, s in enumerate(seeds)]
+    figure.legend(handles=handles, loc="outside upper center", ncols=len(handles))
+    return figure

@@ -1,0 +1,34 @@
+"""Stage `overview`: the pages of stage `figures` as one page that needs nothing beside it."""
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+from vidistill.base import settings as settings_module
+from vidistill.base import store
+from vidistill.base.stage import arguments, run
+from vidistill.report import page
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class OverviewSettings:
+    dataset: str
+    model: str
+
+
+def main() -> None:
+    parser = arguments(__doc__)
+    parser.add_argument("--pages", type=Path, nargs="+", required=True, help="in the order in which they are read")
+    parser.add_argument("--output", type=Path, required=True)
+    args = parser.parse_args()
+    s = settings_module.parse(OverviewSettings, args.settings)
+    title = f"What {s.model} has learnt on {s.dataset}"
+    with store.atomic(args.output) as temporary:
+        temporary.write_text(page.joined(title, (path.read_text("utf-8") for path in args.pages)), encoding="utf-8")
+    log.info("%s", args.output)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,226 @@
+"""Figures: single queries, the maps of teacher and model side by side, the moments below, and key frames."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure, SubFigure
+
+from vidistill.base import colours
+from vidistill.report import page, pictures, style
+from vidistill.report.material import FUSED, Material
+
+GROUPS = {"best": "the best answered", "median": "in the middle", "worst": "the worst answered"}
+UNSCORED = "No query can be scored, so that none is answered better than another."
+ABOUT = (
+    "Chosen by the IoU of the first seed's prediction. Semantic activation maps: the similarity of each snippet "
+    "with the sentence, true moments shaded in yellow. Below, the true moment, the prediction, and the other "
+    "proposals, better ones higher and darker. Frames with a yellow border are within the true moment.",
+)
+STREAMS = {
+    FUSED: (colours.BLACK, "-"),
+    "rgb": (colours.VERMILLION, (0, (5, 2))),
+    "flow": (colours.BLUE, (0, (1.2, 1.5))),
+}
+PIXELS = 200  # width of a key frame at most
+
+
+@dataclass(frozen=True)
+class Card:
+    """What is shown of one query, all in seconds."""
+
+    sentence: str
+    video_id: str
+    duration: float
+    overlap: float | None  # IoU of the model's prediction; None where no moment is known
+    moments: np.ndarray  # (G, 2)
+    predicted: Mapping[str, np.ndarray]  # model -> (K, 2) best first
+    maps: Mapping[str, Mapping[str, np.ndarray]]  # model -> stream -> (L,)
+    frames: Sequence[tuple[float, np.ndarray]]  # image (H, W, 3)
+
+
+def choose(overlap: np.ndarray, query_ids: Sequence[str], video_ids: Sequence[str], count: int) -> dict[str, list[int]]:
+    """Rows of the best, the median and the worst queries, at most `count` each; none twice, each of another video
+    as long as there are enough.
+
+    Args:
+        overlap: (N,) IoU; of equals the lower query id comes first.
+    """
+    order = sorted(range(len(overlap)), key=lambda i: (-overlap[i], query_ids[i]))
+    middle = sorted(range(len(order)), key=lambda rank: (abs(rank - (len(order) - 1) / 2), rank))
+    ways = {"best": order, "worst": order[::-1], "median": [order[rank] for rank in middle]}
+    most, taken = min(count, max(1, len(overlap) // 3)), set[int]()
+    videos: set[str] = set()
+    found: dict[str, list[int]] = {}
+    for group, rows in ways.items():
+        own: list[int] = []
+        for again in (False, True):  # a second look takes videos that were shown already
+            for i in rows:
+                if len(own) < most and i not in taken and (again or video_ids[i] not in videos):
+                    own.append(i)
+                    taken.add(i)
+                    videos.add(video_ids[i])
+        found[group] = own
+    return {group: sorted(found[group], key=order.index) for group in GROUPS}
+
+
+def cards(
+    material: Material, teacher: str | None, count: int, frames: Mapping[str, Sequence[tuple[float, np.ndarray]]]
+) -> dict[str, list[Card]]:
+    """The cards of each group, for the first seed.
+
+    Args:
+        teacher: shown beside the model, where there is one.
+        frames: video -> key frames, for those that `videos` named.
+    """
+    s, seed = material.settings, material.settings.seeds[0]
+    groups = chosen(material, count)
+    shown = [s.model] + ([teacher] if teacher else [])
+    query_ids = [q for group in groups.values() for q in group]
+    maps = {model: material.activation(model, seed, query_ids) for model in shown}
+    overlap = _overlap(material)
+    windows = {
+        model: dict(zip(material.answers[model].query_ids, material.answers[model].ranked, strict=True))
+        for model in shown
+        if model in material.answers
+    }
+    seconds = dict(zip(query_ids, material.data.durations(pd.Index(query_ids)), strict=True))
+
+    def card(query_id: str) -> Card:
+        row = material.sentences.loc[query_id]
+        return Card(
+            sentence=str(row["sentence"]),
+            video_id=str(row["video_id"]),
+            duration=float(seconds[query_id]),
+            overlap=overlap.get(query_id),
+            moments=material.data.targets.get(query_id, np.empty((0, 2))),
+            predicted={model: found[query_id][:, :2] for model, found in windows.items() if query_id in found},
+            maps={model: found[query_id] for model, found in maps.items() if query_id in found},
+            frames=frames.get(str(row["video_id"]), ()),
+        )
+
+    return {group: [card(query_id) for query_id in ids] for group, ids in groups.items()}
+
+
+def chosen(material: Material, count: int) -> dict[str, list[str]]:
+    """Query ids of each group, by the first seed's predictions; where nothing is scored, some in the middle alone."""
+    overlap = _overlap(material)
+    ids = list(overlap) or list(material.answers[material.settings.model].query_ids)
+    videos = material.sentences.loc[ids, "video_id"].tolist()
+    rows = choose(np.array([overlap.get(query_id, 0.0) for query_id in ids]), ids, videos, count)
+    found = {group: [ids[i] for i in numbers] for group, numbers in rows.items()}
+    if overlap:
+        return found
+    return {group: (found["best"] if group == "median" else []) for group in GROUPS}
+
+
+def _overlap(material: Material) -> dict[str, float]:
+    """Query -> IoU of the first seed's prediction, of those that are scored."""
+    known = material.scored[material.settings.model].get(material.settings.seeds[0])
+    if known is None:
+        return {}
+    return dict(zip(known.query_ids, (material.column(known, "mIoU") / 100).tolist(), strict=True))
+
+
+def make(
+    group: str, cards: Sequence[Card], model: str, teacher: str | None, frames: int, *, scored: bool = True
+) -> str:
+    """The page of a group; sentences are text of the page, which has letters that a figure's font lacks."""
+    parts: list[str] = [*ABOUT] if scored else [UNSCORED]
+    if cards and not scored:
+        parts.append("What is predicted for some of them, without a true moment:")
+    for card in cards:
+        words = f"{card.video_id}, {card.duration:.1f} s."
+        if card.overlap is not None:
+            words += f" IoU of the prediction: {card.overlap:.2f}"
+        drawn = style.encode(draw(card, model, teacher, frames), "svg")
+        parts += [page.heading(f"“{card.sentence}”"), words, page.picture(drawn, "svg", card.sentence)]
+    if scored and not cards:
+        parts.append("There are too few queries for this group.")
+    return page.document(f"Queries, {GROUPS[group]}: {model}", *parts)
+
+
+def draw(card: Card, model: str, teacher: str | None, frames: int) -> Figure:
+    """One query: the teacher, where there is one, on the left, the model on the right, frames below."""
+    columns = [*([teacher] if teacher else []), model]
+    rows = [1.4, 1.0] if any(name in card.maps for name in columns) else [1.0]
+    height, below = sum(rows) + 0.35, _frame_height(card, frames)
+    figure = style.new(height + below)
+    parts = figure.subfigures(2 if below else 1, 1, squeeze=False, height_ratios=(height, below) if below else None)[
+        :, 0
+    ]
+    grid = parts[0].subplots(len(rows), len(columns), squeeze=False, sharex=True, height_ratios=rows)
+    for column, name in enumerate(columns):
+        if len(rows) > 1:
+            _map(grid[0, column], card, name)
+        else:
+            grid[0, column].set_title(name)
+        _moments(grid[-1, column], card, name)
+    if below:
+        _frames(parts[1], card, frames)
+    return figure
+
+
+def _frame_height(card: Card, frames: int) -> float:
+    """Inches."""
+    if not card.frames:
+        return 0.0
+    height, width = card.frames[0][1].shape[:2]
+    return float(style.WIDTH / frames * height / width * 0.95 + 0.2)
+
+
+def _map(axes: Axes, card: Card, model: str) -> None:
+    """The activation map over time, a step for each snippet, the true moment shaded."""
+    axes.set_title(f"{model}: semantic activation map", fontsize=9.5)
+    if model not in card.maps:
+        style.say(axes, f"{model} has no map of this query")
+        return
+    streams = card.maps[model]
+    for start, end in card.moments:
+        axes.axvspan(start, end, color=colours.YELLOW, alpha=0.35, lw=0)
+    for stream, values in sorted(streams.items(), key=lambda item: item[0] == FUSED):
+        colour, line = STREAMS.get(stream, (colours.GREEN, (0, (6, 2, 1.2, 2))))
+        edges = np.linspace(0, card.duration, len(values) + 1)
+        name = "mean of both" if stream == FUSED and len(streams) > 1 else stream
+        axes.stairs(values, edges, baseline=None, color=colour, ls=line, lw=2 if stream == FUSED else 1.2, label=name)
+    if len(streams) > 1:
+        axes.legend(loc="upper right", fontsize=8, ncols=3, handlelength=2.4, borderaxespad=0.1)
+        low, high = axes.get_ylim()
+        axes.set_ylim(low, high + 0.3 * (high - low))  # room for the legend
+    axes.locator_params(axis="y", nbins=4)
+    axes.set_ylabel("similarity")
+
+
+def _moments(axes: Axes, card: Card, model: str) -> None:
+    """Bars: the true moment, the prediction, and thin the other proposals, the better the darker."""
+    for start, end in card.moments:
+        axes.barh(2, end - start, left=start, height=0.62, color=colours.YELLOW, edgecolor=colours.BLACK, lw=1)
+    windows = card.predicted.get(model, np.empty((0, 2)))
+    for rank, (start, end) in enumerate(windows):
+        if rank == 0:
+            axes.barh(1, end - start, left=start, height=0.62, color=colours.BLUE, edgecolor=colours.BLACK, lw=1)
+        else:
+            alpha = 0.75 - 0.55 * (rank - 1) / max(1, len(windows) - 2)
+            y = 0.35 - 0.7 * (rank - 1) / max(1, len(windows) - 2)
+            axes.plot([start, end], [y, y], color=colours.BLUE, lw=2, alpha=alpha, solid_capstyle="butt")
+    rows = {2: "truth", 1: "predicted", 0: "others"} if len(card.moments) else {1: "predicted", 0: "others"}
+    axes.set_yticks(list(rows), list(rows.values()))
+    axes.set(ylim=(-0.6, 2.5), xlim=(0, card.duration), xlabel="seconds")
+    axes.grid(axis="y", visible=False)
+
+
+def _frames(figure: SubFigure, card: Card, frames: int) -> None:
+    """Key frames; those within the true moment have a yellow frame."""
+    grid = np.atleast_1d(figure.subplots(1, frames))
+    for axes in grid:
+        axes.set(xticks=[], yticks=[])
+        axes.spines[:].set_visible(False)
+        axes.grid(visible=False)
+    for axes, (second, image) in zip(grid, card.frames, strict=False):
+        axes.imshow(pictures.small(image, PIXELS), interpolation="none")
+        inside = any(start <= second <= end for start, end in card.moments)
+        axes.set_title(f"{second:.1f} s", fontsize=9, fontweight="bold" if inside else "normal", loc="center", pad=3)
+        if inside:
+            axes.spines[:].set(visible=True, color="#d9b800", linewidth=4)

@@ -1,0 +1,1 @@
+"""What every method's training shares; knows none of them."""

@@ -1,0 +1,83 @@
+"""How far a training is, on disk after each epoch, so that it can be stopped at any moment and go on."""
+
+import io
+import logging
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import torch
+from torch import nn
+
+from vidistill.base import store
+from vidistill.mmdist.predict import PREDICTIONS
+
+log = logging.getLogger(__name__)
+FILE = "progress.pt"
+
+
+@dataclass
+class Progress:
+    """The state after `epoch` epochs; `work` holds it, and each epoch's predictions."""
+
+    work: Path
+    fingerprint: str
+    epoch: int = 0
+    history: list[dict[str, Any]] = field(default_factory=list)
+    state: dict[str, Any] = field(default_factory=dict)
+
+    def restore(self, network: nn.Module, optimiser: torch.optim.Optimizer) -> None:
+        """Put the saved state, if any, into network and optimiser."""
+        if self.state:
+            network.load_state_dict(self.state["network"])
+            optimiser.load_state_dict(self.state["optimiser"])
+
+    def advance(
+        self, network: nn.Module, optimiser: torch.optim.Optimizer, row: dict[str, Any], predictions: pd.DataFrame
+    ) -> None:
+        """Save one more finished epoch: predictions first, since the checkpoint is what says that they are there."""
+        self.epoch += 1
+        self.history.append(row)
+        store.write_table(self._predictions(self.epoch), predictions, PREDICTIONS, ["query_id", "proposal_index"])
+        self.state = {"network": network.state_dict(), "optimiser": optimiser.state_dict()}
+        saved = io.BytesIO()  # written by Python, which says why a file cannot be written; PyTorch does not
+        torch.save({"fingerprint": self.fingerprint, "epoch": self.epoch, "history": self.history, **self.state}, saved)
+        with store.atomic(self.work / FILE) as temporary:
+            temporary.write_bytes(saved.getbuffer())
+
+    def write(self, history: Path, predictions: Path) -> None:
+        """Write history.parquet and predictions.parquet of all epochs."""
+        rows = pd.DataFrame(self.history)
+        schema = pa.schema([("epoch", pa.int16())] + [(c, pa.float64()) for c in sorted(rows.columns) if c != "epoch"])
+        store.write_table(history, rows, schema, ["epoch"])
+        tables = [store.read_table(self._predictions(epoch)) for epoch in range(1, self.epoch + 1)]
+        store.write_table(predictions, pd.concat(tables), PREDICTIONS, ["epoch", "query_id", "proposal_index"])
+
+    def remove(self) -> None:
+        shutil.rmtree(self.work, ignore_errors=True)
+
+    def _predictions(self, epoch: int) -> Path:
+        return self.work / f"predictions-{epoch:04d}.parquet"
+
+
+def open_progress(work: Path, fingerprint: str) -> Progress:
+    """The progress that an interrupted run with the same fingerprint left in `work`, or a new one."""
+    try:
+        saved = torch.load(work / FILE, weights_only=True, map_location="cpu")
+    except FileNotFoundError:
+        saved = None
+    except Exception as error:  # whatever damaged bytes make the reader raise
+        log.warning("%s cannot be read (%s); training starts anew", work / FILE, error)
+        saved = None
+    if saved is not None and saved["fingerprint"] != fingerprint:
+        log.info("an interrupted run had other settings, code or data; training starts anew")
+        saved = None
+    if saved is None:
+        shutil.rmtree(work, ignore_errors=True)
+        return Progress(work, fingerprint)
+    log.info("resumed after epoch %d", saved["epoch"])
+    state = {"network": saved["network"], "optimiser": saved["optimiser"]}
+    return Progress(work, fingerprint, saved["epoch"], saved["history"], state)
