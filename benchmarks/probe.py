@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from vidistill.base import store
 from vidistill.data import vocabulary as vocabularies
-from vidistill.training import samples
+from vidistill.mmdist import batch
 from vidistill.training.samples import Samples
 
 
@@ -96,7 +96,7 @@ def main() -> None:
     torch.set_num_threads(args.threads)
     folder = args.results / args.dataset
     shards = args.results / "features" / (args.collection or args.dataset)
-    loaded = samples.load(
+    loaded = batch.load(
         folder / "queries.parquet",
         vocabularies.load(folder / "vocabulary.json"),
         [sorted((shards / stream).glob("*.h5")) for stream in args.streams],

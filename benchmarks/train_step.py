@@ -18,10 +18,10 @@ import torch
 from torch import Tensor
 
 from vidistill.mmdist import losses, proposals
+from vidistill.mmdist.batch import Batch
 from vidistill.mmdist.losses import LossSettings
-from vidistill.mmdist.network import Network, NetworkSettings, Sentence
-from vidistill.mmdist.objective import Objective, encode
-from vidistill.training.samples import Batch
+from vidistill.mmdist.network import Network, NetworkSettings, Sentence, encode
+from vidistill.mmdist.objective import Objective
 
 REFERENCE = "all 25 with gradients, fp32"
 LOSS = LossSettings(
@@ -47,7 +47,7 @@ LOSS = LossSettings(
 
 def all_25(network: Network, batch: Batch) -> Tensor:
     """L_global with every proposal and every negative reconstructed with gradients."""
-    s, encoded = network.settings, encode(network, batch)
+    s, encoded = network.settings, encode(network, batch.features, batch.tokens)
     masks = [encoded.masks]
     masks += proposals.negative_masks(encoded.center, encoded.width, s.positions, s.width_divisor, 0.5, 0.5)
     masks += [torch.ones_like(encoded.masks[:, :1])]
@@ -150,12 +150,12 @@ def peak_memory(device: torch.device) -> float:
 
 def parts(network: Network, batch: Batch, device: torch.device, repeats: int) -> None:
     """Where the time of a step goes, in fp32."""
-    encoded = encode(network, batch)
+    encoded = encode(network, batch.features, batch.tokens)
     frames, masks = encoded.frames.detach(), encoded.masks.detach()
     sentence = Sentence(*(x.detach() for x in encoded.sentence))
 
     def generate() -> None:
-        found = encode(network, batch)
+        found = encode(network, batch.features, batch.tokens)
         (found.center.sum() + found.width.sum()).backward()
 
     def select() -> None:

@@ -14,8 +14,8 @@ from vidistill.base import store
 from vidistill.data import vocabulary
 from vidistill.data.queries import QUERIES
 from vidistill.data.vocabulary import VocabularySettings, build
-from vidistill.mmdist.train import TrainSettings
-from vidistill.training import samples
+from vidistill.mmdist import batch
+from vidistill.mmdist.settings import TrainSettings
 
 WORDS = ["person", "opens", "closes", "door", "box", "red", "blue", "walks", "away", "the", "a"]
 DIMS = {"rgb": 12, "flow": 10}
@@ -79,4 +79,4 @@ def train_settings(config: dict[str, Any], model: str = "baseline", **changes: A
 def load(folder, streams=("rgb",), **changes):
     arguments = {"splits": ["train", "test"], "snippets": 12, "normalise": "none"} | changes
     files = [[folder / f"{stream}.h5"] for stream in streams]
-    return samples.load(folder / "queries.parquet", vocabulary.load(folder / "vocabulary.json"), files, **arguments)
+    return batch.load(folder / "queries.parquet", vocabulary.load(folder / "vocabulary.json"), files, **arguments)

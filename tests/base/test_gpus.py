@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 TAKE = """
 import sys
 from pathlib import Path
-from vidistill import gpus
+from vidistill.base import gpus
 from vidistill.base.stage import UserError
 gpus.LOCKS = Path(sys.argv[1])
 sys.stdin.readline()  # until all processes are there

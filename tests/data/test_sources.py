@@ -48,7 +48,7 @@ def test_split_names() -> None:
 
 def test_parse_time_needs_only_the_standard_library() -> None:
     script = (
-        "import sys; from vidistill.data import sources; "
+        "import sys; from vidistill.data.annotations import sources; "
         "print(*{m.split('.')[0] for m in sys.modules} - sys.stdlib_module_names - {'__main__', '__mp_main__'})"
     )
     environment = {"PYTHONPATH": str(ROOT / "workflow")}

@@ -10,8 +10,7 @@ import small
 from small import load
 from vidistill.base import store
 from vidistill.base.stage import UserError
-from vidistill.mmdist import export
-from vidistill.training import knowledge
+from vidistill.mmdist import export, targets
 
 
 @pytest.fixture(scope="module")
@@ -80,15 +79,15 @@ def test_a_student_learns_from_the_tables_alone(config, taught, monkeypatch):
     assert history["teacher_agreement"].between(0, 1).all()
 
 
-def test_a_lesson_is_joined_by_query_not_by_row(taught, tmp_path):
+def test_targets_are_joined_by_query_not_by_row(taught, tmp_path):
     loaded = load(taught)
     shuffled = store.read_table(taught / "labels.parquet").sample(frac=1, random_state=0)
     shuffled.to_parquet(tmp_path / "labels.parquet")
     for path in (taught / "labels.parquet", tmp_path / "labels.parquet"):
-        known, lesson = knowledge.read(loaded, path, taught / "maps.parquet", 12)
+        known, found = targets.read(loaded, path, taught / "maps.parquet", 12)
         assert known.query_ids == loaded.query_ids
         first = shuffled[(shuffled["rank"] == 0)].set_index("query_id").loc[loaded.query_ids]
-        np.testing.assert_allclose(lesson.proposal[:, 0], first["center"])
+        np.testing.assert_allclose(found.proposal[:, 0], first["center"])
 
 
 def test_a_teacher_from_elsewhere_may_know_moments_alone(taught, tmp_path):
@@ -96,13 +95,13 @@ def test_a_teacher_from_elsewhere_may_know_moments_alone(taught, tmp_path):
     labels[["proposal_index", "center", "width", "reconstruction_error"]] = None
     labels = labels[labels["query_id"] != "v1#0"]
     labels.to_parquet(tmp_path / "labels.parquet")
-    known, lesson = knowledge.read(load(taught), tmp_path / "labels.parquet", taught / "maps.parquet", 12)
+    known, found = targets.read(load(taught), tmp_path / "labels.parquet", taught / "maps.parquet", 12)
     assert len(known) == 19
     assert "v1#0" not in known.query_ids
     first = labels[labels["rank"] == 0].set_index("query_id").loc[known.query_ids]
     width = (first["end"] - first["start"]).to_numpy() / known.durations
-    np.testing.assert_allclose(lesson.proposal[:, 1], width, atol=1e-6)
-    assert (lesson.index == -1).all()
+    np.testing.assert_allclose(found.proposal[:, 1], width, atol=1e-6)
+    assert (found.index == -1).all()
 
 
 def test_moments_without_a_known_duration_teach_nothing(taught, tmp_path):
@@ -111,9 +110,9 @@ def test_moments_without_a_known_duration_teach_nothing(taught, tmp_path):
     labels.to_parquet(tmp_path / "labels.parquet")
     loaded = load(taught)
     loaded = dataclasses.replace(loaded, durations=np.where(np.arange(len(loaded)) < 2, np.nan, loaded.durations))
-    known, lesson = knowledge.read(loaded, tmp_path / "labels.parquet", taught / "maps.parquet", 12)
+    known, found = targets.read(loaded, tmp_path / "labels.parquet", taught / "maps.parquet", 12)
     assert known.query_ids == loaded.query_ids[2:]
-    assert not lesson.proposal.isnan().any()
+    assert not found.proposal.isnan().any()
 
 
 def test_an_index_that_the_teacher_does_not_give_is_an_error(config, taught, tmp_path, monkeypatch):
@@ -128,4 +127,4 @@ def test_an_index_that_the_teacher_does_not_give_is_an_error(config, taught, tmp
 
 def test_maps_of_another_length_are_an_error(taught):
     with pytest.raises(UserError, match="12 snippets, the student 24"):
-        knowledge.read(load(taught, snippets=24), taught / "labels.parquet", taught / "maps.parquet", 24)
+        targets.read(load(taught, snippets=24), taught / "labels.parquet", taught / "maps.parquet", 24)

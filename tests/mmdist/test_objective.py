@@ -10,7 +10,8 @@ import small
 from small import load
 from vidistill.mmdist import losses, masking, proposals
 from vidistill.mmdist import model as models
-from vidistill.mmdist.objective import Objective, encode
+from vidistill.mmdist.network import encode
+from vidistill.mmdist.objective import Objective
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +73,7 @@ def test_four_reconstructions_have_the_loss_and_gradients_of_all_25(config, fold
     loss.backward()
     found = gradients(objective.network)
     objective.network.zero_grad()
-    encoded = encode(objective.network, batch)
+    encoded = encode(objective.network, batch.features, batch.tokens)
     best = all_errors(objective, batch, encoded, encoded.masks).argmin(1)
     total, _ = global_loss(objective, batch, encoded, best, 0.5)
     expected = (total + 5.0 * losses.diversity_loss(encoded.masks, 0.146)).mean()
@@ -86,7 +87,7 @@ def test_four_reconstructions_have_the_loss_and_gradients_of_all_25(config, fold
 def test_the_student_adds_beta_times_what_the_teacher_says(config, folder):
     objective, batch = prepare(config, folder, "student", teacher=True)
     loss, terms = objective(batch, 0.5)
-    encoded = encode(objective.network, batch)
+    encoded = encode(objective.network, batch.features, batch.tokens)
     best = all_errors(objective, batch, encoded, encoded.masks).argmin(1)
     target = torch.tensor([0.2, 0.4]).expand(6, 2)
     nearest = proposals.nearest_proposal(encoded.center, encoded.width, target)
@@ -147,14 +148,14 @@ def test_without_global_learning_no_error_of_negatives_or_the_whole_video_is_ask
 def test_an_injected_gaussian_gives_the_generator_no_gradient_through_the_teacher(config, folder):
     switches = {"distillation": {"proposal": "inject", "weight": 1.0}, "loss": {"local_learning": False}}
     objective, batch = prepare(config, folder, "student", teacher=True, **switches)
-    encoded = encode(objective.network, batch)
+    encoded = encode(objective.network, batch.features, batch.tokens)
     _, injected = objective._teacher_proposal(batch, encoded)
     assert [x.requires_grad for x in injected] == [False, False]
 
 
 def test_the_selection_is_in_single_precision_within_a_step_in_bf16(config, folder):
     objective, batch = prepare(config, folder)
-    exact = objective._select(batch, encode(objective.network, batch))
+    exact = objective._select(batch, encode(objective.network, batch.features, batch.tokens))
     objective.selection_autocast = torch.autocast("cpu", enabled=False)
     precisions = []
     reconstruct = objective.network.reconstruct
@@ -165,7 +166,7 @@ def test_the_selection_is_in_single_precision_within_a_step_in_bf16(config, fold
 
     objective.network.reconstruct = watched
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        encoded = encode(objective.network, batch)
+        encoded = encode(objective.network, batch.features, batch.tokens)
         chosen = objective._select(batch, encoded)
         loss, _ = objective(batch, 0.5)
     assert encoded.frames.dtype == torch.bfloat16

@@ -11,11 +11,11 @@ from conftest import ROOT
 from vidistill.base import store
 from vidistill.data import vocabulary
 from vidistill.data.queries import QUERIES
+from vidistill.mmdist import batch, train
 from vidistill.mmdist import model as models
-from vidistill.mmdist import train
-from vidistill.mmdist.train import learning_rate
-from vidistill.training import samples
-from vidistill.training.checkpoint import Progress, open_progress
+from vidistill.training import loop
+from vidistill.training.checkpoint import Checkpoint, open_checkpoint
+from vidistill.training.predictions import nothing
 
 
 def run(monkeypatch, folder, section, name, extra=()):
@@ -38,9 +38,10 @@ def run(monkeypatch, folder, section, name, extra=()):
 
 
 def test_the_rate_peaks_at_the_end_of_the_warm_up_and_halves_at_four_times_it():
-    assert learning_rate(1, 4e-4, 400) == pytest.approx(1e-6)
-    assert learning_rate(400, 4e-4, 400) == pytest.approx(4e-4)
-    assert learning_rate(1600, 4e-4, 400) == pytest.approx(2e-4)
+    rate = loop.warmed_up(4e-4, 400)
+    assert rate(1) == pytest.approx(1e-6)
+    assert rate(400) == pytest.approx(4e-4)
+    assert rate(1600) == pytest.approx(2e-4)
 
 
 def test_equal_runs_give_equal_files(config, tmp_path, monkeypatch):
@@ -56,7 +57,7 @@ def test_a_run_that_was_stopped_ends_as_if_it_had_not_been(config, tmp_path, mon
     folder = small.write(tmp_path)
     section = small.train_section(config, optimisation={"epochs": 4})
     expected = run(monkeypatch, folder, section, "undisturbed")
-    advance = Progress.advance
+    advance = Checkpoint.advance
     trained = []
 
     def stop_after_two(self, *args):
@@ -65,7 +66,7 @@ def test_a_run_that_was_stopped_ends_as_if_it_had_not_been(config, tmp_path, mon
         if len(trained) == 2:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(Progress, "advance", stop_after_two)
+    monkeypatch.setattr(Checkpoint, "advance", stop_after_two)
     with pytest.raises(KeyboardInterrupt):
         run(monkeypatch, folder, section, "stopped")
     assert not (folder / "stopped" / "model.safetensors").exists()
@@ -81,17 +82,17 @@ def test_progress_of_other_settings_is_not_taken_up(config, tmp_path, caplog):
     folder = small.write(tmp_path)
     network = torch.nn.Linear(2, 2)
     optimiser = torch.optim.Adam(network.parameters())
-    predictions = small.pd.DataFrame({name: [] for name in train.predict.PREDICTIONS.names})
-    Progress(folder / "work", "a").advance(network, optimiser, {"epoch": 1}, predictions)
-    assert open_progress(folder / "work", "a").epoch == 1
-    assert open_progress(folder / "work", "b").epoch == 0
+    predictions = nothing()
+    Checkpoint(folder / "work", "a").advance(network, optimiser, {"epoch": 1}, predictions)
+    assert open_checkpoint(folder / "work", "a").epoch == 1
+    assert open_checkpoint(folder / "work", "b").epoch == 0
     assert "other settings" in caplog.text
 
 
 def test_a_damaged_checkpoint_is_not_taken_up(tmp_path):
     (tmp_path / "work").mkdir()
-    (tmp_path / "work" / "progress.pt").write_bytes(b"half a checkpoint")
-    assert open_progress(tmp_path / "work", "a").epoch == 0
+    (tmp_path / "work" / "checkpoint.pt").write_bytes(b"half a checkpoint")
+    assert open_checkpoint(tmp_path / "work", "a").epoch == 0
 
 
 def test_training_learns(config, tmp_path, monkeypatch):
@@ -119,7 +120,7 @@ def test_held_out_videos_are_not_trained_on_and_their_loss_is_kept(config, tmp_p
     predictions = store.read_table(files["predictions"])
     assert {"train", "test"} == set(predictions["split"])
     held = {q.split("#")[0] for q in predictions.loc[predictions["split"] == "train", "query_id"]}
-    assert all(train.is_held_out(v, 0.3) for v in held)
+    assert all(loop.is_held_out(v, 0.3) for v in held)
     assert store.read_table(files["history"])["held_out_loss"].notna().all()
     without = store.read_table(run(monkeypatch, folder, small.train_section(config), "b")["history"])
     assert without["held_out_loss"].isna().all()
@@ -207,7 +208,7 @@ def test_the_stage_runs_by_hand(config, tmp_path):
     done = subprocess.run(command, cwd=ROOT / "workflow", capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "epoch 1/1" in done.stderr
-    loaded = samples.load(
+    loaded = batch.load(
         folder / "queries.parquet",
         vocabulary.load(folder / "vocabulary.json"),
         [[folder / "rgb.h5"]],

@@ -86,7 +86,7 @@ def test_every_stage_takes_the_settings_that_the_plan_gives(plan: Plan) -> None:
     from vidistill.features.external import ExternalSettings
     from vidistill.features.options import C3DSettings, I3DSettings
     from vidistill.mmdist.export import ExportSettings
-    from vidistill.mmdist.train import TrainSettings
+    from vidistill.mmdist.settings import TrainSettings
     from vidistill.planning import downloads
     from vidistill.report.figures import FiguresSettings
     from vidistill.report.overview import OverviewSettings

@@ -15,10 +15,10 @@ from conftest import parse
 from evaluated import EPOCHS, Runs
 from vidistill.base import store
 from vidistill.evaluation.evaluate import EvaluateSettings
-from vidistill.mmdist.export import ACTIVATION_MAPS, PSEUDO_LABELS
 from vidistill.report import material
 from vidistill.report.material import Material, Paths
 from vidistill.report.style import encode
+from vidistill.training.knowledge import ACTIVATION_MAPS, PSEUDO_LABELS
 
 SNIPPETS = 8
 TERMS = ("loss", "local", "ranking", "learning_rate")

@@ -50,7 +50,7 @@ def test_no_query_left_is_an_error(tmp_path):
     folder = small.write(tmp_path)
     with h5py.File(folder / "rgb.h5", "w"):
         pass
-    with pytest.raises(UserError, match="no query has both words and features"):
+    with pytest.raises(UserError, match="no query has features"):
         small.load(folder)
 
 

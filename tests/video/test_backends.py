@@ -105,7 +105,8 @@ def test_a_gpu_has_one_job(gpus_of, monkeypatch, tmp_path: Path):
 def test_opencv_on_a_cpu_does_without_pytorch():
     """Whose import takes seconds, in each of a shard's workers."""
     script = (
-        "import sys; import vidistill.video.flow; from vidistill import gpus; from vidistill.video import backends\n"
+        "import sys; import vidistill.video.flow; from vidistill.base import gpus\n"
+        "from vidistill.video.tvl1 import backends\n"
         "gpus.has_gpu = lambda: False\n"
         "assert backends.choose('opencv-cpu', 'auto') == ('opencv-cpu', 'cpu')\n"
         "assert 'torch' not in sys.modules"

@@ -17,12 +17,12 @@ from clips import write
 from motion import error, moving
 
 from conftest import ROOT, data, parse
-from vidistill.base import code, store
+from vidistill.base import store
 from vidistill.video import flow as stage
 from vidistill.video import frames
 from vidistill.video.flow import FlowSettings, write_flow
 from vidistill.video.tvl1 import by_opencv
-from vidistill.video.tvl1.parameters import Tvl1, quantise
+from vidistill.video.tvl1.parameters import quantise
 
 
 @pytest.fixture(scope="session")
@@ -353,20 +353,3 @@ def test_flow_of_a_decoded_video(tmp_path, config, quick):
         )
         pixels = group["flow"][:-1] * (40 / 255) - 20
         assert error(pixels + 20 / 255, 4.0, 0.0) < 0.3
-
-
-def test_closure():
-    reached = code.closure("vidistill.video.flow")
-    assert [m for m in reached if m.startswith("vidistill.video.")] == [
-        "vidistill.video.tvl1.backends",
-        "vidistill.video.flow",
-        "vidistill.video.frames",
-        "vidistill.video.tvl1.parameters",
-        "vidistill.video.tvl1.images",
-        "vidistill.video.tvl1.kernels",
-        "vidistill.video.tvl1.by_opencv",
-        "vidistill.video.tvl1.by_torch",
-        "vidistill.video.tvl1.fused",
-    ]
-    assert not [m for m in reached if m.startswith(("vidistill.mmdist", "vidistill.features"))]
-    assert issubclass(FlowSettings, Tvl1)

@@ -25,14 +25,11 @@ from vidistill.base.stage import UserError
 from vidistill.commands import one_video, recipe, trained, words
 from vidistill.commands.one_video import Film, Watch, unwatched
 from vidistill.commands.recipe import Recipe
-from vidistill.data.vocabulary import encode
 from vidistill.evaluation import ranking
 from vidistill.features import networks
 from vidistill.features.networks import Extractor
-from vidistill.mmdist import masking, predict, proposals
-from vidistill.mmdist.predict import Predicted
-from vidistill.training import samples
-from vidistill.training.samples import Samples
+from vidistill.mmdist import ask
+from vidistill.mmdist.ask import Found
 
 PICTURES = 8  # frames of a film that are kept for its picture
 
@@ -203,54 +200,32 @@ class Grounder:
             UserError: see `check`.
         """
         self.check(sentences)
-        s = self.trained.settings
-        asked = self._samples(film, sentences, query_ids or list(map(nfc, sentences)))
-        found: dict[int, Answer] = {}
-        for part in predict.predict(
-            self._network, asked, s.loss, seed=s.seed, score_weight=s.score_weight, device=self._place
+        about = self.trained
+        keys = query_ids or list(map(nfc, sentences))
+        answers: dict[int, Answer] = {}
+        for found in ask.ask(
+            self._network, about.settings, about.vocabulary, self._snippets(film), sentences, keys, self._place
         ):
-            order = ranking.rank("score", np.empty(0), part.score.numpy(), part.errors.numpy())
-            seconds = proposals.moments(part.center, part.width).double().numpy() * film.duration
-            fused = predict.fuse(part.maps)
-            for b, row in enumerate(part.rows):
-                found[row] = Answer(
-                    sentences[row],
-                    words.unknown(sentences[row], self.trained.vocabulary),
-                    tuple(_moment(part, seconds, b, int(k)) for k in order[b]),
-                    film.duration,
-                    None if fused is None else fused[b].numpy(),
-                )
-        return tuple(found[row] for row in range(len(sentences)))
-
-    def _samples(self, film: Film, sentences: Sequence[str], query_ids: Sequence[str]) -> Samples:
-        tokens, weights = samples.padded(
-            [encode(sentence, self.trained.vocabulary) for sentence in sentences], self.trained.vocabulary
-        )
-        count = len(sentences)
-        return Samples(
-            query_ids=list(query_ids),
-            video_ids=[film.video_id] * count,
-            splits=["asked"] * count,
-            durations=np.full(count, film.duration),
-            tokens=tokens,
-            weights=weights,
-            keys=masking.query_keys(list(query_ids)),
-            video_index=torch.zeros(count, dtype=torch.long),
-            features=self._snippets(film),
-        )
+            (order,) = ranking.rank("score", np.empty(0), found.score[None], found.errors[None])
+            answers[found.row] = Answer(
+                sentences[found.row],
+                words.unknown(sentences[found.row], about.vocabulary),
+                tuple(_moment(found, film.duration, int(k)) for k in order),
+                film.duration,
+                found.activation_map,
+            )
+        return tuple(answers[row] for row in range(len(sentences)))
 
     def _snippets(self, film: Film) -> list[Tensor]:
         """(1, L, D) of each stream; of an hour it takes longer than an answer."""
         if self._last is None or self._last[0] is not film:
-            s = self.trained.settings
-            resampled = (samples.resample(film.features[stream], s.snippets, s.normalise) for stream in s.streams)
-            self._last = film, [torch.from_numpy(values)[None] for values in resampled]
+            self._last = film, ask.resampled(self.trained.settings, film.features)
         return self._last[1]
 
 
-def _moment(part: Predicted, seconds: np.ndarray, b: int, k: int) -> Moment:
-    start, end = map(float, seconds[b, k])
-    return Moment(start, end, float(part.score[b, k]), float(part.errors[b, k]), k)
+def _moment(found: Found, duration: float, k: int) -> Moment:
+    start, end = (float(share * duration) for share in found.moments[k])
+    return Moment(start, end, float(found.score[k]), float(found.errors[k]), k)
 
 
 @functools.cache  # a GPU is taken once by a process

@@ -23,7 +23,7 @@ from vidistill.commands import trained
 from vidistill.commands.command_line import Parser
 from vidistill.commands.trained import Trained
 from vidistill.mmdist import predict, proposals
-from vidistill.training.samples import Batch
+from vidistill.mmdist.batch import Batch
 
 OPSET = 20
 INPUTS = ("features", "tokens", "hidden_words")

@@ -12,7 +12,7 @@ from vidistill.data import vocabulary as vocabularies
 from vidistill.data.vocabulary import Vocabulary
 from vidistill.mmdist import model as models
 from vidistill.mmdist.network import Network
-from vidistill.mmdist.train import TrainSettings
+from vidistill.mmdist.settings import TrainSettings
 
 REMEDY = "name a model.safetensors, or a result such as results/student_demo.json"
 

@@ -6,53 +6,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
-import pyarrow as pa
 
 from vidistill.base import device, store
 from vidistill.base.settings import parse
 from vidistill.base.stage import UserError, arguments, run
 from vidistill.data import vocabulary as vocabularies
+from vidistill.mmdist import batch, predict
 from vidistill.mmdist import model as models
-from vidistill.mmdist import predict
+from vidistill.mmdist.batch import Queries
 from vidistill.mmdist.predict import Predicted
-from vidistill.mmdist.train import TrainSettings
-from vidistill.training import samples
-from vidistill.training.samples import Samples
+from vidistill.mmdist.settings import TrainSettings
+from vidistill.training import knowledge, samples
+from vidistill.training.knowledge import FUSED
 
 log = logging.getLogger(__name__)
-
-KEY = [
-    ("query_id", pa.string()),
-    ("video_id", pa.string()),
-    ("split", pa.string()),
-    ("teacher", pa.string()),
-    ("stream", pa.string()),
-    ("seed", pa.int32()),
-    ("round", pa.int16()),
-]
-PSEUDO_LABELS = pa.schema(
-    [
-        *KEY,
-        ("rank", pa.int16()),
-        ("start", pa.float32()),
-        ("end", pa.float32()),
-        ("score", pa.float32()),
-        ("proposal_index", pa.int16()),
-        ("center", pa.float32()),
-        ("width", pa.float32()),
-        ("reconstruction_error", pa.float32()),
-    ]
-)
-ACTIVATION_MAPS = pa.schema(
-    [
-        *KEY,
-        ("kind", pa.string()),
-        ("num_snippets", pa.int32()),
-        ("values", pa.list_(pa.float32())),
-        ("confidence", pa.list_(pa.float32())),
-    ]
-)
-FUSED = "fused"
 
 
 @dataclass(frozen=True)
@@ -63,7 +30,7 @@ class ExportSettings:
     threads: int
 
 
-def pseudo_labels(queries: Samples, predicted: Predicted, teacher: str, seed: int) -> pd.DataFrame:
+def pseudo_labels(queries: Queries, predicted: Predicted, teacher: str, seed: int) -> pd.DataFrame:
     """One row per (query, proposal), rank 0 the best score; ties go to the lower proposal index."""
     table = predict.proposal_table(queries, predicted)
     table = table.sort_values(["query_id", "score", "proposal_index"], ascending=[True, False, True])
@@ -72,7 +39,7 @@ def pseudo_labels(queries: Samples, predicted: Predicted, teacher: str, seed: in
 
 
 def activation_maps(
-    queries: Samples, predicted: Predicted, teacher: str, streams: tuple[str, ...], seed: int
+    queries: Queries, predicted: Predicted, teacher: str, streams: tuple[str, ...], seed: int
 ) -> pd.DataFrame:
     """One row per (query, stream) and one for their mean, `fused`."""
     named = dict(zip(streams, predicted.maps, strict=True)) if len(predicted.maps) > 1 else {}
@@ -110,7 +77,7 @@ def main() -> None:
     if "settings" not in metadata:
         raise UserError(f"{args.model} does not say how it was trained; train it with this version.")
     s = parse(TrainSettings, metadata["settings"])
-    queries = samples.load(
+    queries = batch.load(
         args.queries,
         vocabularies.loads(metadata["vocabulary"]),
         samples.files_by_stream(args.features, s.streams),
@@ -131,11 +98,8 @@ def main() -> None:
         "data_sha256": queries.digest(),
         "features": metadata["features"],
     }
-    store.write_table(
-        args.pseudo_labels, pd.concat(labels), PSEUDO_LABELS, ["query_id", "seed", "round", "rank"], **about
-    )
-    keys = ["query_id", "kind", "stream", "seed", "round"]
-    store.write_table(args.activation_maps, pd.concat(maps), ACTIVATION_MAPS, keys, **about)
+    knowledge.write_labels(args.pseudo_labels, pd.concat(labels), **about)
+    knowledge.write_maps(args.activation_maps, pd.concat(maps), **about)
     log.info("%d queries of %s, seed %d", len(queries), s.model, s.seed)
 
 

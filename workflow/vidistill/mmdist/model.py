@@ -1,4 +1,4 @@
-"""A model as one file: weights as safetensors, and the settings that build it in the file's metadata."""
+"""MMDist's models, built from settings and from model files."""
 
 import dataclasses
 import json
@@ -6,14 +6,13 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from vidistill.base import settings as settings_module
-from vidistill.base import store
 from vidistill.base.stage import UserError
 from vidistill.mmdist.network import Network, NetworkSettings
 from vidistill.mmdist.teacher import Teacher
+from vidistill.training import model_file
 
 
 def build(
@@ -31,10 +30,7 @@ def save(path: Path, network: Network, **metadata: str) -> None:
         "shape": json.dumps({"feature_dims": network.feature_dims, "local": network.has_local_branch}),
         **metadata,
     }
-    tensors = {name: value.contiguous().cpu() for name, value in network.state_dict().items()}
-    with store.atomic(path) as temporary:
-        # One entry: safetensors writes several in random order, and equal models would differ in their bytes.
-        save_file(tensors, temporary, {store.MODEL_KEY: json.dumps(about, sort_keys=True)})
+    model_file.save(path, network, about)
 
 
 def load(path: Path) -> tuple[Network, dict[str, str]]:
@@ -43,9 +39,8 @@ def load(path: Path) -> tuple[Network, dict[str, str]]:
     Raises:
         UserError: the file is no model of this project.
     """
-    metadata = store.read_model_metadata(path)
     try:
-        tensors = load_file(path)
+        tensors, metadata = model_file.load(path)
         shape = json.loads(metadata["shape"])
         network = build(
             settings_module.parse(NetworkSettings, metadata["network"]),

@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from vidistill.mmdist import proposals
 from vidistill.mmdist.attention import Stack, causal_bias, padding_bias, word_positions
 
 
@@ -174,3 +175,21 @@ def semantic_maps_all(snippets: Tensor, sentences: Tensor) -> Tensor:
     snippets = snippets / snippets.norm(dim=-1, keepdim=True).clamp(min=1e-6)
     sentences = sentences / sentences.norm(dim=-1, keepdim=True).clamp(min=1e-6)
     return torch.einsum("ild,jd->ijl", snippets, sentences)
+
+
+class Encoded(NamedTuple):
+    frames: Tensor  # (B, L+1, d)
+    sentence: Sentence
+    center: Tensor  # (B, K)
+    width: Tensor
+    masks: Tensor  # (B, K, P)
+
+
+def encode(network: Network, features: list[Tensor], tokens: Tensor) -> Encoded:
+    """Projected frames, sentences, and the proposals with their masks."""
+    s = network.settings
+    frames = network.project_frames(features)
+    sentence = network.encode_sentence(tokens)
+    center, width = network.propose(frames, sentence)
+    masks = proposals.positive_masks(center, width, s.positions, s.width_divisor)
+    return Encoded(frames, sentence, center, width, masks)

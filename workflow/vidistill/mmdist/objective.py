@@ -1,34 +1,15 @@
 """What one training step minimises: the baseline's, the teacher's and the student's objective over a batch."""
 
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
-from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
 
 from vidistill.mmdist import losses, proposals
+from vidistill.mmdist.batch import Batch
 from vidistill.mmdist.losses import LossSettings
-from vidistill.mmdist.network import Network, Sentence, semantic_map, semantic_maps_all
-from vidistill.training.samples import Batch
-
-
-@dataclass(frozen=True)
-class DistillationSettings:
-    """How a student learns from its teacher (Eq. 10-12)."""
-
-    weight: float
-    global_level: bool
-    local_level: bool
-    proposal: Literal["overlap", "index", "inject"]
-
-
-class Encoded(NamedTuple):
-    frames: Tensor  # (B, L+1, d)
-    sentence: Sentence
-    center: Tensor  # (B, K)
-    width: Tensor
-    masks: Tensor  # (B, K, P)
+from vidistill.mmdist.network import Encoded, Network, Sentence, encode, semantic_map, semantic_maps_all
+from vidistill.mmdist.settings import DistillationSettings
 
 
 class Objective:
@@ -46,7 +27,7 @@ class Objective:
 
     def __call__(self, batch: Batch, progress: float) -> tuple[Tensor, dict[str, Tensor]]:
         """Loss (scalar) and the mean of each term; `progress` is epoch / epochs."""
-        encoded = encode(self.network, batch)
+        encoded = encode(self.network, batch.features, batch.tokens)
         terms: dict[str, Tensor] = {}
         targets = [self._select(batch, encoded)]
         injected = None
@@ -63,7 +44,7 @@ class Objective:
         if self.distillation is not None:
             total = self._with_teacher(total, distilled, batch, maps, terms)
         means = {name: value.detach().mean() for name, value in terms.items()}
-        return total.mean(), {"loss": total.detach().mean(), **means}
+        return total.mean(), means
 
     def _select(self, batch: Batch, encoded: Encoded) -> Tensor:
         """k* = argmin_k r_k (B,), without gradients: only k*, its negatives and the whole video carry any.
@@ -174,13 +155,3 @@ class Objective:
             terms["distillation_local"] = from_map
         added = losses.distillation_loss(from_proposal, from_map, self.loss.local_weight)
         return losses.student_loss(baseline, added, self.distillation.weight)
-
-
-def encode(network: Network, batch: Batch) -> Encoded:
-    """Projected frames, sentences, and the proposals with their masks."""
-    s = network.settings
-    frames = network.project_frames(batch.features)
-    sentence = network.encode_sentence(batch.tokens)
-    center, width = network.propose(frames, sentence)
-    masks = proposals.positive_masks(center, width, s.positions, s.width_divisor)
-    return Encoded(frames, sentence, center, width, masks)

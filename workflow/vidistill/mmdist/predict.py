@@ -5,30 +5,15 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 import torch
 from torch import Tensor
 
 from vidistill.mmdist import losses, masking, proposals
+from vidistill.mmdist.batch import Batch, Queries
 from vidistill.mmdist.losses import LossSettings
-from vidistill.mmdist.network import Network, semantic_map
-from vidistill.mmdist.objective import encode
-from vidistill.training.samples import Batch, Samples
+from vidistill.mmdist.network import Network, encode, semantic_map
+from vidistill.training import predictions
 
-PREDICTIONS = pa.schema(
-    [
-        ("epoch", pa.int16()),
-        ("query_id", pa.string()),
-        ("split", pa.string()),
-        ("proposal_index", pa.int16()),
-        ("start", pa.float32()),
-        ("end", pa.float32()),
-        ("center", pa.float32()),
-        ("width", pa.float32()),
-        ("score", pa.float32()),
-        ("reconstruction_error", pa.float32()),
-    ]
-)
 BATCH = 64  # of queries; what is predicted does not depend on it
 
 
@@ -62,16 +47,16 @@ def map_mean(center: Tensor, width: Tensor, semantic: Tensor) -> Tensor:
 
 @torch.no_grad()
 def predict(
-    network: Network, samples: Samples, loss: LossSettings, *, seed: int, score_weight: float, device: torch.device
+    network: Network, queries: Queries, loss: LossSettings, *, seed: int, score_weight: float, device: torch.device
 ) -> Iterator[Predicted]:
     """Predict all queries; words are hidden by (seed, query id), so order and batches do not matter."""
     network.eval()
-    hidden = masking.hidden_words(samples.keys, samples.weights, seed, masking.EVALUATION)
+    hidden = masking.hidden_words(queries.keys, queries.weights, seed, masking.EVALUATION)
     # Sentences of equal length together: batches are cut to their longest.
-    order = np.argsort((samples.weights > 0).sum(1), kind="stable")
+    order = np.argsort((queries.weights > 0).sum(1), kind="stable")
     for first in range(0, len(order), BATCH):
         rows = order[first : first + BATCH]
-        batch = samples.batch(rows, hidden, device)
+        batch = queries.batch(rows, hidden, device)
         center, width, errors, scores, maps = infer(network, batch, loss, score_weight)
         yield Predicted(rows, center.cpu(), width.cpu(), errors.cpu(), scores.cpu(), [m.cpu() for m in maps])
 
@@ -80,7 +65,7 @@ def infer(
     network: Network, batch: Batch, loss: LossSettings, score_weight: float
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, list[Tensor]]:
     """Of a batch centres, widths, errors and scores (B, K), and the map (B, L) of each stream, where there are maps."""
-    encoded = encode(network, batch)
+    encoded = encode(network, batch.features, batch.tokens)
     logits = network.reconstruct(encoded.frames, encoded.sentence, batch.hidden_words, encoded.masks)
     errors = losses.reconstruction_error(logits, batch.tokens, loss.label_smoothing)
     maps: list[Tensor] = []
@@ -100,23 +85,14 @@ def fuse(maps: list[Tensor]) -> Tensor | None:
     return torch.stack(maps).mean(0) if maps else None
 
 
-def proposal_table(samples: Samples, predicted: Predicted) -> pd.DataFrame:
+def proposal_table(queries: Queries, predicted: Predicted) -> pd.DataFrame:
     """One row per (query, proposal); start and end in seconds."""
-    count = predicted.center.shape[1]
-    moment = proposals.moments(predicted.center, predicted.width).numpy()
-    queries = np.repeat(predicted.rows, count)
-    seconds = samples.durations[queries]
-    return pd.DataFrame(
-        {
-            "query_id": [samples.query_ids[i] for i in queries],
-            "video_id": [samples.video_ids[i] for i in queries],
-            "split": [samples.splits[i] for i in queries],
-            "proposal_index": np.tile(np.arange(count), len(predicted.rows)),
-            "start": moment[..., 0].ravel() * seconds,
-            "end": moment[..., 1].ravel() * seconds,
-            "center": predicted.center.numpy().ravel(),
-            "width": predicted.width.numpy().ravel(),
-            "score": predicted.score.numpy().ravel(),
-            "reconstruction_error": predicted.errors.numpy().ravel(),
-        }
+    return predictions.table(
+        queries,
+        predicted.rows,
+        proposals.moments(predicted.center, predicted.width).numpy(),
+        center=predicted.center.numpy(),
+        width=predicted.width.numpy(),
+        score=predicted.score.numpy(),
+        reconstruction_error=predicted.errors.numpy(),
     )

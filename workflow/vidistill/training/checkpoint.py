@@ -1,4 +1,4 @@
-"""How far a training is, on disk after each epoch, so that it can be stopped at any moment and go on."""
+"""Training checkpoints: saved after each epoch, resumed if settings, code and data are unchanged."""
 
 import io
 import logging
@@ -13,14 +13,14 @@ import torch
 from torch import nn
 
 from vidistill.base import store
-from vidistill.mmdist.predict import PREDICTIONS
+from vidistill.training.predictions import KEYS, PREDICTIONS
 
 log = logging.getLogger(__name__)
-FILE = "progress.pt"
+FILE = "checkpoint.pt"
 
 
 @dataclass
-class Progress:
+class Checkpoint:
     """The state after `epoch` epochs; `work` holds it, and each epoch's predictions."""
 
     work: Path
@@ -41,7 +41,8 @@ class Progress:
         """Save one more finished epoch: predictions first, since the checkpoint is what says that they are there."""
         self.epoch += 1
         self.history.append(row)
-        store.write_table(self._predictions(self.epoch), predictions, PREDICTIONS, ["query_id", "proposal_index"])
+        predictions = predictions.assign(epoch=self.epoch)
+        store.write_table(self._predictions(self.epoch), predictions, PREDICTIONS, KEYS)
         self.state = {"network": network.state_dict(), "optimiser": optimiser.state_dict()}
         saved = io.BytesIO()  # written by Python, which says why a file cannot be written; PyTorch does not
         torch.save({"fingerprint": self.fingerprint, "epoch": self.epoch, "history": self.history, **self.state}, saved)
@@ -54,7 +55,7 @@ class Progress:
         schema = pa.schema([("epoch", pa.int16())] + [(c, pa.float64()) for c in sorted(rows.columns) if c != "epoch"])
         store.write_table(history, rows, schema, ["epoch"])
         tables = [store.read_table(self._predictions(epoch)) for epoch in range(1, self.epoch + 1)]
-        store.write_table(predictions, pd.concat(tables), PREDICTIONS, ["epoch", "query_id", "proposal_index"])
+        store.write_table(predictions, pd.concat(tables), PREDICTIONS, KEYS)
 
     def remove(self) -> None:
         shutil.rmtree(self.work, ignore_errors=True)
@@ -63,8 +64,8 @@ class Progress:
         return self.work / f"predictions-{epoch:04d}.parquet"
 
 
-def open_progress(work: Path, fingerprint: str) -> Progress:
-    """The progress that an interrupted run with the same fingerprint left in `work`, or a new one."""
+def open_checkpoint(work: Path, fingerprint: str) -> Checkpoint:
+    """The checkpoint that an interrupted run with the same fingerprint left in `work`, or a new one."""
     try:
         saved = torch.load(work / FILE, weights_only=True, map_location="cpu")
     except FileNotFoundError:
@@ -77,7 +78,7 @@ def open_progress(work: Path, fingerprint: str) -> Progress:
         saved = None
     if saved is None:
         shutil.rmtree(work, ignore_errors=True)
-        return Progress(work, fingerprint)
+        return Checkpoint(work, fingerprint)
     log.info("resumed after epoch %d", saved["epoch"])
     state = {"network": saved["network"], "optimiser": saved["optimiser"]}
-    return Progress(work, fingerprint, saved["epoch"], saved["history"], state)
+    return Checkpoint(work, fingerprint, saved["epoch"], saved["history"], state)

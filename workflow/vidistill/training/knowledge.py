@@ -1,93 +1,88 @@
-"""What a student reads of its teacher: the two Parquet tables, joined to its queries by query_id."""
+"""What teachers know, as two Parquet tables: scored moments of queries (pseudo labels), and activation maps."""
 
-import logging
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-import torch
-from torch import Tensor
+import pandas as pd
+import pyarrow as pa
 
 from vidistill.base import store
 from vidistill.base.stage import UserError
-from vidistill.training.samples import Batch, Samples
 
-log = logging.getLogger(__name__)
+FUSED = "fused"  # of all streams of a teacher
+KEY = [
+    ("query_id", pa.string()),
+    ("video_id", pa.string()),
+    ("split", pa.string()),
+    ("teacher", pa.string()),
+    ("stream", pa.string()),
+    ("seed", pa.int32()),
+    ("round", pa.int16()),
+]
+PSEUDO_LABELS = pa.schema(
+    [
+        *KEY,
+        ("rank", pa.int16()),
+        ("start", pa.float32()),
+        ("end", pa.float32()),
+        ("score", pa.float32()),
+        ("proposal_index", pa.int16()),
+        ("center", pa.float32()),
+        ("width", pa.float32()),
+        ("reconstruction_error", pa.float32()),
+    ]
+)
+ACTIVATION_MAPS = pa.schema(
+    [
+        *KEY,
+        ("kind", pa.string()),
+        ("num_snippets", pa.int32()),
+        ("values", pa.list_(pa.float32())),
+        ("confidence", pa.list_(pa.float32())),
+    ]
+)
 
 
-@dataclass(frozen=True)
-class Lesson:
-    """A teacher's knowledge of N queries."""
-
-    proposal: Tensor  # (N, 2) normalised center and width of the pseudo label
-    index: Tensor  # (N,) its index among the teacher's proposals, -1 where the teacher has none
-    maps: Tensor  # (N, L)
-
-    def names_proposals(self, count: int) -> bool:
-        """Whether each index is that of one of `count` proposals."""
-        return bool(((self.index >= 0) & (self.index < count)).all())
-
-    def add_to(self, batch: Batch, rows: np.ndarray) -> Batch:
-        index, device = torch.from_numpy(rows), batch.tokens.device
-        return batch._replace(
-            teacher_proposal=self.proposal[index].to(device),
-            teacher_index=self.index[index].to(device),
-            teacher_map=self.maps[index].to(device),
-        )
+def write_labels(path: Path, table: pd.DataFrame, **about: str) -> None:
+    """Write pseudo labels; `about` are texts for the file's metadata."""
+    store.write_table(path, table, PSEUDO_LABELS, ["query_id", "seed", "round", "rank"], **about)
 
 
-def read(
-    samples: Samples, pseudo_labels: Path, activation_maps: Path, snippets: int, stream: str = "fused"
-) -> tuple[Samples, Lesson]:
-    """The samples that the teacher knows, and its lesson on them, in their order.
+def write_maps(path: Path, table: pd.DataFrame, **about: str) -> None:
+    """Write activation maps; `about` are texts for the file's metadata."""
+    store.write_table(path, table, ACTIVATION_MAPS, ["query_id", "kind", "stream", "seed", "round"], **about)
+
+
+def labels(files: Sequence[Path], *, stream: str = FUSED, number: int | None = None) -> pd.DataFrame:
+    """The best pseudo label of each query and teacher, indexed by (teacher, query_id).
+
+    Args:
+        number: of the round; None for each teacher's last.
 
     Raises:
-        UserError: the teacher knows none of the queries, or a map has another number of snippets.
+        UserError: a teacher has two of them for a query.
     """
-    labels = store.read_table(pseudo_labels)
-    labels = labels[labels["rank"] == 0].set_index("query_id")
-    maps = store.read_table(activation_maps)
-    maps = maps[(maps["stream"] == stream) & (maps["kind"] == "semantic")].set_index("query_id")
-    for name, table in ((pseudo_labels, labels), (activation_maps, maps)):
+    return _rows(files, {"rank": 0, "stream": stream}, number)
+
+
+def maps(
+    files: Sequence[Path], *, kind: str = "semantic", stream: str = FUSED, number: int | None = None
+) -> pd.DataFrame:
+    """The map of each query and teacher, indexed by (teacher, query_id); arguments and errors as those of `labels`."""
+    return _rows(files, {"kind": kind, "stream": stream}, number)
+
+
+def _rows(files: Sequence[Path], wanted: dict[str, object], number: int | None) -> pd.DataFrame:
+    tables = []
+    for file in files:
+        table = store.read_table(file)
+        for column, value in wanted.items():
+            table = table[table[column] == value]
+        last = table.groupby("teacher", dropna=False)["round"].transform("max") if number is None else number
+        table = table[table["round"] == last].set_index(["teacher", "query_id"])
         if table.index.has_duplicates:
-            twice = table.index[table.index.duplicated()][0]
-            raise UserError(
-                f"{name}: query {twice} has two pseudo labels or maps of stream {stream!r}; give one teacher."
-            )
-    stated = labels.index[labels["center"].notna() & labels["width"].notna()]
-    known = np.array(
-        [
-            q in labels.index and q in maps.index and (q in stated or not np.isnan(seconds))
-            for q, seconds in zip(samples.query_ids, samples.durations, strict=True)
-        ],
-        dtype=bool,
-    )
-    if not known.any():
-        raise UserError(f"{pseudo_labels} knows none of the queries to train on; was it made from another data set?")
-    if not known.all():
-        log.warning(
-            "%d of %d queries are left out: the teacher does not know them, or nobody how long their video is",
-            (~known).sum(),
-            len(known),
-        )
-    samples = samples.take(known)
-    labels, maps = labels.loc[samples.query_ids], maps.loc[samples.query_ids]
-    if (wrong := maps["num_snippets"] != snippets).any():
-        query_id, found = maps.index[wrong.argmax()], maps["num_snippets"][wrong].iloc[0]
-        raise UserError(
-            f"{activation_maps}: the map of query {query_id} has {found} snippets, the student {snippets}; give both "
-            "the same train.snippets."
-        )
-    start, end = (labels[c].to_numpy(np.float64) / samples.durations for c in ("start", "end"))
-    # A teacher from elsewhere may know the moment alone; its centre and width then follow from it.
-    center = labels["center"].fillna(np.nan).to_numpy(np.float64)
-    width = labels["width"].fillna(np.nan).to_numpy(np.float64)
-    proposal = np.stack(
-        [np.where(np.isnan(center), (start + end) / 2, center), np.where(np.isnan(width), end - start, width)], axis=1
-    )
-    index = labels["proposal_index"].fillna(-1).to_numpy(np.int64)
-    return samples, Lesson(
-        torch.from_numpy(proposal).float(),
-        torch.from_numpy(index),
-        torch.from_numpy(np.stack(maps["values"].to_list())),
-    )
+            teacher, query = table.index[table.index.duplicated()][0]
+            about = ", ".join(f"{column} {value}" for column, value in wanted.items())
+            raise UserError(f"{file}: teacher {teacher!r} has two rows for query {query} ({about}); keep one.")
+        tables.append(table)
+    return pd.concat(tables)

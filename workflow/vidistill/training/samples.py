@@ -1,4 +1,4 @@
-"""Queries with their tokens and their videos' features, in memory: what training and prediction read."""
+"""Queries and their videos' features, in memory: what training and prediction of every method read."""
 
 import hashlib
 import json
@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal, Self
 
 import h5py
 import numpy as np
@@ -15,24 +15,10 @@ from torch import Tensor
 
 from vidistill.base import store
 from vidistill.base.stage import UserError
-from vidistill.data.vocabulary import Vocabulary, encode
 from vidistill.features import states
-from vidistill.mmdist import masking
 
 log = logging.getLogger(__name__)
 Normalise = Literal["none", "l2"]
-
-
-class Batch(NamedTuple):
-    """Queries and their videos; the teacher's entries are None unless a student is trained."""
-
-    features: list[Tensor]  # streams of (B, L, F)
-    video_index: Tensor  # (B,)
-    tokens: Tensor  # (B, W), 0 for padding
-    hidden_words: Tensor  # (B, W) bool
-    teacher_proposal: Tensor | None = None  # (B, 2) normalised center and width of the pseudo label
-    teacher_index: Tensor | None = None  # (B,) its index among the teacher's proposals
-    teacher_map: Tensor | None = None  # (B, L)
 
 
 @dataclass(frozen=True)
@@ -42,17 +28,15 @@ class Samples:
     query_ids: list[str]
     video_ids: list[str]  # (N,) of the queries
     splits: list[str]
+    sentences: list[str]
     durations: np.ndarray  # (N,) seconds, NaN where unknown
-    tokens: Tensor  # (N, W) int64, 0 for padding
-    weights: np.ndarray  # (N, W) of words in masking, 0 for padding
-    keys: np.ndarray  # (N,) for masking
     video_index: Tensor  # (N,) into the features
     features: list[Tensor]  # a stream each, (V, L, F)
 
     def __len__(self) -> int:
         return len(self.query_ids)
 
-    def take(self, keep: np.ndarray) -> "Samples":
+    def take(self, keep: np.ndarray) -> Self:
         """The queries where `keep` (N,) is true; the features stay whole and shared."""
         rows = np.flatnonzero(keep)
         return replace(
@@ -60,30 +44,15 @@ class Samples:
             query_ids=[self.query_ids[i] for i in rows],
             video_ids=[self.video_ids[i] for i in rows],
             splits=[self.splits[i] for i in rows],
+            sentences=[self.sentences[i] for i in rows],
             durations=self.durations[rows],
-            tokens=self.tokens[rows],
-            weights=self.weights[rows],
-            keys=self.keys[rows],
             video_index=self.video_index[rows],
-        )
-
-    def batch(self, rows: np.ndarray, hidden_words: np.ndarray, device: torch.device) -> Batch:
-        """The queries `rows` (B,), cut to their longest sentence; `hidden_words` (N, W) are all queries' masks."""
-        index = torch.from_numpy(rows)
-        tokens = self.tokens[index]
-        longest = int((tokens > 0).sum(1).max())
-        videos = self.video_index[index]
-        return Batch(
-            features=[x[videos].to(device).float() for x in self.features],
-            video_index=videos.to(device),
-            tokens=tokens[:, :longest].to(device),
-            hidden_words=torch.from_numpy(hidden_words[rows, :longest]).to(device),
         )
 
     def digest(self) -> str:
         """SHA-256 over all that training can see."""
-        total = hashlib.sha256("\n".join([*self.query_ids, *self.splits]).encode())
-        for array in (self.tokens, self.video_index, *self.features):
+        total = hashlib.sha256("\n".join([*self.query_ids, *self.splits, *self.sentences]).encode())
+        for array in (self.video_index, *self.features):
             total.update(array.numpy().tobytes())
         total.update(self.durations.tobytes())
         return total.hexdigest()
@@ -91,14 +60,13 @@ class Samples:
 
 def load(
     queries: Path,
-    vocabulary: Vocabulary,
     features: Sequence[Sequence[Path]],
     *,
     splits: Iterable[str] | None,
     snippets: int,
     normalise: Normalise,
 ) -> Samples:
-    """Read the queries that have words and a video with every stream; what is left out is logged.
+    """Read the queries that have a video with every stream; what is left out is logged.
 
     Args:
         features: for each stream the HDF5 files of its shards.
@@ -110,48 +78,28 @@ def load(
     table = store.read_table(queries, ["query_id", "video_id", "split", "duration", "sentence"])
     if splits is not None:
         table = table[table["split"].isin(list(splits))].reset_index(drop=True)
-    encoded = [encode(sentence, vocabulary) for sentence in table["sentence"]]
     wanted = set(table["video_id"])
     by_stream = [read_features(files, wanted, snippets, normalise) for files in features]
     present = set.intersection(*(set(ids) for ids, _, _ in by_stream))
     durations = states.file_durations(found for _, _, found in by_stream)
-    has_words = np.array([len(ids) > 0 for ids in encoded], dtype=bool)
-    has_video = table["video_id"].isin(present).to_numpy()
-    keep = np.flatnonzero(has_words & has_video)
-    log.info(
-        "%d of %d queries; %d without words, %d without features",
-        len(keep),
-        len(table),
-        (~has_words).sum(),
-        (~has_video).sum(),
-    )
-    if len(keep) == 0:
-        raise UserError(f"{queries}: no query has both words and features; check the collection's videos and features.")
+    keep = table["video_id"].isin(present)
+    log.info("%d of %d queries have features", keep.sum(), len(table))
+    if not keep.any():
+        raise UserError(f"{queries}: no query has features; check the collection's videos and features.")
     video_order = sorted(present)
     position = {video_id: i for i, video_id in enumerate(video_order)}
     stacked = [values[[row[v] for v in video_order]] for row, values in ((_rows(ids), x) for ids, x, _ in by_stream)]
-    table = table.iloc[keep]
-    tokens, weights = padded([encoded[k] for k in keep], vocabulary)
+    table = table[keep]
     seconds = table["video_id"].map(durations).fillna(table["duration"].astype(float))
     return Samples(
         query_ids=table["query_id"].tolist(),
         video_ids=table["video_id"].tolist(),
         splits=table["split"].tolist(),
+        sentences=table["sentence"].tolist(),
         durations=seconds.to_numpy(dtype=np.float64),
-        tokens=tokens,
-        weights=weights,
-        keys=masking.query_keys(table["query_id"].tolist()),
         video_index=torch.tensor([position[v] for v in table["video_id"]]),
         features=[torch.from_numpy(x) for x in stacked],
     )
-
-
-def padded(encoded: Sequence[list[int]], vocabulary: Vocabulary) -> tuple[Tensor, np.ndarray]:
-    """Word ids of N sentences as tokens (N, W), and the weights (N, W) of the words in masking; 0 for padding."""
-    tokens = np.zeros((len(encoded), vocabulary.max_words), dtype=np.int64)
-    for i, ids in enumerate(encoded):
-        tokens[i, : len(ids)] = ids
-    return torch.from_numpy(tokens), np.concatenate([[0.0], np.asarray(vocabulary.weights)])[tokens]
 
 
 def _rows(ids: list[str]) -> dict[str, int]:

@@ -1,0 +1,66 @@
+"""A trained network asked about one video: what it finds for sentences that no training has seen."""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vidistill.data.vocabulary import Vocabulary
+from vidistill.mmdist import predict, proposals
+from vidistill.mmdist.batch import with_words
+from vidistill.mmdist.network import Network
+from vidistill.mmdist.settings import TrainSettings
+from vidistill.training import samples
+from vidistill.training.samples import Samples
+
+
+class Found(NamedTuple):
+    """Proposals for a sentence."""
+
+    row: int  # of the sentence
+    moments: np.ndarray  # (K, 2) starts and ends as shares of the video
+    score: np.ndarray  # (K,) the higher the better
+    errors: np.ndarray  # (K,) of reconstruction
+    activation_map: np.ndarray | None  # (L,); None of a model without a local branch
+
+
+def resampled(settings: TrainSettings, features: dict[str, np.ndarray]) -> list[Tensor]:
+    """A video's features (T, D) by stream as the network reads them, (1, L, D) of each of its streams."""
+    streams = (samples.resample(features[name], settings.snippets, settings.normalise) for name in settings.streams)
+    return [torch.from_numpy(values)[None] for values in streams]
+
+
+def ask(
+    network: Network,
+    settings: TrainSettings,
+    vocabulary: Vocabulary,
+    features: list[Tensor],
+    sentences: Sequence[str],
+    query_ids: Sequence[str],
+    device: torch.device,
+) -> Iterator[Found]:
+    """Proposals for each sentence, in any order.
+
+    Args:
+        features: as `resampled` makes them.
+        query_ids: decide which words are hidden while scoring.
+    """
+    count, s = len(sentences), settings
+    asked = Samples(
+        query_ids=list(query_ids),
+        video_ids=[""] * count,
+        splits=["asked"] * count,
+        sentences=list(sentences),
+        durations=np.ones(count),
+        video_index=torch.zeros(count, dtype=torch.long),
+        features=features,
+    )
+    queries = with_words(asked, vocabulary)
+    for part in predict.predict(network, queries, s.loss, seed=s.seed, score_weight=s.score_weight, device=device):
+        moments = proposals.moments(part.center, part.width).double().numpy()
+        fused = predict.fuse(part.maps)
+        for b, row in enumerate(part.rows):
+            semantic = None if fused is None else fused[b].numpy()
+            yield Found(int(row), moments[b], part.score[b].numpy(), part.errors[b].numpy(), semantic)

@@ -1,0 +1,94 @@
+"""Queries as MMDist reads them: the tokens of their sentences, what masking needs, and batches of them."""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vidistill.base.stage import UserError
+from vidistill.data.vocabulary import Vocabulary, encode
+from vidistill.mmdist import masking
+from vidistill.training import samples
+from vidistill.training.samples import Normalise, Samples
+
+
+class Batch(NamedTuple):
+    """Queries and their videos; the teacher's entries are None unless a student is trained."""
+
+    features: list[Tensor]  # streams of (B, L, F)
+    video_index: Tensor  # (B,)
+    tokens: Tensor  # (B, W), 0 for padding
+    hidden_words: Tensor  # (B, W) bool
+    teacher_proposal: Tensor | None = None  # (B, 2) normalised center and width of the pseudo label
+    teacher_index: Tensor | None = None  # (B,) its index among the teacher's proposals
+    teacher_map: Tensor | None = None  # (B, L)
+
+
+@dataclass(frozen=True)
+class Queries(Samples):
+    """N queries over V videos, with their words."""
+
+    tokens: Tensor  # (N, W) int64, 0 for padding
+    weights: np.ndarray  # (N, W) of words in masking, 0 for padding
+    keys: np.ndarray  # (N,) for masking
+
+    def take(self, keep: np.ndarray) -> "Queries":
+        rows = np.flatnonzero(keep)
+        taken = super().take(keep)
+        return replace(taken, tokens=self.tokens[rows], weights=self.weights[rows], keys=self.keys[rows])
+
+    def batch(self, rows: np.ndarray, hidden_words: np.ndarray, device: torch.device) -> Batch:
+        """The queries `rows` (B,), cut to their longest sentence; `hidden_words` (N, W) are all queries' masks."""
+        index = torch.from_numpy(rows)
+        tokens = self.tokens[index]
+        longest = int((tokens > 0).sum(1).max())
+        videos = self.video_index[index]
+        return Batch(
+            features=[x[videos].to(device).float() for x in self.features],
+            video_index=videos.to(device),
+            tokens=tokens[:, :longest].to(device),
+            hidden_words=torch.from_numpy(hidden_words[rows, :longest]).to(device),
+        )
+
+    def digest(self) -> str:
+        return hashlib.sha256(super().digest().encode() + self.tokens.numpy().tobytes()).hexdigest()
+
+
+def load(
+    queries: Path,
+    vocabulary: Vocabulary,
+    features: Sequence[Sequence[Path]],
+    *,
+    splits: Iterable[str] | None,
+    snippets: int,
+    normalise: Normalise,
+) -> Queries:
+    """`samples.load`, without the queries of whose sentences the vocabulary knows no word.
+
+    Raises:
+        UserError: no query is left.
+    """
+    found = samples.load(queries, features, splits=splits, snippets=snippets, normalise=normalise)
+    keep = np.array([bool(encode(sentence, vocabulary)) for sentence in found.sentences], dtype=bool)
+    if not keep.any():
+        raise UserError(f"{queries}: the vocabulary knows no word of any query; give sentences in its language.")
+    return with_words(found.take(keep), vocabulary)
+
+
+def with_words(found: Samples, vocabulary: Vocabulary) -> Queries:
+    """Queries with the words of their sentences that the vocabulary knows, and the words' weights in masking."""
+    tokens = np.zeros((len(found), vocabulary.max_words), dtype=np.int64)
+    for row, sentence in enumerate(found.sentences):
+        ids = encode(sentence, vocabulary)
+        tokens[row, : len(ids)] = ids
+    return Queries(
+        **vars(found),
+        tokens=torch.from_numpy(tokens),
+        weights=np.concatenate([[0.0], np.asarray(vocabulary.weights)])[tokens],
+        keys=masking.query_keys(found.query_ids),
+    )

@@ -1,0 +1,113 @@
+"""The training loop: order, precision, clipping, history, checkpoints and resume; what is learned, callables say."""
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+from vidistill.base import store
+from vidistill.base.progress import Pace
+from vidistill.base.stage import UserError
+from vidistill.training.checkpoint import Checkpoint
+
+log = logging.getLogger(__name__)
+Precision = Literal["fp32", "bf16"]
+
+
+@dataclass(frozen=True)
+class OptimisationSettings:
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    warmup_updates: int
+    gradient_norm: float
+    precision: Precision
+    selection_precision: Precision
+    compile: bool
+
+
+def warmed_up(peak: float, warmup: int) -> Callable[[int], float]:
+    """The rate of an update (counted from 1): linear warm-up, then peak * sqrt(warmup / update)."""
+    return lambda update: peak * (update / warmup if update <= warmup else (warmup / update) ** 0.5)
+
+
+def is_held_out(video_id: str, share: float) -> bool:
+    """Whether a training video is kept out of training: a function of its id alone."""
+    return int(store.digest(video_id)[:8], 16) / 2**32 < share
+
+
+def autocast(precision: Precision, device: torch.device) -> torch.autocast:
+    """The context of a precision, also within that of another one."""
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16")
+
+
+def train(
+    network: nn.Module,
+    settings: OptimisationSettings,
+    checkpoint: Checkpoint,
+    *,
+    name: str,
+    seed: int,
+    count: int,
+    loss: Callable[[np.ndarray, int], tuple[Tensor, dict[str, Tensor]]],
+    rate: Callable[[int], float],
+    watch: Callable[[], dict[str, float]],
+    predict: Callable[[bool], pd.DataFrame],
+) -> None:
+    """Train from where `checkpoint` stands to the last epoch.
+
+    Args:
+        network: on its device; it is trained in place.
+        name: of the model, for messages.
+        count: N, how many samples there are.
+        loss: (rows (B,) of the samples, epoch from 1) -> the batch's loss, and terms whose means the history keeps.
+        rate: update, from 1 -> learning rate.
+        watch: after each epoch -> more numbers for the history.
+        predict: whether the last epoch is over -> predictions, kept with the epoch.
+
+    Raises:
+        UserError: a loss is not finite.
+    """
+    o, where = settings, next(network.parameters()).device
+    parameters = [p for p in network.parameters() if p.requires_grad]
+    optimiser = torch.optim.Adam(parameters, lr=o.learning_rate, betas=(0.9, 0.999))
+    checkpoint.restore(network, optimiser)
+    updates_per_epoch = -(-count // o.batch_size)
+    for epoch in range(checkpoint.epoch + 1, o.epochs + 1):
+        started = time.monotonic()
+        # Seeded by the epoch: a run that is resumed draws what the undisturbed one would have drawn.
+        torch.manual_seed(int(store.digest(str(seed), str(epoch))[:15], 16))
+        order = np.random.default_rng([seed, epoch]).permutation(count)
+        network.train()
+        sums: dict[str, float] = {}
+        pace = Pace(f"epoch {epoch}/{o.epochs}, batches", updates_per_epoch)
+        for step, first in enumerate(range(0, count, o.batch_size)):
+            rows = order[first : first + o.batch_size]
+            now = rate((epoch - 1) * updates_per_epoch + step + 1)
+            for group in optimiser.param_groups:
+                group["lr"] = now
+            with autocast(o.precision, where):
+                total, terms = loss(rows, epoch)
+            if not torch.isfinite(total):
+                raise UserError(
+                    f"the loss of {name}, seed {seed} is {total.item()} in epoch {epoch}; lower "
+                    "train.optimisation.learning_rate, or look for extreme values in the features."
+                )
+            optimiser.zero_grad()
+            total.backward()
+            torch.nn.utils.clip_grad_norm_(parameters, o.gradient_norm)
+            optimiser.step()
+            for term, value in {"loss": total, **terms}.items():
+                sums[term] = sums.get(term, 0.0) + value.item() * len(rows)
+            pace.at(step + 1)
+        row = {term: value / count for term, value in sums.items()}
+        row |= {"epoch": epoch, "learning_rate": now, **watch()}
+        checkpoint.advance(network, optimiser, row, predict(epoch == o.epochs))
+        left = (time.monotonic() - started) * (o.epochs - epoch)
+        log.info("epoch %d/%d, loss %.4f, %.0f s left", epoch, o.epochs, row["loss"], left)

@@ -1,0 +1,27 @@
+"""A model as one file: weights as safetensors, and texts in the file's metadata."""
+
+import json
+from pathlib import Path
+
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from vidistill.base import store
+
+
+def save(path: Path, network: nn.Module, metadata: dict[str, str]) -> None:
+    """Write a network's weights; `metadata` are texts that travel with them."""
+    tensors = {name: value.contiguous().cpu() for name, value in network.state_dict().items()}
+    with store.atomic(path) as temporary:
+        # One entry: safetensors writes several in random order, and equal models would differ in their bytes.
+        save_file(tensors, temporary, {store.MODEL_KEY: json.dumps(metadata, sort_keys=True)})
+
+
+def load(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """The weights by name, and the file's metadata.
+
+    Raises:
+        UserError: the file is no model of this project.
+    """
+    metadata = store.read_model_metadata(path)
+    return load_file(path), metadata

@@ -1,0 +1,52 @@
+"""The table of predictions: proposals for queries, each with a score, after each epoch."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from vidistill.training.samples import Samples
+
+KEYS = ["epoch", "query_id", "proposal_index"]
+PREDICTIONS = pa.schema(
+    [
+        ("epoch", pa.int16()),
+        ("query_id", pa.string()),
+        ("split", pa.string()),
+        ("proposal_index", pa.int16()),
+        ("start", pa.float32()),
+        ("end", pa.float32()),
+        ("center", pa.float32()),
+        ("width", pa.float32()),
+        ("score", pa.float32()),
+        ("reconstruction_error", pa.float32()),
+    ]
+)
+
+
+def nothing() -> pd.DataFrame:
+    """The table without a row."""
+    return pd.DataFrame(columns=PREDICTIONS.names)
+
+
+def table(samples: Samples, rows: np.ndarray, moments: np.ndarray, **columns: np.ndarray) -> pd.DataFrame:
+    """One row per (query, proposal); start and end in seconds.
+
+    Args:
+        rows: (B,) into the samples.
+        moments: (B, K, 2), starts and ends as shares of the video.
+        columns: (B, K) each.
+    """
+    count = moments.shape[1]
+    queries = np.repeat(rows, count)
+    seconds = samples.durations[queries]
+    found: dict[str, Any] = {
+        "query_id": [samples.query_ids[i] for i in queries],
+        "video_id": [samples.video_ids[i] for i in queries],
+        "split": [samples.splits[i] for i in queries],
+        "proposal_index": np.tile(np.arange(count), len(rows)),
+        "start": moments[..., 0].ravel() * seconds,
+        "end": moments[..., 1].ravel() * seconds,
+    }
+    return pd.DataFrame(found | {name: values.ravel() for name, values in columns.items()})
