@@ -151,3 +151,25 @@ def test_another_file_is_no_model(tmp_path):
     (tmp_path / "model.safetensors").write_bytes(b"not a model")
     with pytest.raises(UserError, match=r"model\.safetensors is not a model"):
         models.load(tmp_path / "model.safetensors")
+
+
+@pytest.mark.parametrize("kind", ["single", "multimodal"])
+def test_every_layer_is_initialised_as_cpls(config, kind):
+    """method.md, section 2: query, key and value as one Xavier matrix, its output Xavier, all else PyTorch's own."""
+    network = build(config, [48, 40], kind=kind, **{**SMALL, "dim": 64, "feed_forward": 128})
+    checked = set()
+    for name, layer in network.named_modules():
+        if not isinstance(layer, torch.nn.Linear):
+            continue
+        d, fan_in = layer.out_features, layer.in_features
+        last = name.rpartition(".")[2]
+        of_attention = last in ("query", "key", "value", "out")
+        bound = (6 / (4 * d if last != "out" else 2 * d)) ** 0.5 if of_attention else fan_in**-0.5
+        assert 0.98 * bound < layer.weight.abs().max() <= bound, name
+        assert abs(layer.weight.mean()) < 0.05 * bound, name
+        assert layer.bias.abs().max() <= (0 if of_attention else bound), name
+        assert of_attention or layer.bias.abs().max() > 0.5 * bound, name
+        checked.add(last)
+    assert {"query", "key", "value", "out", "wide", "narrow", "proposal_head", "word_head"} <= checked
+    for token in (network.start_token, network.mask_token, network.prediction_token):
+        assert not token.any()

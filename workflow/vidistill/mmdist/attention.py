@@ -8,14 +8,20 @@ from torch import Tensor, nn
 
 
 class Attention(nn.Module):
-    """Multi-head scaled dot-product attention, no dropout inside."""
+    """Multi-head scaled dot-product attention, no dropout inside.
+
+    Initialised as CPL's, which draws query, key and value as one (3d, d) matrix by Xavier; biases are zero.
+    """
 
     def __init__(self, dim: int, heads: int):
         super().__init__()
         self.heads = heads
         self.query, self.key, self.value, self.out = (nn.Linear(dim, dim) for _ in range(4))
+        bound = math.sqrt(6 / (dim + 3 * dim))
+        for projection in (self.query, self.key, self.value):
+            nn.init.uniform_(projection.weight, -bound, bound)
+        nn.init.xavier_uniform_(self.out.weight)
         for projection in (self.query, self.key, self.value, self.out):
-            nn.init.xavier_uniform_(projection.weight)
             nn.init.zeros_(projection.bias)
 
     def forward(self, x: Tensor, memory: Tensor, bias: Tensor | None, copies: int = 1) -> Tensor:
@@ -62,9 +68,6 @@ class Layer(nn.Module):
         self.cross_attention = Attention(dim, heads)
         self.wide = nn.Linear(dim, feed_forward)
         self.narrow = nn.Linear(feed_forward, dim)
-        for projection in (self.wide, self.narrow):
-            nn.init.xavier_uniform_(projection.weight)
-            nn.init.zeros_(projection.bias)
         self.norms = nn.ModuleList(nn.LayerNorm(dim) for _ in range(3))
         self.dropout = nn.Dropout(dropout)
 
