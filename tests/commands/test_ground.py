@@ -17,7 +17,6 @@ from safetensors.torch import load_file, save_file
 
 from vidistill.base import store
 from vidistill.base.stage import UserError
-from vidistill.commands import ground as ground_module
 from vidistill.commands import ground_cli, one_video
 from vidistill.commands.ground import Grounder, ground
 
@@ -370,12 +369,3 @@ def test_features_that_cannot_be_made_like_the_models_are_refused(
 def test_the_command_says_what_is_wrong_in_a_sentence(results: Path, arguments: tuple[str, ...], said: str) -> None:
     with pytest.raises(SystemExit, match=f"^error: .*{said}"):
         command("--model", results / "student_demo.json", *arguments)
-
-
-def test_a_gpu_is_taken_once_by_a_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    taken = []
-    monkeypatch.setattr(ground_module.devices, "choose", lambda *args: taken.append(args) or torch.device("cpu"))
-    ground_module._choose.cache_clear()
-    assert ground_module._choose("auto") == ground_module._choose("auto")
-    ground_module._choose.cache_clear()
-    assert len(taken) == 1

@@ -93,13 +93,11 @@ def test_opencv_without_contrib(gpus_of, monkeypatch):
 def test_a_gpu_has_one_job(gpus_of, monkeypatch, tmp_path: Path):
     """One lock for all stages and backends."""
     monkeypatch.setattr(gpus, "LOCKS", tmp_path)
-    monkeypatch.setattr(gpus, "_held", [])
+    monkeypatch.setattr(gpus, "_held", {})
     gpus_of(2, 2)
     assert backends.take("torch", "cuda") == "cuda:0"
-    assert backends.take("opencv-cuda", "cuda") == "cuda:1"
+    assert backends.take("opencv-cuda", "cuda") == "cuda:0"
     assert backends.take("opencv-cpu", "cpu") == backends.take("torch", "cpu") == "cpu"
-    with pytest.raises(UserError, match="all 2 GPUs are taken"):
-        backends.take("torch", "cuda")
 
 
 def test_opencv_on_a_cpu_does_without_pytorch():

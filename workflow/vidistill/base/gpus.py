@@ -12,7 +12,7 @@ Device = Literal["auto", "cpu", "cuda"]  # what the configuration asks for
 LOCKS = Path("/tmp")  # not TMPDIR, which schedulers set for each job
 JOBS = ("SLURM_JOB_ID", "PBS_JOBID", "LSB_JOBID", "JOB_ID")  # in which schedulers say whose process this is
 
-_held: list[int] = []  # locks live as long as the process
+_held: dict[int, int] = {}  # the GPU that this process has -> its lock, which lives as long as the process
 
 
 def has_gpu() -> bool:
@@ -23,7 +23,7 @@ def has_gpu() -> bool:
 def take(count: int, remedy: str | None = None) -> int:
     """The number, among the `count` that this process sees, of the first GPU that no other job of this machine has.
 
-    It is this process's own until it ends, however it ends.
+    It is this process's own until it ends, however it ends; asked again, the process gets the same one.
 
     Args:
         remedy: what to do where all are taken; None for what the users of the workflow can.
@@ -31,6 +31,8 @@ def take(count: int, remedy: str | None = None) -> int:
     Raises:
         UserError: all of them are taken.
     """
+    if _held:
+        return next(iter(_held))
     for index, name in enumerate(names(count)):
         lock = _open(LOCKS / f"vidistill-gpu-{name.replace('/', '-')}.lock")
         try:
@@ -38,7 +40,7 @@ def take(count: int, remedy: str | None = None) -> int:
         except BlockingIOError:
             os.close(lock)
             continue
-        _held.append(lock)
+        _held[index] = lock
         return index
     remedy = remedy or (
         f"run with --resources gpu={count}, and when it is another run that has them, one after the other, or give "

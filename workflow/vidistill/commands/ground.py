@@ -116,8 +116,7 @@ class Grounder:
         self.trained = trained.load(model)
         self._weights, self._any_code = [Path(path) for path in weights], any_code
         self._device, self._threads = device, threads or torch.get_num_threads()
-        torch.set_num_threads(self._threads)
-        self._place = _choose(device)
+        self._place = devices.choose(device, self._threads, "use --device cpu, in Python device='cpu'")
         self._network = self.trained.network.to(self._place)
         self._last: tuple[Film, list[Tensor]] | None = None  # a film that was asked, and its snippets
 
@@ -226,11 +225,6 @@ class Grounder:
 def _moment(found: Found, duration: float, k: int) -> Moment:
     start, end = (float(share * duration) for share in found.moments[k])
     return Moment(start, end, float(found.score[k]), float(found.errors[k]), k)
-
-
-@functools.cache  # a GPU is taken once by a process
-def _choose(device: Device) -> torch.device:
-    return devices.choose(device, torch.get_num_threads(), "use --device cpu, in Python device='cpu'")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
