@@ -127,12 +127,21 @@ def other_ids(wildcards, input):
 # What train.smk asks for.
 
 
-def videos_settings(wildcards):
-    return plan.videos(wildcards.dataset, wildcards.model)
+def availability_settings(wildcards):
+    return plan.availability(wildcards.dataset, wildcards.model)
 
 
 def train_settings(wildcards):
     return plan.train(wildcards.dataset, wildcards.model, int(wildcards.seed))
+
+
+def method(wildcards):
+    return plan.method(wildcards.model)
+
+
+def method_stage(name):
+    """The module of a stage that each method has its own of."""
+    return lambda wildcards: f"vidistill.{method(wildcards)}.{name}"
 
 
 def export_settings(wildcards):
@@ -143,14 +152,8 @@ def export_settings(wildcards):
 def lessons(wildcards):
     """What the model's teachers know, of the same seed; nothing for a model without any."""
     require(wildcards.dataset, (wildcards.model,))
-    tables = {"pseudo_labels": [], "activation_maps": []}
-    for teacher in plan.teachers(wildcards.model):
-        for table, paths in tables.items():
-            if isinstance(teacher, str):
-                paths.append(f"results/{wildcards.dataset}/{teacher}/seed-{wildcards.seed}/{table}.parquet")
-            else:
-                paths.append(teacher[table].replace("{seed}", wildcards.seed))
-    return tables
+    tables = {"pseudo_labels": [], "activation_maps": []} | plan.tables_of_teachers(wildcards.dataset, wildcards.model)
+    return {table: [path.replace("{seed}", wildcards.seed) for path in paths] for table, paths in tables.items()}
 
 
 def tables_from_elsewhere(wildcards):
@@ -261,7 +264,7 @@ def exported(wildcards, table):
     """What each model in a report, and each teacher, knows: the files of one table by label."""
     dataset, model, seeds = wildcards.dataset, wildcards.model, plan.seeds(wildcards.dataset)
     paths = {name: f"results/{dataset}/{name}/seed-{{seed}}/{table}.parquet" for name in reports.exported(plan, model)}
-    paths |= {name: about[table] for name, about in reports.elsewhere(plan, model).items()}
+    paths |= {name: about[table] for name, about in reports.elsewhere(plan, model).items() if table in about}
     return {f"{name}:{seed}": path.replace("{seed}", str(seed)) for name, path in paths.items() for seed in seeds}
 
 

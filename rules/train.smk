@@ -1,12 +1,12 @@
 # No rule here may list moments: training is weakly supervised, and the graph of the workflow is the proof.
-rule videos:
+rule availability:
     input:
         features=lambda wildcards: files_of(model_features(wildcards)),
         queries="results/{dataset}/queries.parquet",
     output:
-        "results/{dataset}/{model}/videos.csv",
+        "results/{dataset}/{model}/availability.csv",
     log:
-        "results/logs/videos/{dataset}/{model}.log",
+        "results/logs/availability/{dataset}/{model}.log",
     priority: 3
     conda:
         "../envs/vidistill.yaml"
@@ -14,9 +14,9 @@ rule videos:
         mem_mb=lambda wildcards, attempt: 4000 * attempt,
         runtime=60,
     params:
-        settings=settings(videos_settings),
-        # The limit stops training before it begins, and is none of what a finished one depends on: evaluation has it, too.
-        reads=reads("vidistill.features.availability", videos_settings, but="max_bad_share"),
+        settings=settings(availability_settings),
+        # max_bad_share only decides whether training may start; trained models do not depend on it.
+        reads=reads("vidistill.features.availability", availability_settings, but="max_bad_share"),
         features=lambda wildcards: by_role(model_features(wildcards)),
     shell:
         "python -m vidistill.features.availability --settings {params.settings:q} --queries {input.queries:q}"
@@ -26,7 +26,8 @@ rule videos:
 rule train:
     input:
         unpack(lessons),
-        videos="results/{dataset}/{model}/videos.csv",
+        # It only decides whether training may start, so that another one trains nothing again.
+        availability=ancient("results/{dataset}/{model}/availability.csv"),
         features=lambda wildcards: files_of(model_features(wildcards)),
         queries="results/{dataset}/queries.parquet",
         vocabulary="results/{dataset}/vocabulary.json",
@@ -49,12 +50,13 @@ rule train:
         runtime=grows(720),
     params:
         settings=settings(train_settings),
-        reads=reads("vidistill.mmdist.train", train_settings),
+        method=method,
+        reads=reads(method_stage("train"), train_settings),
         content=content(tables_from_elsewhere),
         features=lambda wildcards: by_role(model_features(wildcards)),
         work="results/.work/train/{dataset}/{model}/seed-{seed}",
     shell:
-        "python -m vidistill.mmdist.train --settings {params.settings:q} --queries {input.queries:q}"
+        "python -m vidistill.{params.method}.train --settings {params.settings:q} --queries {input.queries:q}"
         " --vocabulary {input.vocabulary:q} --word-vectors {input.vectors:q} --features {params.features:q}"
         " --pseudo-labels {input.pseudo_labels:q} --activation-maps {input.activation_maps:q}"
         " --model {output.model:q} --history {output.history:q} --predictions {output.predictions:q}"
@@ -83,9 +85,10 @@ rule export:
         runtime=grows(240),
     params:
         settings=settings(export_settings),
-        reads=reads("vidistill.mmdist.export", export_settings),
+        method=method,
+        reads=reads(method_stage("export"), export_settings),
         features=lambda wildcards: by_role(model_features(wildcards)),
     shell:
-        "python -m vidistill.mmdist.export --settings {params.settings:q} --model {input.model:q} --queries {input.queries:q}"
+        "python -m vidistill.{params.method}.export --settings {params.settings:q} --model {input.model:q} --queries {input.queries:q}"
         " --features {params.features:q} --pseudo-labels {output.pseudo_labels:q}"
         " --activation-maps {output.activation_maps:q} > {log:q} 2>&1"

@@ -141,7 +141,7 @@ TABLES = {
     "demo/queries.parquet": "`results/{dataset}/queries.parquet`:",
     "demo/moments.parquet": "`results/{dataset}/moments.parquet`:",
     "demo/problems.csv": "`results/{dataset}/problems.csv`:",
-    "demo/student/videos.csv": "`results/{dataset}/{model}/videos.csv`:",
+    "demo/student/availability.csv": "`results/{dataset}/{model}/availability.csv`:",
     "demo/student/seed-0/predictions.parquet": "| `predictions.parquet` |",
     "demo/teacher/seed-0/pseudo_labels.parquet": "| `pseudo_labels.parquet` |",
     "demo/teacher/seed-0/activation_maps.parquet": "| `activation_maps.parquet` |",

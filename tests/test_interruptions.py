@@ -15,7 +15,7 @@ import own_videos
 from own_videos import RESULT, TINY
 from workflow_runs import command, run
 
-STAGES = ("video.decode", "video.flow", "features.extract", "train", "export", "evaluate")
+STAGES = ("video.decode", "video.flow", "features.extract", "mmdist.train", "mmdist.export", "evaluation.evaluate")
 LONGER = {"train": {"optimisation": {"epochs": 6}}}  # so that training is killed between epochs, too
 
 
@@ -83,6 +83,7 @@ def kill_once(process: psutil.Process, stage: str, after: float) -> bool:
 
 def finish(folder: Path, undisturbed: Path) -> None:
     """Run to the end, and find what an undisturbed run leaves, no more and no less."""
+    assert run(folder, RESULT, "--unlock", config=files(folder)).status == 0
     for _ in range(3):  # orphans of a killed run may end meanwhile
         outcome = run(folder, RESULT, config=files(folder))
         if outcome.status == 0:

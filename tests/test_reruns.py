@@ -18,7 +18,7 @@ from workflow_runs import Run, clone, run
 
 EVALUATED = {"evaluate": 1}
 TRAINED = {"train": 3, "export": 1, **EVALUATED}
-OF_FEATURES = {"videos": 3, **TRAINED}
+OF_FEATURES = {"availability": 3, **TRAINED}
 OF_TEACHER = {"train": 2, "export": 1, **EVALUATED}  # the baseline stays
 VIDEOS_TO_RESULT = {"decode": 3, "flow": 3, "extract": 6, **OF_FEATURES}
 SETTINGS = [
@@ -58,7 +58,7 @@ SETTINGS = [
 ]
 CODE_EDITS = [
     ("evaluation/metrics.py", EVALUATED),
-    ("features/availability.py", OF_FEATURES),
+    ("features/availability.py", {"availability": 3, **EVALUATED}),
     ("mmdist/losses.py", TRAINED),
     ("mmdist/attention.py", TRAINED),  # imported by what they import
     ("training/checkpoint.py", TRAINED),
@@ -163,7 +163,7 @@ def test_neither_cores_nor_kept_frames_change_a_byte(finished: Path, tmp_path: P
     assert reruns(tmp_path, changes={**kept, "flow": {"warps": 2}}) == {
         "flow": 3,
         "extract": 3,
-        "videos": 1,
+        "availability": 1,
         **OF_TEACHER,
     }
 
@@ -209,6 +209,24 @@ def test_comments_and_docstrings_rerun_nothing(finished: Path) -> None:
     with ExitStack() as edits:
         for path in sorted((finished / "clone" / "workflow" / "vidistill").rglob("*.py")):
             edits.enter_context(edited(path, reworded))
+        assert reruns(finished) == {}
+
+
+def test_what_decides_about_no_number_reruns_nothing(finished: Path) -> None:
+    """Another version, reworded errors and log lines, and code that only carries files."""
+
+    def reworded(text: bytes) -> bytes:
+        return text.replace(b"raise UserError(", b"raise UserError('Reworded: ' ").replace(b"log.info(", b"log.debug(")
+
+    package = finished / "clone" / "workflow" / "vidistill"
+    carriers = [path for path in (package / "base").glob("*.py") if path.name != "spelling.py"]
+    with ExitStack() as edits:
+        edits.enter_context(edited(package / "__init__.py", lambda text: text.replace(b"0.1.0", b"9.9.9")))
+        for path in carriers:
+            edits.enter_context(edited(path, lambda text: text + b"\nADDED = 1\n"))
+        for folder in ("data", "video", "features", "training", "mmdist", "evaluation"):
+            for path in (package / folder).glob("*.py"):
+                edits.enter_context(edited(path, reworded))
         assert reruns(finished) == {}
 
 

@@ -39,7 +39,7 @@ def whole_chain(videos: int, streams: int = 2, seeds: int = 3) -> Counter[str]:
             "queries": 1,
             "moments": 1,
             "vocabulary": 1,
-            "videos": 3,
+            "availability": 3,
             "train": 3 * seeds,
             "export": seeds,
             "evaluate": 1,
@@ -81,7 +81,7 @@ def test_a_baseline_needs_neither_flow_nor_teacher(tmp_path: Path) -> None:
         "queries": 1,
         "moments": 1,
         "vocabulary": 1,
-        "videos": 1,
+        "availability": 1,
         "train": 3,
         "evaluate": 1,
     }
@@ -102,7 +102,7 @@ def test_the_tables_need_every_ablation_and_share_what_they_can(tmp_path: Path) 
     outcome = run(tmp_path, "results/tables_charades.md", dry=True)
     chain = whole_chain(shards(IDS, 200))
     chain.update(
-        {"videos": 6, "train": 6 * 3, "evaluate": 8, "tables": 1}
+        {"availability": 6, "train": 6 * 3, "evaluate": 8, "tables": 1}
     )  # six more models of three seeds, no more features
     assert outcome.jobs == chain, outcome.text
 

@@ -1,7 +1,10 @@
 """Which code each stage reaches: the digest that reruns it, and the proof that training cannot read moments."""
 
-import hashlib
+import ast
 import re
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -63,6 +66,7 @@ FLOORS = (
     ("report", "commands"),
     ("__main__",),
 )
+METHODS = ("mmdist",)
 TVL1_BY_TORCH = {f"vidistill.video.tvl1.{name}" for name in ("by_torch", "images", "kernels", "fused")}
 BEFORE_NETWORKS = {
     "vidistill.data.demo.demo",
@@ -129,19 +133,92 @@ def test_what_the_rules_import_is_light(module: str) -> None:
 
 def test_every_stage_of_the_rules_is_here() -> None:
     rules = "".join(path.read_text() for path in (ROOT / "rules").glob("*.smk"))
-    digests, modules_run = re.findall(r'reads\("([\w.]+)"', rules), re.findall(r"-m (vidistill[\w.]+)", rules)
-    assert set(digests) == set(modules_run) == set(STAGES)
+    digests, modules_run = re.findall(r'reads\("([\w.]+)"', rules), re.findall(r"-m (vidistill[\w.]+\w)", rules)
+    of_method, of_method_run = (
+        re.findall(r'method_stage\("(\w+)"', rules),
+        re.findall(r"\{params.method}\.(\w+)", rules),
+    )
+    assert set(of_method) == set(of_method_run) == {"train", "export"}
+    shared = {stage for stage in STAGES if stage.split(".")[1] not in METHODS}
+    assert set(digests) == set(modules_run) == shared
+    assert {f"vidistill.{method}.{name}" for method in METHODS for name in of_method} == set(STAGES) - shared
 
 
 def source(module: str) -> str:
     """A module's code without comments and docstrings."""
-    return code._normalised(module)
+    tree = code._tree(module)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+            node.value = ast.Constant(...)
+    return ast.unparse(tree)
 
 
-def test_what_travels_with_results_leaves_out_what_computes_nothing() -> None:
-    """A better message does not make a model's features those of other code; what is rerun is another matter."""
-    assert set(modules()) > code.CARRIERS
-    whole = code.digests("vidistill.features.extract")
-    assert code.CARRIERS & whole.keys()
-    listed = "".join(f"{name} {value}\n" for name, value in whole.items() if name not in code.CARRIERS)
-    assert code.digest("vidistill.features.extract") == hashlib.sha256(listed.encode()).hexdigest()
+@pytest.fixture
+def digest_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], str]]:
+    """The digest of a stage that consists of some code."""
+    cached = (code.digests, code.closure, code._imports, code._normalised)
+    monkeypatch.setattr(code, "PACKAGE", tmp_path / "vidistill")
+    (tmp_path / "vidistill" / "data").mkdir(parents=True)
+    for path in ("__init__.py", "data/__init__.py"):
+        (tmp_path / "vidistill" / path).touch()
+
+    def digest(text: str) -> str:
+        (tmp_path / "vidistill" / "data" / "made.py").write_text(text)
+        for function in cached:
+            function.cache_clear()
+        return code.digest("vidistill.data.made")
+
+    yield digest
+    for function in cached:
+        function.cache_clear()
+
+
+BEFORE = """
+log = logging.getLogger(__name__)
+
+def halves(x):
+    parser.add_argument("--x", help="a number")
+    if x < 0:
+        raise UserError(f"{x} is negative; give a larger one.")
+    log.info("halving %s", x)
+    return x / 2
+"""
+AFTER = """
+log = logging.getLogger(__name__)
+
+def halves(x):
+    'A half.'
+    parser.add_argument("--x", help="the number")
+    if x < 0:
+        raise UserError(f"{x} is below 0.")
+    return x / 2  # a comment
+"""
+
+
+def test_words_for_people_are_not_part_of_a_digest(digest_of: Callable[[str], str]) -> None:
+    assert digest_of(BEFORE) == digest_of(AFTER)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [("x / 2", "x / 3"), ("x < 0", "x <= 0"), ("return", "yield"), ("(x)", "(y)"), ("/ 2", "/ 2.0")]
+)
+def test_what_can_change_a_number_is_part_of_a_digest(digest_of: Callable[[str], str], old: str, new: str) -> None:
+    assert digest_of(BEFORE) != digest_of(BEFORE.replace(old, new))
+
+
+def test_neither_the_version_nor_what_carries_files_is_part_of_a_digest() -> None:
+    names = code.digests("vidistill.features.extract").keys()
+    assert not {"vidistill", "vidistill.base.store", "vidistill.base.stage"} & names
+    assert {"vidistill.features.i3d", "vidistill.features.extract"} <= names
+    assert "vidistill.base.spelling" in code.digests("vidistill.data.queries")
+
+
+@pytest.mark.parametrize("python", ["python3.12", "python3.13", "python3.14"])
+def test_digests_are_equal_under_every_python(python: str) -> None:
+    found = shutil.which(python)
+    if not found or subprocess.run([found, "--version"], capture_output=True, check=False).returncode:
+        pytest.skip(f"there is no {python}")
+    script = f"from vidistill.base import code; print(*map(code.digest, {sorted(STAGES)}))"
+    command = [found, "-B", "-c", script]
+    done = subprocess.run(command, cwd=ROOT / "workflow", capture_output=True, text=True, check=False)
+    assert done.stdout.split() == [code.digest(stage) for stage in sorted(STAGES)], done.stderr

@@ -82,7 +82,7 @@ def test_every_stage_takes_the_settings_that_the_plan_gives(plan: Plan) -> None:
     from vidistill.data.vocabulary import VocabularySettings
     from vidistill.evaluation.evaluate import EvaluateSettings
     from vidistill.evaluation.tables import TablesSettings
-    from vidistill.features.availability import VideosSettings
+    from vidistill.features.availability import AvailabilitySettings
     from vidistill.features.external import ExternalSettings
     from vidistill.features.options import C3DSettings, I3DSettings
     from vidistill.mmdist.export import ExportSettings
@@ -99,7 +99,7 @@ def test_every_stage_takes_the_settings_that_the_plan_gives(plan: Plan) -> None:
         given += [(TablesSettings, plan.tables(dataset))]
         for model in plan.models:
             given += [(TrainSettings, plan.train(dataset, model, 0)), (EvaluateSettings, plan.evaluate(dataset, model))]
-            given += [(VideosSettings, plan.videos(dataset, model))]
+            given += [(AvailabilitySettings, plan.availability(dataset, model))]
             given += [(FiguresSettings, reports.figures(plan, dataset, model))]
             given += [(OverviewSettings, reports.overview(dataset, model))]
     for collection, about in plan.collections.items():

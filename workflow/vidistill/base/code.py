@@ -1,6 +1,8 @@
-"""Digests of a stage's code: its module and what it imports from this package, without comments and docstrings.
+"""Digests of a stage's code: what decides about numbers in its module and in what that imports from this package.
 
-Snakemake does not see that an imported module was edited; these digests, params of every rule, let it.
+Snakemake does not see that an imported module was edited; these digests, params of every rule, let it. Comments,
+docstrings, texts of errors and log lines, the package's version, and `base`, which carries files, logs, locks and
+errors, decide about no number. Digests are equal under every supported Python.
 """
 
 import ast
@@ -9,29 +11,28 @@ import hashlib
 from pathlib import Path
 
 PACKAGE = Path(__file__).parent.parent
-# Modules that carry files, logs, locks and errors, and compute nothing that is in a result.
-CARRIERS = {
-    f"vidistill.base.{name}"
-    for name in (
-        *("code", "device", "files", "fingerprints", "gpus", "progress", "settings", "shards", "stage"),
-        *("store", "wording"),
-    )
-}
+COUNTS = ("vidistill.base.spelling",)  # of `base`: it names queries
+SAY = {"log", "logging", "warnings"}  # objects whose calls change no number
+LABELLED = {"Pace"}  # calls whose texts are for the log
 
 
 def digest(module: str) -> str:
-    """SHA-256 over what decides about numbers in the source closure of `module` (for example `vidistill.video.flow`).
+    """SHA-256, hexadecimal, over `digests(module)`, for example of `vidistill.video.flow`.
 
-    It travels with results, so that they are told from those of other code. Hexadecimal.
+    It travels with results, so that they are told from those of other code.
     """
-    listed = "".join(f"{name} {of_one}\n" for name, of_one in digests(module).items() if name not in CARRIERS)
+    listed = "".join(f"{name} {of_one}\n" for name, of_one in digests(module).items())
     return hashlib.sha256(listed.encode()).hexdigest()
 
 
 @functools.cache
 def digests(module: str) -> dict[str, str]:
-    """The SHA-256, hexadecimal, of each module in the source closure of `module`, by its name."""
-    return {name: hashlib.sha256(_normalised(name).encode()).hexdigest() for name in closure(module)}
+    """The SHA-256, hexadecimal, of each module in the source closure of `module` that counts, by its name."""
+    return {name: hashlib.sha256(_normalised(name).encode()).hexdigest() for name in closure(module) if _counts(name)}
+
+
+def _counts(name: str) -> bool:
+    return name in COUNTS or name.split(".")[1:2] not in ([], ["base"])
 
 
 @functools.cache
@@ -69,7 +70,6 @@ def _imports(name: str) -> frozenset[str]:
     return frozenset(name for name in found if _file(name))
 
 
-@functools.cache
 def _tree(name: str) -> ast.Module:
     path = _file(name)
     if path is None:
@@ -77,16 +77,40 @@ def _tree(name: str) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"))
 
 
+class _Silent(ast.NodeTransformer):
+    """Takes out what is only read by people."""
+
+    def visit_Expr(self, node: ast.Expr) -> ast.AST | None:
+        if isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
+            return None
+        call = node.value.func if isinstance(node.value, ast.Call) else None
+        says = isinstance(call, ast.Attribute) and (
+            call.attr == "add_argument" or (isinstance(call.value, ast.Name) and call.value.id in SAY)
+        )
+        if says:
+            return None
+        return self.generic_visit(node)
+
+    def visit_Raise(self, node: ast.Raise) -> ast.AST:
+        kind = node.exc.func if isinstance(node.exc, ast.Call) else node.exc
+        return ast.Raise(exc=kind)
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        if isinstance(node.func, ast.Name) and node.func.id in LABELLED:
+            return node.func
+        return self.generic_visit(node)
+
+
 @functools.cache
 def _normalised(name: str) -> str:
-    tree = _tree(name)
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            first = node.body[0] if node.body else None
-            if (
-                isinstance(first, ast.Expr)
-                and isinstance(first.value, ast.Constant)
-                and isinstance(first.value.value, str)
-            ):
-                node.body = node.body[1:] or [ast.Pass()]
-    return ast.unparse(tree)
+    return _text(_Silent().visit(_tree(name)))
+
+
+def _text(part: object) -> str:
+    """A syntax tree as text, in which versions of Python do not differ as they do in `ast.dump` and `ast.unparse`."""
+    if isinstance(part, list):
+        return f"[{' '.join(map(_text, part))}]"
+    if not isinstance(part, ast.AST):
+        return repr(part)
+    fields = ((key, value) for key, value in ast.iter_fields(part) if value not in (None, []) and key != "kind")
+    return f"({type(part).__name__} {' '.join(f'{key}={_text(value)}' for key, value in sorted(fields))})"

@@ -1,4 +1,4 @@
-"""Stage `videos`: which of a data set's videos have the features that a model reads, before it is trained on them."""
+"""Stage `availability`: which of a data set's videos have the features that a model reads, before it is trained."""
 
 import csv
 import logging
@@ -17,7 +17,7 @@ COLUMNS = ("video_id", "status", "reason")
 
 
 @dataclass(frozen=True)
-class VideosSettings:
+class AvailabilitySettings:
     dataset: str
     model: str
     max_bad_share: float
@@ -91,7 +91,7 @@ def main() -> None:
     parser.add_argument("--features", nargs="+", required=True, help="STREAM=H5, every shard of every stream")
     parser.add_argument("--output", type=Path, required=True)
     args = parser.parse_args()
-    s = parse(VideosSettings, args.settings)
+    s = parse(AvailabilitySettings, args.settings)
     ids = store.read_table(args.queries, ["video_id"])["video_id"].unique()
     videos = sort_videos(ids, states.read_all(args.features))
     counts = f"{len(videos.bad)} bad, {len(videos.partial)} partial, {len(videos.missing)} missing"

@@ -84,8 +84,7 @@ def _stream_files(plan: Plan, collection: str, stream: str) -> Iterator[Need]:
 
 
 def _tables_from_elsewhere(plan: Plan, dataset: str, model: str) -> Iterator[Need]:
-    for teacher in plan.teachers(model):
-        tables = () if isinstance(teacher, str) else (teacher["pseudo_labels"], teacher["activation_maps"])
-        for seed in plan.seeds(dataset):
-            for table in tables:
-                yield Need(table.replace("{seed}", str(seed)), f"models.{model}.teachers", None)
+    for seed in plan.seeds(dataset):
+        for path in (path for paths in plan.tables_of_teachers(dataset, model).values() for path in paths):
+            if not path.startswith("results/"):
+                yield Need(path.replace("{seed}", str(seed)), f"models.{model}.teachers", None)

@@ -83,6 +83,37 @@ class Plan:
         """Of each teacher its name, or the keys name, pseudo_labels and activation_maps of tables from elsewhere."""
         return self.models[model].get("teachers", [])
 
+    def tables_of_teachers(self, dataset: str, model: str) -> dict[str, list[str]]:
+        """The paths, {seed} in them, of the tables that a model learns from: those that one of its losses reads.
+
+        Raises:
+            UserError: a teacher from elsewhere gives no such table.
+        """
+        s = self.train(dataset, model, 0)
+        maps = s["distillation"]["local_level"] and s["loss"]["local_learning"]
+        levels = {
+            "pseudo_labels": ("global_level", s["distillation"]["global_level"]),
+            "activation_maps": ("local_level", maps),
+        }
+        tables: dict[str, list[str]] = {}
+        for table, (level, needed) in levels.items():
+            for teacher in self.teachers(model) if needed else ():
+                if isinstance(teacher, str):
+                    path = f"results/{dataset}/{teacher}/seed-{{seed}}/{table}.parquet"
+                elif table in teacher:
+                    path = teacher[table]
+                else:
+                    raise UserError(
+                        f"configuration, models.{model}.teachers: {teacher['name']} gives no {table}, which {model} "
+                        f"learns from; name its file as {table}, or set train.distillation.{level}: false."
+                    )
+                tables.setdefault(table, []).append(path)
+        return tables
+
+    def method(self, model: str) -> str:
+        """The package of the method that trains a model."""
+        return str(self.models[model].get("method", "mmdist"))
+
     def trained(self, model: str) -> list[str]:
         """All models that `model` needs trained for its result, itself first."""
         return self.with_teachers(self.compared(model))
@@ -187,7 +218,7 @@ class Plan:
         flow = self.flow(collection, self.extracted_from(collection, stream))
         return {"extract": self.features(collection, stream), "flow": flow}
 
-    def videos(self, dataset: str, model: str) -> Settings:
+    def availability(self, dataset: str, model: str) -> Settings:
         return {"dataset": dataset, "model": model, "max_bad_share": self.config["max_bad_share"]}
 
     def train(self, dataset: str, model: str, seed: int) -> Settings:
