@@ -9,14 +9,15 @@ RUN := $(VENV)/bin/python
 READY := $(VENV)/.ready
 TESTABLE := $(VENV)/.testable
 DOCUMENTED := $(VENV)/.documented
-TORCH_VERSION := 2.13.0
+PINNED := envs/constraints.txt
+TORCH_VERSION := $(shell sed -n 's/^torch==//p' $(PINNED))
 TORCH_INDEX := $(if $(TORCH),--index-url https://download.pytorch.org/whl/$(TORCH))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo report test test-long test-slurm docs
+.PHONY: help setup demo report quick check test test-long test-slurm docs
 
 help: ## this list
-	@echo "MMDist: raw videos and sentences to a trained temporal grounding model. Start with: make demo"
+	@echo "vidistill: raw videos and words to a trained model that finds moments. Start with: make demo"
 	@echo
 	@grep -E '^[a-z-]+:.*##' $(firstword $(MAKEFILE_LIST)) | sed 's/:.*## /\t/; s/^/  make /' | expand -t 20
 	@echo
@@ -26,35 +27,40 @@ help: ## this list
 
 setup: $(READY) ## the environment in .venv (TORCH=cpu or TORCH=cu130 for another PyTorch than the default)
 
-$(READY): pyproject.toml Makefile
+$(READY): pyproject.toml Makefile $(PINNED)
 	@command -v $(PYTHON) > /dev/null || { echo "error: there is no $(PYTHON); install Python 3.11, or name it: make setup PYTHON=/path/to/python3.11"; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "error: Python 3.11 or newer is needed, this is " + sys.version.split()[0] + "; make setup PYTHON=python3.11")'
 	$(PYTHON) -m venv $(VENV)
 	$(RUN) -m pip install --quiet torch==$(TORCH_VERSION) $(TORCH_INDEX)
-	$(RUN) -m pip install --quiet --editable '.[dev]'
+	$(RUN) -m pip install --quiet --constraint $(PINNED) --editable '.[dev]'
 	touch $(READY)
 
 $(DOCUMENTED): $(READY)
-	$(RUN) -m pip install --quiet --editable '.[docs]'
+	$(RUN) -m pip install --quiet --constraint $(PINNED) --editable '.[docs]'
 	touch $(DOCUMENTED)
 
 $(TESTABLE): $(READY)
-	$(RUN) -m pip install --quiet --editable '.[dev,cluster,docs]'
-	$(RUN) -m pip install --quiet --editable '.[dev,kernels]' || echo "no Triton here: tests of its kernels are skipped"
+	$(RUN) -m pip install --quiet --constraint $(PINNED) --editable '.[dev,cluster,docs]'
+	$(RUN) -m pip install --quiet --constraint $(PINNED) --editable '.[dev,kernels]' || echo "no Triton here: tests of its kernels are skipped"
 	touch $(TESTABLE)
 
-demo: $(READY) ## draw videos, compute their features, train baseline, teacher and student, evaluate: no download
+demo: $(READY) ## generate toy videos, train baseline, teacher and student on them, evaluate: no download
 	$(RUN) -m snakemake --cores $(CORES) results/student_demo.json
 
-report: $(READY) ## see what the demo's student has learnt: report.html, one page that works offline
+report: $(READY) ## what the demo's student learned: report.html, one page that works offline
 	$(RUN) -m snakemake --cores $(CORES) results/report_student_demo.html --report report.html --report-after-run
 
-test: $(TESTABLE) ## linters, types, tests
+check: $(TESTABLE)
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
 	$(RUN) -m snakefmt --check Snakefile rules
 	$(RUN) -m snakemake --lint
 	$(RUN) -m mypy
+
+quick: check ## linters, types, the tests that need no Snakemake
+	OMP_NUM_THREADS=1 $(RUN) -m pytest -n auto --maxprocesses 4 --dist loadfile -m 'not long and not slurm and not whole_run'
+
+test: check ## linters, types, tests
 	OMP_NUM_THREADS=1 $(RUN) -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder -m 'not long and not slurm'
 
 test-long: $(TESTABLE) ## the tests that take minutes

@@ -35,6 +35,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return WHOLE_RUNS.index(name) if name in WHOLE_RUNS else len(WHOLE_RUNS)
 
     items.sort(key=place)
+    for item in items:
+        if item.path.parent.name in ("tests", "slurm") or "tiny_results" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.whole_run)
 
 
 @pytest.fixture(scope="session")

@@ -18,8 +18,14 @@ def test_all_that_a_run_needs_is_copied_and_exists(tmp_path: Path) -> None:
         assert f"!{name.split('/')[0]}" in (ROOT / ".dockerignore").read_text().splitlines(), name
 
 
-def test_it_installs_the_same_pytorch() -> None:
+def test_all_recipes_install_the_tested_versions() -> None:
+    pinned = (ROOT / "envs" / "constraints.txt").read_text().split()
+    (pytorch,) = (need for need in pinned if need.startswith("torch=="))
+    assert f"pip install {pytorch} " in RECIPE
+    in_conda = re.findall(r"- (\S+==\S+)", (ROOT / "envs" / "vidistill.yaml").read_text())
+    assert in_conda
+    assert set(in_conda) <= set(pinned)
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    (pinned,) = (need for need in project["dependencies"] if need.startswith("torch=="))
-    assert f"pip install {pinned} " in RECIPE
+    named = {re.split("[<>=;]", need)[0] for need in project["dependencies"]}
+    assert named - {"snakemake"} <= {need.split("==")[0] for need in pinned}
     assert "cluster" in project["optional-dependencies"]

@@ -196,6 +196,26 @@ WRONG = [
         "fps",
     ),
     ({"models": {"b": {"streams": ["rgb"]}}}, "models.b", "'network' is missing"),
+    (  # settings without an effect
+        {"models": {"baseline": {"train": {"distillation": {"weight": 0.5}}}}},
+        "models.baseline.train.distillation",
+        "without teachers",
+    ),
+    (
+        {"models": {"student": {"train": {"loss": {"local_learning": False}}}}},
+        "models.student.train.distillation.local_level",
+        "local_learning is false",
+    ),
+    (
+        {"models": {"student-no-local": {"train": {"distillation": {"global_level": False}}}}},
+        "models.student-no-local",
+        "teachers have no effect",
+    ),
+    (
+        {"models": {"baseline": {"train": {"loss": {"mutual_weight": 0.5}}}}},
+        "models.baseline.train.loss.mutual_weight",
+        "two streams",
+    ),
     ({"datasets": {"logs": {"collection": "demo", "annotations": {"train": ["a"]}}}}, "datasets", "/logs/ is taken"),
 ]
 

@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from vidistill.base.stage import UserError
+from vidistill.planning import effects
 
 Settings = dict[str, Any]
 RESERVED = ("benchmarks", "features", "logs", "report", "tables", "videos")  # folders that results/ has already
@@ -307,6 +308,8 @@ class Plan:
             for key in ("streams", "network"):
                 if key not in about:
                     raise UserError(f"configuration, models.{name}: the key {key!r} is missing; give it, or a parent.")
+            own = self.config["models"][name].get("train", {})
+            effects.check(name, own, about, merge(self.config["train"], about.get("train", {})))
 
     def _check_exist(self, refers: Iterable[tuple[str, str, str]]) -> None:
         for key, name, part in refers:
