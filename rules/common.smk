@@ -113,12 +113,13 @@ def settings(values):
 def reads(module, values, but=None):
     """What a job of a stage depends on besides files: its settings, `but` for one, and its code, as "name = value".
 
-    `module` may be a function of wildcards.
+    `module` may be a function of wildcards; None for a stage whose code decides about nothing that is made.
     """
 
     def read(wildcards):
         found = module(wildcards) if callable(module) else module
-        code_of_it = [f"code of {name} = {digest[:12]}" for name, digest in code.digests(found).items()]
+        digests = code.digests(found) if found else {}
+        code_of_it = [f"code of {name} = {digest[:12]}" for name, digest in digests.items()]
         return [*leaves({k: v for k, v in values(wildcards).items() if k != but}), *code_of_it]
 
     return read

@@ -15,8 +15,9 @@ rule availability:
         runtime=60,
     params:
         settings=settings(availability_settings),
-        # max_bad_share only decides whether training may start; trained models do not depend on it.
-        reads=reads("vidistill.features.availability", availability_settings, but="max_bad_share"),
+        # This stage only decides whether training may start: trained models depend on neither its limit nor its code.
+        # Not by ancient(): a job that waits for such a file is not looked at for reasons of its own in the same run.
+        reads=reads(None, availability_settings, but="max_bad_share"),
         features=lambda wildcards: by_role(model_features(wildcards)),
     shell:
         "python -m vidistill.features.availability --settings {params.settings:q} --queries {input.queries:q}"
@@ -26,8 +27,7 @@ rule availability:
 rule train:
     input:
         unpack(lessons),
-        # It only decides whether training may start, so that another one trains nothing again.
-        availability=ancient("results/{dataset}/{model}/availability.csv"),
+        availability="results/{dataset}/{model}/availability.csv",
         features=lambda wildcards: files_of(model_features(wildcards)),
         queries="results/{dataset}/queries.parquet",
         vocabulary="results/{dataset}/vocabulary.json",

@@ -2,7 +2,6 @@
 
 import copy
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -146,6 +145,5 @@ def evaluate(runs: Runs, section: dict[str, Any], monkeypatch: pytest.MonkeyPatc
     options = runs.write()
     outputs = {"--result": [str(runs.root / "result.json")], "--predictions-out": [str(runs.root / "lines.jsonl")]}
     arguments = [a for option, values in {**options, **outputs}.items() for a in (option, *values)]
-    monkeypatch.setattr(sys, "argv", ["evaluate", "--settings", json.dumps(settings), *arguments])
-    stage.main()
+    stage.main(["--settings", json.dumps(settings), *arguments])
     return json.loads((runs.root / "result.json").read_text())

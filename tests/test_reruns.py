@@ -58,8 +58,7 @@ SETTINGS = [
 ]
 CODE_EDITS = [
     ("evaluation/metrics.py", EVALUATED),
-    ("features/availability.py", {"availability": 3, **EVALUATED}),
-    ("mmdist/losses.py", TRAINED),
+    ("features/availability.py", EVALUATED)("mmdist/losses.py", TRAINED),  # a gate: what is trained stays,
     ("mmdist/attention.py", TRAINED),  # imported by what they import
     ("training/checkpoint.py", TRAINED),
     ("mmdist/export.py", {"export": 1, "train": 1, **EVALUATED}),

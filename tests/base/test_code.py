@@ -140,7 +140,8 @@ def test_every_stage_of_the_rules_is_here() -> None:
     )
     assert set(of_method) == set(of_method_run) == {"train", "export"}
     shared = {stage for stage in STAGES if stage.split(".")[1] not in METHODS}
-    assert set(digests) == set(modules_run) == shared
+    gate = {"vidistill.features.availability"}  # whose code decides about nothing that is trained
+    assert set(digests) | gate == set(modules_run) == shared
     assert {f"vidistill.{method}.{name}" for method in METHODS for name in of_method} == set(STAGES) - shared
 
 

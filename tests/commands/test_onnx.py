@@ -32,12 +32,10 @@ def folder(config: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> 
     found = small.write(tmp_path_factory.mktemp("small"))
     for model, changes in {"baseline": {}, "teacher": {}, "alone": {"loss": {"local_learning": False}}}.items():
         section = small.train_section(config, "teacher" if model == "teacher" else "baseline", **changes)
-        command = ["train", "--settings", json.dumps(section), *small.inputs(found)]
+        training = ["--settings", json.dumps(section), *small.inputs(found)]
         for output in ("history", "predictions", "work"):
-            command += [f"--{output}", str(found / f"{model}-{output}")]
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("sys.argv", [*command, "--model", str(found / f"{model}.safetensors")])
-            train_stage.main()
+            training += [f"--{output}", str(found / f"{model}-{output}")]
+        train_stage.main([*training, "--model", str(found / f"{model}.safetensors")])
         command.main([str(found / f"{model}.safetensors"), str(found / f"{model}.onnx")])
     return found
 

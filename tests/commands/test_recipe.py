@@ -51,9 +51,8 @@ def made(config: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         (decode, decoding, ["--videos", str(video), "--output", str(tmp_path / "frames.h5")]),
         (extract, settings, ["--input", str(tmp_path / "frames.h5"), "--output", str(tmp_path / "features.h5")]),
     ):
-        command = ["stage", "--settings", json.dumps(options), "--work", str(tmp_path / "work"), *more]
-        monkeypatch.setattr("sys.argv", command)
-        stage.main()
+        command = ["--settings", json.dumps(options), "--work", str(tmp_path / "work"), *more]
+        stage.main(command)
     with h5py.File(tmp_path / "features.h5") as file:
         features = file[store.group_name("v.1")]["features"][:]
         attributes = (json.loads(file.attrs[name]) for name in ("provenance", "files"))

@@ -2,7 +2,6 @@
 
 import json
 import re
-import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -440,8 +439,7 @@ class Trained:
                 "w",
             ]
             paths = [word if word.startswith("--") else str(out / word) for word in outputs]
-            monkeypatch.setattr(sys, "argv", ["train", "--settings", json.dumps(section), *small.inputs(root), *paths])
-            train.main()
+            train.main(["--settings", json.dumps(section), *small.inputs(root), *paths])
 
     def write(self) -> dict[str, list[str]]:
         queries = store.read_table(self.root / "queries.parquet")

@@ -1,7 +1,6 @@
 """The tables beside the paper's, made from results that the evaluation wrote."""
 
 import json
-import sys
 from pathlib import Path
 
 import pandas as pd
@@ -37,8 +36,7 @@ def written(tmp_path, config, monkeypatch):
         settings = {"dataset": dataset, "tables": wanted}
         outputs = ["--csv", str(tmp_path / "t.csv"), "--markdown", str(tmp_path / "t.md")]
         arguments = ["--settings", json.dumps(settings), "--results", *map(str, paths), *outputs]
-        monkeypatch.setattr(sys, "argv", ["tables", *arguments])
-        tables.main()
+        tables.main([*arguments])
         return pd.read_csv(tmp_path / "t.csv"), (tmp_path / "t.md").read_text()
 
     return command

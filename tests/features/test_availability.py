@@ -1,7 +1,6 @@
 """Which videos a model can be trained on, said before it is."""
 
 import json
-import sys
 from pathlib import Path
 
 import h5py
@@ -29,10 +28,9 @@ def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
                     group = file.create_group(store.group_name(video_id))
                     group.attrs.update({"video_id": video_id, "status": status, "reason": reason})
         settings = json.dumps({"dataset": "d", "model": "m", "max_bad_share": max_bad_share})
-        words = ["videos", "--settings", settings, "--queries", str(tmp_path / "queries.parquet")]
+        words = ["--settings", settings, "--queries", str(tmp_path / "queries.parquet")]
         words += ["--features", *(f"{name}={tmp_path / name}.h5" for name in streams)]
-        monkeypatch.setattr(sys, "argv", [*words, "--output", str(tmp_path / "availability.csv")])
-        availability.main()
+        availability.main([*words, "--output", str(tmp_path / "availability.csv")])
         return pd.read_csv(tmp_path / "availability.csv", keep_default_na=False).set_index("video_id")
 
     return run

@@ -234,7 +234,6 @@ def test_the_command_line(config: dict[str, Any], tmp_path: Path, monkeypatch: p
     as_npy(tmp_path, FEATURES)
     settings = json.dumps({**config["external"], "source": str(tmp_path)})
     command = [
-        "external",
         "--settings",
         settings,
         "--ids",
@@ -242,15 +241,12 @@ def test_the_command_line(config: dict[str, Any], tmp_path: Path, monkeypatch: p
         "--output",
         str(tmp_path / "o.h5"),
     ]
-    monkeypatch.setattr("sys.argv", command)
-    external.main()
+    external.main(command)
     first = (tmp_path / "o.h5").read_bytes()
-    monkeypatch.setattr("sys.argv", [*command, "--source", str(tmp_path)])
-    external.main()
+    external.main([*command, "--source", str(tmp_path)])
     assert (tmp_path / "o.h5").read_bytes() == first
-    monkeypatch.setattr("sys.argv", [part.replace(json.dumps(str(tmp_path)), "null") for part in command])
     with pytest.raises(UserError, match="no features are named"):
-        external.main()
+        external.main([part.replace(json.dumps(str(tmp_path)), "null") for part in command])
 
 
 def test_real_features_of_charades(config: dict[str, Any], tmp_path: Path) -> None:

@@ -71,9 +71,8 @@ def run(config: dict[str, Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
     def called(path: Path, *more: str, extractor: str = "i3d", kind: str = "frames", **changes: Any) -> Path:
         settings = {**config[extractor], "extractor": extractor, "input": kind, "device": "cpu", **changes}
         output = tmp_path / "features" / "0.h5"
-        command = ["extract", "--settings", json.dumps(settings), "--input", str(path), "--output", str(output)]
-        monkeypatch.setattr("sys.argv", [*command, "--work", str(tmp_path / "work"), *more])
-        extract.main()
+        command = ["--settings", json.dumps(settings), "--input", str(path), "--output", str(output)]
+        extract.main([*command, "--work", str(tmp_path / "work"), *more])
         return output
 
     return called

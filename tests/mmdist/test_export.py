@@ -1,6 +1,5 @@
 import dataclasses
 import json
-import sys
 
 import numpy as np
 import pytest
@@ -27,8 +26,7 @@ def export_run(patch, folder, model):
     names = small.inputs(folder)
     arguments = ["--settings", '{"device": "cpu", "threads": 1}', "--model", model, *names[:2], *names[6:]]
     outputs = ["--pseudo-labels", folder / "labels.parquet", "--activation-maps", folder / "maps.parquet"]
-    patch.setattr(sys, "argv", ["export", *map(str, [*arguments, *outputs])])
-    export.main()
+    export.main([*map(str, [*arguments, *outputs])])
 
 
 def test_pseudo_labels_are_the_proposals_by_rank(taught):

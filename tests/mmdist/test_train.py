@@ -32,8 +32,7 @@ def run(monkeypatch, folder, section, name, extra=()):
         str(out / "work"),
         *extra,
     ]
-    monkeypatch.setattr(sys, "argv", ["train", *map(str, arguments)])
-    train.main()
+    train.main([*map(str, arguments)])
     return {key: out / file for key, file in files.items()}
 
 

@@ -3,7 +3,6 @@
 import base64
 import functools
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -43,8 +42,7 @@ def command(config, monkeypatch):
         folder = data.root / out
         options["--folder"] = [str(folder)]
         arguments = [a for option, values in options.items() for a in (option, *values)]
-        monkeypatch.setattr(sys, "argv", ["figures", *arguments])
-        figures.main()
+        figures.main([*arguments])
         return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
 
     return run

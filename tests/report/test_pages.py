@@ -146,7 +146,6 @@ def test_pages_are_joined_in_their_order(tmp_path, monkeypatch):
         paths[-1].write_text(page.document(name, f"about {name}"))
     settings = '{"dataset": "d", "model": "m"}'
     arguments = [
-        "overview",
         "--settings",
         settings,
         "--pages",
@@ -154,8 +153,7 @@ def test_pages_are_joined_in_their_order(tmp_path, monkeypatch):
         "--output",
         str(tmp_path / "one.html"),
     ]
-    monkeypatch.setattr("sys.argv", arguments)
-    overview.main()
+    overview.main(arguments)
     text = (tmp_path / "one.html").read_text()
     assert text.count("<!doctype html>") == text.count("<body>") == 1
     assert "What m has learnt on d" in text

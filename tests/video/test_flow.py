@@ -279,8 +279,7 @@ def test_a_gpu_backend_runs_in_one_process(tmp_path, section, monkeypatch):
         monkeypatch.setattr(stage.backends, "take", lambda *_: "cpu")
         arguments = {"settings": json.dumps(section), "frames": path, "output": tmp_path / f"{kind}.h5"}
         arguments |= {"work": tmp_path / "work", "workers": 2}
-        monkeypatch.setattr(sys, "argv", ["flow", *(str(x) for key, v in arguments.items() for x in (f"--{key}", v))])
-        stage.main()
+        stage.main([*(str(x) for key, v in arguments.items() for x in (f"--{key}", v))])
         with h5py.File(tmp_path / f"{kind}.h5") as out:
             found[kind] = {v: out[v]["flow"][:] for v in films}
     assert given == [(1, stage.VIDEOS_ON_A_GPU, 2), (2, 1, 1)]
@@ -324,10 +323,7 @@ def test_finished_videos_are_used_again_only_if_nothing_changed(tmp_path, sectio
     def fingerprint(film: np.ndarray, **changes) -> str:
         path = frames_file(tmp_path / "frames.h5", v=film)
         text = json.dumps({**section, "backend": "torch", **changes})
-        monkeypatch.setattr(
-            sys, "argv", ["flow", "--settings", text, "--frames", str(path), "--output", "o", "--work", "w"]
-        )
-        stage.main()
+        stage.main(["--settings", text, "--frames", str(path), "--output", "o", "--work", "w"])
         return seen[-1]
 
     first = fingerprint(film)

@@ -107,6 +107,7 @@ def export(model: Trained, path: Path) -> None:
             input_names=list(INPUTS),
             output_names=outputs(model),
             dynamic_shapes={name: {0: batch} for name in INPUTS},
+            optimize=False,  # it takes the 1e-10 that keeps a mask's logarithm finite for 0
             verbose=False,
         )
     assert program is not None

@@ -4,7 +4,7 @@ import collections
 import csv
 import json
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import NamedTuple
@@ -79,11 +79,11 @@ def write_problems(path: Path, problems: Iterable[Problem]) -> None:
         writer.writerows(problems)
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     parser = arguments(__doc__)
     for option in ("--queries", "--moments", "--problems"):
         parser.add_argument(option, type=Path, required=True)
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     settings = settings_module.parse(QueriesSettings, args.settings)
     annotations = sources.read(settings)
     table = store.read_table(args.queries, ["query_id", "duration"]).dropna()

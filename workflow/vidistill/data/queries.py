@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -76,13 +76,13 @@ def video_files(paths: Iterable[Path]) -> dict[str, Path]:
     return found
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     parser = arguments(__doc__)
     parser.add_argument(
         "--videos", type=Path, nargs="*", default=[], help="files or folders, for durations not annotated"
     )
     parser.add_argument("--queries", type=Path, required=True)
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     settings = settings_module.parse(QueriesSettings, args.settings)
     annotations = sources.read(settings)
     queries = build(annotations, video_files(args.videos), settings.beyond_duration)

@@ -4,7 +4,7 @@ import collections
 import functools
 import json
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -176,12 +176,12 @@ def build(queries: pd.DataFrame, settings: VocabularySettings) -> tuple[dict[str
     return content, matrix
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     parser = arguments(__doc__)
     parser.add_argument("--queries", type=Path, required=True)
     parser.add_argument("--vocabulary", type=Path, required=True)
     parser.add_argument("--word-vectors", type=Path, required=True)
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     settings = settings_module.parse(VocabularySettings, args.settings)
     queries = store.read_table(args.queries, ["query_id", "split", "sentence"])
     content, matrix = build(queries, settings)

@@ -239,14 +239,14 @@ def against_model(s: EvaluateSettings, ours: Seeds, theirs: Seeds, other: str) -
     return {"queries": len(query_ids), "metrics": compared, "alone": alone}
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     parser = arguments(__doc__)
     for option in ("--queries", "--moments", "--problems", "--result", "--predictions-out"):
         parser.add_argument(option, type=Path, required=True)
     parser.add_argument("--features", nargs="+", required=True, help="STREAM=H5, every shard of every stream")
     for option in ("--predictions", "--models", "--histories"):
         parser.add_argument(option, nargs="+", required=True, help="MODEL:SEED=FILE, every model and seed")
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     settings = settings_module.parse(EvaluateSettings, args.settings)
     models = (settings.model, *settings.compare_with)
     by_seed = {

@@ -146,12 +146,12 @@ def _difference(row: pd.Series) -> str:
     return f"{value} ({low} to {high}{resolved})"
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     parser = arguments(__doc__)
     parser.add_argument("--results", type=Path, nargs="+", required=True, help="of every model in the tables")
     for option in ("--csv", "--markdown"):
         parser.add_argument(option, type=Path, required=True)
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     s = settings_module.parse(TablesSettings, args.settings)
     results = {}
     for path in args.results:

@@ -2,7 +2,7 @@
 
 import csv
 import logging
-from collections.abc import Collection, Mapping, Set
+from collections.abc import Collection, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -85,12 +85,12 @@ def check_bad(videos: Videos, max_bad_share: float) -> None:
     )
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     parser = arguments(__doc__)
     parser.add_argument("--queries", type=Path, required=True)
     parser.add_argument("--features", nargs="+", required=True, help="STREAM=H5, every shard of every stream")
     parser.add_argument("--output", type=Path, required=True)
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     s = parse(AvailabilitySettings, args.settings)
     ids = store.read_table(args.queries, ["video_id"])["video_id"].unique()
     videos = sort_videos(ids, states.read_all(args.features))

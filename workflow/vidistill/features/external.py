@@ -3,7 +3,7 @@
 import dataclasses
 import json
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,7 +36,7 @@ class ExternalSettings:
     dtype: Literal["float16", "float32"]
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     parser = arguments(__doc__)
     parser.add_argument("--source", type=Path, help="file or folder, when it is not the one that the settings name")
     parser.add_argument(
@@ -48,7 +48,7 @@ def main() -> None:
         "--others", default="[]", help="more ids, whose features are not wanted, to see how the source names them"
     )
     parser.add_argument("--output", type=Path, required=True)
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     settings = parse(ExternalSettings, args.settings)
     source = args.source or (settings.source and Path(settings.source))
     if not source:

@@ -4,7 +4,7 @@ import dataclasses
 import functools
 import json
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ VIDEOS_ON_A_GPU = 2
 WHERE = ("device", "threads")  # settings that say where it runs, not what it makes
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     parser = arguments(__doc__)
     parser.add_argument(
         "--input", type=Path, required=True, help="a shard's frames or flow, as stage decode or flow has them"
@@ -37,7 +37,7 @@ def main() -> None:
     parser.add_argument(
         "--weights", nargs="*", help="all files that the settings name, when given: none but these are read"
     )
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     settings = options.read(args.settings)
     check_listed(settings, args.weights)
     where = device.choose(settings.device, settings.threads)

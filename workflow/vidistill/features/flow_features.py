@@ -2,7 +2,7 @@
 
 import functools
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import h5py
@@ -19,7 +19,7 @@ from vidistill.video.flow import FlowSettings
 from vidistill.video.tvl1 import backends
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     parser = arguments(__doc__)
     parser.add_argument("--frames", type=Path, required=True, help="a shard's frames, as stage decode writes them")
     parser.add_argument("--output", type=Path, required=True)
@@ -28,7 +28,7 @@ def main() -> None:
         "--weights", nargs="*", help="all files that the settings name, when given: none but these are read"
     )
     parser.add_argument("--workers", type=int, default=1, help="threads that compute flow, or read frames for a GPU")
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     sections = json.loads(args.settings)  # those of the two stages that this one stands for
     settings = options.read(json.dumps(sections["extract"]))
     flow_settings = settings_module.parse(FlowSettings, json.dumps(sections["flow"]))

@@ -2,6 +2,7 @@
 
 import json
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,14 +64,14 @@ def activation_maps(
     )
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     parser = arguments(__doc__)
     parser.add_argument("--model", type=Path, required=True)
     parser.add_argument("--queries", type=Path, required=True)
     parser.add_argument("--features", nargs="+", required=True, help="STREAM=H5, every shard of every stream")
     parser.add_argument("--pseudo-labels", type=Path, required=True)
     parser.add_argument("--activation-maps", type=Path, required=True)
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     settings = parse(ExportSettings, args.settings)
     where = device.choose(settings.device, settings.threads)
     network, metadata = models.load(args.model)

@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import json
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -128,7 +129,7 @@ def read_targets(
     return training, taught, [file for file in (labels, maps) if file is not None]
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     parser = arguments(__doc__)
     parser.add_argument("--queries", type=Path, required=True)
     parser.add_argument("--vocabulary", type=Path, required=True)
@@ -140,7 +141,7 @@ def main() -> None:
     )
     for output in ("--model", "--history", "--predictions", "--work"):
         parser.add_argument(output, type=Path, required=True)
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     s = parse(TrainSettings, args.settings)
     where = device.choose(s.device, s.threads)
     vocabulary = vocabularies.load(args.vocabulary)

@@ -1,7 +1,7 @@
 """Stage `figures`: what a model has learnt, as pictures and pages for the report."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -85,7 +85,7 @@ def key_frames(s: FiguresSettings, m: Material, files: dict[str, Path]) -> dict[
     return {example.video_id: [(second, image) for second, image, _ in example.shown] for example in taken}
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     parser = arguments(__doc__)
     for option in ("--result", "--queries", "--moments", "--benchmarks", "--folder"):
         parser.add_argument(option, type=Path, required=True)
@@ -95,7 +95,7 @@ def main() -> None:
     for option in ("--pseudo-labels", "--activation-maps"):
         parser.add_argument(option, nargs="*", default=[], help="MODEL:SEED=FILE, of exported models")
     parser.add_argument("--videos", type=Path, nargs="*", default=[], help="files or folders, for pictures of them")
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     s = settings_module.parse(FiguresSettings, args.settings)
     models, seeds = (s.evaluate.model, *s.evaluate.compare_with), s.evaluate.seeds
     paths = Paths(

@@ -1,6 +1,7 @@
 """Stage `overview`: the pages of stage `figures` as one page that needs nothing beside it."""
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,11 +19,11 @@ class OverviewSettings:
     model: str
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     parser = arguments(__doc__)
     parser.add_argument("--pages", type=Path, nargs="+", required=True, help="in the order in which they are read")
     parser.add_argument("--output", type=Path, required=True)
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     s = settings_module.parse(OverviewSettings, args.settings)
     title = f"What {s.model} has learnt on {s.dataset}"
     with store.atomic(args.output) as temporary:

@@ -7,7 +7,7 @@ Pixels are taken as square, as the published features have them.
 import dataclasses
 import functools
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -40,13 +40,13 @@ class DecodeSettings:
     max_pixels: int  # of a frame; a video with larger ones is bad
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     parser = arguments(__doc__)
     parser.add_argument("--videos", type=Path, nargs="*", default=[], help="video files; their stems are the video ids")
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--workers", type=int, default=1)
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     settings = parse(DecodeSettings, args.settings)
     sources = by_id(args.videos)
     text = json.dumps(dataclasses.asdict(settings), sort_keys=True)

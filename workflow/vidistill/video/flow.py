@@ -4,7 +4,7 @@ import dataclasses
 import functools
 import importlib.metadata
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,13 +39,13 @@ class FlowSettings(Tvl1):
     bound: float  # pixels
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     parser = arguments(__doc__)
     parser.add_argument("--frames", type=Path, required=True, help="a shard's frames, as stage decode writes them")
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--workers", type=int, default=1)
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     settings = parse(FlowSettings, args.settings)
     backend, kind = backends.choose(settings.backend, settings.device)
     on_gpu = kind == "cuda"

@@ -1,7 +1,7 @@
 """The demo data set: videos with moving objects that this stage draws, and their table as a user would write it."""
 
 import csv
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from functools import partial
 from multiprocessing import get_context
@@ -57,12 +57,12 @@ def _encode_one(video: Video, folder: Path, noise: float) -> str:
     return video.file
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     parser = stage.arguments(__doc__)
     parser.add_argument("--videos", type=Path, required=True, help="folder for the video files")
     parser.add_argument("--annotations", type=Path, required=True, help="table to write, CSV")
     parser.add_argument("--workers", type=int, default=1, help="processes")
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(argv)
     settings = settings_module.parse(DemoSettings, arguments.settings)
     make(settings, arguments.videos, arguments.annotations, arguments.workers)
 

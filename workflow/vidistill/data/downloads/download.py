@@ -5,6 +5,7 @@ What is there already is left alone, whoever put it there; what was interrupted 
 
 import json
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -128,9 +129,9 @@ def _is_occupied(path: Path, is_folder: bool) -> bool:
     return path.is_dir() and any(path.iterdir()) if is_folder else path.exists()
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     parser = stage.arguments(__doc__)
-    settings = settings_module.parse(DownloadSettings, parser.parse_args().settings)
+    settings = settings_module.parse(DownloadSettings, parser.parse_args(argv).settings)
     failed = []
     for number, download in enumerate(settings.files, 1):
         log.info("%d/%d %s", number, len(settings.files), download.name)
