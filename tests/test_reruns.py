@@ -4,6 +4,8 @@ import json
 import os
 import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -227,6 +229,16 @@ def test_what_decides_about_no_number_reruns_nothing(finished: Path) -> None:
             for path in (package / folder).glob("*.py"):
                 edits.enter_context(edited(path, reworded))
         assert reruns(finished) == {}
+        words = ["ground", "videos/kitchen.mp4", "a ball moves", "--model", RESULT, "--device", "cpu"]
+        done = subprocess.run(
+            [sys.executable, "-m", "vidistill", *words],
+            cwd=finished,
+            env={**os.environ, "PYTHONPATH": str(package.parent)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr  # a model of another version
 
 
 def test_other_resources_rerun_nothing(finished: Path) -> None:

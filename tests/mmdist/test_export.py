@@ -126,3 +126,31 @@ def test_an_index_that_the_teacher_does_not_give_is_an_error(config, taught, tmp
 def test_maps_of_another_length_are_an_error(taught):
     with pytest.raises(UserError, match="12 snippets, the student 24"):
         targets.read(load(taught, snippets=24), taught / "labels.parquet", taught / "maps.parquet", 24)
+
+
+@pytest.mark.parametrize(
+    ("level", "tables", "learned", "left_out"),
+    [
+        ("local_level", ["--pseudo-labels", "labels.parquet"], "distillation_global", "distillation_local"),
+        ("global_level", ["--activation-maps", "maps.parquet"], "distillation_local", "distillation_global"),
+    ],
+)
+def test_a_student_asks_for_no_table_that_it_does_not_learn_from(
+    config, taught, monkeypatch, level, tables, learned, left_out
+):
+    section = small.train_section(config, "student", distillation={level: False})
+    files = run(monkeypatch, taught, section, f"without {level}", [tables[0], taught / tables[1]])
+    columns = store.read_table(files["history"]).columns
+    assert learned in columns
+    assert left_out not in columns
+
+
+def test_a_table_that_a_student_needs_is_asked_for(config, taught, monkeypatch):
+    with pytest.raises(UserError, match="--activation-maps names 0"):
+        run(
+            monkeypatch,
+            taught,
+            small.train_section(config, "student"),
+            "half",
+            ["--pseudo-labels", taught / "labels.parquet"],
+        )
