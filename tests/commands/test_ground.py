@@ -341,9 +341,8 @@ def test_features_that_cannot_be_made_like_the_models_are_refused(
         watched(lambda rgb: {**rgb, "made_from": {**rgb["made_from"], "code": "0" * 64}})
     watched(lambda rgb: {**rgb, "code": "0" * 64}, any_code=True)
     caplog.clear()
-    elsewhere = {"python": "3.8.1"}
-    watched(lambda rgb: {**rgb, "code": "0" * 64, "versions": {**rgb["versions"], **elsewhere, "torch": "1.9"}})
-    assert "under Python" in caplog.text
+    elsewhere = {"python": "3.8.1", "vidistill": "0.0.1", "torch": "1.9"}
+    watched(lambda rgb: {**rgb, "versions": {**rgb["versions"], **elsewhere}})
     assert "torch 1.9 (here 2." in caplog.text
 
 

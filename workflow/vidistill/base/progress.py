@@ -1,4 +1,4 @@
-"""How far a long loop is: how much is done, how fast it goes, and how long the rest takes."""
+"""Progress of a long loop for the log: amount done, rate, time left."""
 
 import logging
 import time

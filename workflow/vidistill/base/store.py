@@ -27,7 +27,7 @@ MODEL_KEY = "vidistill"  # of a model file's metadata
 
 @contextmanager
 def alone(path: str | Path) -> Iterator[None]:
-    """Wait until no other process makes `path`: a job of a killed run may still be at it when the next run begins.
+    """Hold an exclusive lock on `path`. An orphaned job of a killed run may still be writing it.
 
     The system frees the lock of a process that ends, however it ends. A file system without locks is trusted.
     """
@@ -104,7 +104,7 @@ def read_model_metadata(path: str | Path) -> dict[str, str]:
     """The texts that travel with a model: its settings, vocabulary, features, code and versions.
 
     Raises:
-        UserError: the file is no model of this project.
+        UserError: the file is not a model of this project.
     """
     try:
         with safe_open(path, "numpy") as file:

@@ -3,7 +3,6 @@
 import importlib.metadata
 import json
 import logging
-import platform
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -112,17 +111,10 @@ def recipe(
 
 
 def check_code(stream: str, made: list[Made]) -> None:
-    """Raises UserError when a stage's code is not that which made the features.
-
-    Digests made by another version of Python cannot be compared, which is told as a warning.
-    """
-    other = [part for part in made if part.code != code.digest(part.stage)]
-    python = {part.versions.get("python", "").rpartition(".")[0] for part in made} - {""}
-    if other and python != {platform.python_version().rpartition(".")[0]}:
-        theirs = ", ".join(sorted(python))
-        log.warning("the model's %s features were made under Python %s: if by this code cannot be told", stream, theirs)
-        return
-    for part in other:
+    """Raises UserError when a stage's code is not that which made the features."""
+    for part in made:
+        if part.code == code.digest(part.stage):
+            continue
         raise UserError(
             f"the model's {stream} features were made by other code of {part.stage} than is here, and might differ; "
             "use the version that trained the model, train it again, or accept that with --any-code."

@@ -1,4 +1,4 @@
-"""Stage `external`: features that a user has, as those that this project makes."""
+"""Stage `external`: import a user's own features into the project's format."""
 
 import dataclasses
 import json

@@ -1,4 +1,4 @@
-"""I3D and C3D behind one face: what the stage does with frames is the same for both."""
+"""A common interface to I3D and C3D."""
 
 import logging
 import threading

@@ -37,7 +37,7 @@ def load(path: Path) -> tuple[Network, dict[str, str]]:
     """The network in evaluation mode, and the file's metadata.
 
     Raises:
-        UserError: the file is no model of this project.
+        UserError: the file is not a model of this project.
     """
     try:
         tensors, metadata = model_file.load(path)

@@ -1,4 +1,4 @@
-"""A sentence for a target that there is not: what is meant, and what there is. For the rules, standard library only."""
+"""Error messages for unknown targets: the closest match and the valid names."""
 
 import difflib
 import re

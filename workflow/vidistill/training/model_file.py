@@ -21,7 +21,7 @@ def load(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """The weights by name, and the file's metadata.
 
     Raises:
-        UserError: the file is no model of this project.
+        UserError: the file is not a model of this project.
     """
     metadata = store.read_model_metadata(path)
     return load_file(path), metadata
