@@ -36,8 +36,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
     items.sort(key=place)
     for item in items:
-        if item.path.parent.name in ("tests", "slurm") or "tiny_results" in getattr(item, "fixturenames", ()):
+        if runs_snakemake(item):
             item.add_marker(pytest.mark.whole_run)
+
+
+def runs_snakemake(item: pytest.Item) -> bool:
+    """Whether a test runs the workflow, by where it stands or by what it calls."""
+    function = getattr(item, "function", None)
+    calls = getattr(function, "__code__", None) and function.__code__.co_names
+    by_itself = "run" in (calls or ()) and getattr(item.module, "run", None) is run
+    return (
+        item.path.parent.name in ("tests", "slurm") or by_itself or "tiny_results" in getattr(item, "fixturenames", ())
+    )
 
 
 @pytest.fixture(scope="session")

@@ -22,6 +22,7 @@ onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxscript")
 onnxruntime = pytest.importorskip("onnxruntime")
 
+pytestmark = pytest.mark.whole_run  # exporting takes a minute
 RTOL, ATOL = 1e-4, 1e-5
 LONGEST = 20  # words
 

@@ -280,6 +280,7 @@ def test_where_triton_cannot_compile_plain_operations_do(monkeypatch, caplog):
     assert choose(torch.device("cuda")) is fake.Fused
 
 
+@pytest.mark.whole_run  # the interpreter takes half a minute
 @pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="Triton is not installed")
 def test_kernels_compute_what_plain_operations_do():
     script = Path(__file__).with_name("interpreted.py")
