@@ -60,7 +60,8 @@ SETTINGS = [
 ]
 CODE_EDITS = [
     ("evaluation/metrics.py", EVALUATED),
-    ("features/availability.py", EVALUATED)("mmdist/losses.py", TRAINED),  # a gate: what is trained stays,
+    ("features/availability.py", EVALUATED),  # a gate: what is trained stays
+    ("mmdist/losses.py", TRAINED),
     ("mmdist/attention.py", TRAINED),  # imported by what they import
     ("training/checkpoint.py", TRAINED),
     ("mmdist/export.py", {"export": 1, "train": 1, **EVALUATED}),

@@ -156,6 +156,6 @@ def test_pages_are_joined_in_their_order(tmp_path, monkeypatch):
     overview.main(arguments)
     text = (tmp_path / "one.html").read_text()
     assert text.count("<!doctype html>") == text.count("<body>") == 1
-    assert "What m has learnt on d" in text
+    assert "What m learned on d" in text
     assert text.index("<p>about first</p>") < text.index("<p>about a &amp; b</p>")
     assert '<a href="#1">a &amp; b</a>' in text

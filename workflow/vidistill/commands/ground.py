@@ -96,7 +96,7 @@ class Grounder:
     """A model that videos can be shown and questions asked; for several of either.
 
     Args:
-        model, weights, device, threads: as those of `ground`.
+        model: as of `ground`, like `weights`, `device` and `threads`.
         any_code: make features although the code is another than that which made the model's.
     """
 

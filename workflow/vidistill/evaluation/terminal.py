@@ -51,7 +51,7 @@ def _table(result: Mapping[str, Any]) -> Iterator[str]:
         "constant interval": _plain(result["video_free"]["constant"], count),
         "whole video": _plain(result["video_free"]["whole_video"], count),
         "  epoch by held-out loss": _spread(selection["held_out"]["metrics"], count) if selection["held_out"] else {},
-        "  best epoch on the test split, for no use": _spread(selection["oracle"]["metrics"], count),
+        "  best epoch on the test split (do not report)": _spread(selection["oracle"]["metrics"], count),
     }
     rows = {label: row for label, row in rows.items() if row}
     first = max(map(len, rows))

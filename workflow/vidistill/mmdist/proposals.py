@@ -25,8 +25,9 @@ def negative_masks(
     """Masks of the negatives left and right of a proposal, from easy (at the borders) to hard (beside it).
 
     Args:
-        center, width: (...), normalised.
-        progress: epoch / epochs; `gamma` is the exponent of the curriculum, 0 for none.
+        center: (...), normalised, as is `width`.
+        progress: epoch / epochs.
+        gamma: exponent of the curriculum, 0 for none.
     """
     t = min(progress, 1.0) ** gamma / 2
     left = (center - width / 2).clamp(min=0) * t
