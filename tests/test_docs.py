@@ -101,7 +101,7 @@ def test_the_pages_are_built_without_a_warning(tmp_path: Path) -> None:
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     start = (tmp_path / "site" / "index.html").read_text()
-    assert 'href="tutorial/"' in start
+    assert 'href="tutorial.html"' in start
     assert "fonts.googleapis" not in start
     assert (tmp_path / "site" / "configuration" / "index.html").exists()
 
