@@ -103,7 +103,7 @@ def test_the_pages_are_built_without_a_warning(tmp_path: Path) -> None:
     start = (tmp_path / "site" / "index.html").read_text()
     assert 'href="tutorial.html"' in start
     assert "fonts.googleapis" not in start
-    assert (tmp_path / "site" / "configuration" / "index.html").exists()
+    assert (tmp_path / "site" / "configuration.html").exists()
 
 
 def test_pages_that_are_not_there_are_left_out_and_others_are_added(
