@@ -175,10 +175,10 @@ def test_what_several_targets_lack_is_said_once_for_all(tmp_path: Path) -> None:
 
 
 def test_tables_of_teachers_from_elsewhere_are_said_with_all_else(tmp_path: Path) -> None:
-    files = {table: f"mine/{{seed}}/{table}.parquet" for table in ("pseudo_labels", "activation_maps")}
+    files = {table: f"results/elsewhere/{{seed}}/{table}.parquet" for table in ("pseudo_labels", "activation_maps")}
     models = {"taught": {"parent": "student", "teachers": [{"name": "elder", **files}]}}
     said = run(tmp_path, "results/taught_charades.json", changes={"models": models, "seeds": [3, 4]}, dry=True).errors
-    tables = [sentence for sentence in said if sentence.startswith("mine/")]
+    tables = [sentence for sentence in said if sentence.startswith("results/elsewhere/")]
     assert len(tables) == 4
     assert all("models.taught.teachers" in sentence for sentence in tables)
     assert len(said) > 10

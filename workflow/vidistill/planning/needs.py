@@ -84,7 +84,10 @@ def _stream_files(plan: Plan, collection: str, stream: str) -> Iterator[Need]:
 
 
 def _tables_from_elsewhere(plan: Plan, dataset: str, model: str) -> Iterator[Need]:
-    for seed in plan.seeds(dataset):
-        for path in (path for paths in plan.tables_of_teachers(dataset, model).values() for path in paths):
-            if not path.startswith("results/"):
-                yield Need(path.replace("{seed}", str(seed)), f"models.{model}.teachers", None)
+    tables = plan.tables_of_teachers(dataset, model)
+    for teacher in plan.teachers(model):
+        if isinstance(teacher, str):
+            continue
+        for table in tables:
+            for seed in plan.seeds(dataset):
+                yield Need(teacher[table].replace("{seed}", str(seed)), f"models.{model}.teachers", None)
