@@ -12,12 +12,13 @@ from vidistill.base import device, store
 from vidistill.base.settings import parse
 from vidistill.base.stage import UserError, arguments, run
 from vidistill.data import vocabulary as vocabularies
+from vidistill.features import states
 from vidistill.mmdist import batch, predict
 from vidistill.mmdist import model as models
 from vidistill.mmdist.batch import Queries
 from vidistill.mmdist.predict import Predicted
 from vidistill.mmdist.settings import TrainSettings
-from vidistill.training import knowledge, samples
+from vidistill.training import knowledge
 from vidistill.training.knowledge import FUSED
 
 log = logging.getLogger(__name__)
@@ -78,10 +79,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     if "settings" not in metadata:
         raise UserError(f"{args.model} does not say how it was trained; train it with this version.")
     s = parse(TrainSettings, metadata["settings"])
+    files = states.by_stream(args.features)
     queries = batch.load(
         args.queries,
         vocabularies.loads(metadata["vocabulary"]),
-        samples.files_by_stream(args.features, s.streams),
+        [files.get(stream, []) for stream in s.streams],
         splits=[*s.train_splits, *s.test_splits],
         snippets=s.snippets,
         normalise=s.normalise,

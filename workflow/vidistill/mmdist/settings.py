@@ -6,7 +6,8 @@ from typing import Literal
 from vidistill.base.gpus import Device
 from vidistill.mmdist.losses import LossSettings
 from vidistill.mmdist.network import NetworkSettings
-from vidistill.training.loop import OptimisationSettings
+from vidistill.training import loop
+from vidistill.training.loop import Precision
 from vidistill.training.samples import Normalise
 
 
@@ -18,6 +19,14 @@ class DistillationSettings:
     global_level: bool
     local_level: bool
     proposal: Literal["overlap", "index", "inject"]
+
+
+@dataclass(frozen=True)
+class OptimisationSettings(loop.OptimisationSettings):
+    """Those of the loop, and what it does not read."""
+
+    selection_precision: Precision
+    compile: bool
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from vidistill.base.settings import parse
 from vidistill.base.stage import UserError, arguments, run
 from vidistill.base.wording import plural
 from vidistill.data import vocabulary as vocabularies
+from vidistill.features import states
 from vidistill.mmdist import batch, masking, predict, targets
 from vidistill.mmdist import model as models
 from vidistill.mmdist.batch import Queries
@@ -146,10 +147,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     where = device.choose(s.device, s.threads)
     vocabulary = vocabularies.load(args.vocabulary)
     vectors, learned_words = vocabularies.load_word_vectors(args.word_vectors)
+    files = states.by_stream(args.features)
     loaded = batch.load(
         args.queries,
         vocabulary,
-        samples.files_by_stream(args.features, s.streams),
+        [files.get(stream, []) for stream in s.streams],
         splits=None,
         snippets=s.snippets,
         normalise=s.normalise,

@@ -28,8 +28,6 @@ class OptimisationSettings:
     warmup_updates: int
     gradient_norm: float
     precision: Precision
-    selection_precision: Precision
-    compile: bool
 
 
 def warmed_up(peak: float, warmup: int) -> Callable[[int], float]:

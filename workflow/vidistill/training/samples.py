@@ -141,12 +141,6 @@ def resample(features: np.ndarray, snippets: int, normalise: Normalise) -> np.nd
     return means.astype(features.dtype)
 
 
-def files_by_stream(features: Iterable[str], streams: Sequence[str]) -> list[list[Path]]:
-    """`STREAM=H5` arguments as the files of each of `streams`, in that order."""
-    pairs = [entry.split("=", 1) for entry in features]
-    return [[Path(file) for name, file in pairs if name == stream] for stream in streams]
-
-
 def provenance(features: Iterable[str], attribute: str = "provenance") -> dict[str, object]:
     """How each stream of `STREAM=H5` arguments was made: the attribute of its first file.
 
