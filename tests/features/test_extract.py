@@ -14,7 +14,7 @@ from conftest import data
 from vidistill.base import store
 from vidistill.base.stage import UserError
 from vidistill.features import extract, i3d, networks, options, random_weights, weights
-from vidistill.features.options import I3DSettings
+from vidistill.settings.extract import I3DSettings
 from vidistill.video import frames
 
 torch.set_num_threads(2)

@@ -76,6 +76,8 @@ def test_the_page_of_keys_is_made_from_the_schema(monkeypatch: pytest.MonkeyPatc
 
 
 def test_every_stage_takes_the_settings_that_the_plan_gives(plan: Plan) -> None:
+    from vidistill.mmdist.settings import TrainSettings
+
     from vidistill.data.annotations.sources import QueriesSettings
     from vidistill.data.demo.scenes import DemoSettings
     from vidistill.data.downloads.download import DownloadSettings
@@ -84,12 +86,11 @@ def test_every_stage_takes_the_settings_that_the_plan_gives(plan: Plan) -> None:
     from vidistill.evaluation.tables import TablesSettings
     from vidistill.features.availability import AvailabilitySettings
     from vidistill.features.external import ExternalSettings
-    from vidistill.features.options import C3DSettings, I3DSettings
     from vidistill.mmdist.export import ExportSettings
-    from vidistill.mmdist.settings import TrainSettings
     from vidistill.planning import downloads
     from vidistill.report.figures import FiguresSettings
     from vidistill.report.overview import OverviewSettings
+    from vidistill.settings.extract import C3DSettings, I3DSettings
     from vidistill.video.decode import DecodeSettings
     from vidistill.video.flow import FlowSettings
 
@@ -263,7 +264,7 @@ def test_a_stream_that_a_collection_lacks_is_named(plan: Plan) -> None:
 
 @pytest.mark.parametrize("name", ["cpl", "vslnet", "deepmind-rgb", "deepmind-flow", "activitynet-c3d"])
 def test_a_recipe_says_what_is_uncertain_and_is_what_its_stage_takes(config: dict[str, Any], name: str) -> None:
-    from vidistill.features.options import C3DSettings, I3DSettings
+    from vidistill.settings.extract import C3DSettings, I3DSettings
     from vidistill.video.decode import DecodeSettings
 
     assert "Uncertain: " in config["recipes"][name]["about"]

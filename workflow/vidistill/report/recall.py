@@ -1,7 +1,6 @@
 """Figure: R@m over all m, beside what needs no video."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -29,7 +28,7 @@ def without_video(material: Material, curve: Sequence[float] = CURVE) -> dict[st
 
     As in the result, the constant interval is fitted for each m alone: an upper bound of all constants.
     """
-    s = replace(material.settings, thresholds=tuple(curve))
+    s = material.settings.model_copy(update={"thresholds": tuple(curve)})
     query_ids = next(iter(material.scored[s.model].values())).query_ids
     learnt = material.result["models"][s.model]["settings"]["train_splits"]
     values, _ = evaluate.without_video(s, material.data, learnt, query_ids)

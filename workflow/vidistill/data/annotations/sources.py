@@ -1,29 +1,18 @@
 """A data set's annotation files, whatever their form. Light enough to be called while Snakemake parses."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import replace
 
 from vidistill.base.stage import UserError
 from vidistill.data.annotations import activitynet, charades, table
 from vidistill.data.annotations.annotation import Annotation, split_name
+from vidistill.settings.queries import QueriesSettings
 
 _READERS: dict[str, Callable[[str, str], list[Annotation]]] = {
     "charades": charades.read,
     "activitynet": activitynet.read,
     "table": table.read,
 }
-
-
-@dataclass(frozen=True)
-class QueriesSettings:
-    """What makes one data set's tables; all but `dataset`, its name, stand under it in the configuration."""
-
-    dataset: str
-    format: Literal["charades", "activitynet", "table"]
-    annotations: dict[str, tuple[str, ...]]  # split -> files
-    durations: tuple[str, ...]
-    beyond_duration: Literal["clamp", "drop"]
 
 
 def read(settings: QueriesSettings) -> list[Annotation]:

@@ -73,7 +73,7 @@ def try_out(device: torch.device) -> None:
         RuntimeError, OSError, subprocess.SubprocessError: as Triton has it, when it cannot.
     """
     u = torch.zeros(1, 2, ROWS, COLUMNS, device=device)
-    state = Fused(u, Tvl1(0.25, 0.15, 0.3, 1, 0.8, 1, 1, 1, 5, 0.01))
+    state = Fused(u, Tvl1(scales=1, warps=1, inner_iterations=1, outer_iterations=1))
     state.linearise(u[:, :1], u)
     state.median()
     state.iterate()
