@@ -86,8 +86,8 @@ def run(
         return Run(process.exitcode, said.read().decode(errors="replace"))
 
 
-# Importing Snakemake takes as long as all that a dry run does after it. So each run is a copy of a process that has imported
-# it and has done nothing else.
+# Importing Snakemake takes as long as all that a dry run does after it. So each run is a copy of a process that has
+# imported it and has done nothing else.
 IMPORTED = multiprocessing.get_context("forkserver")
 IMPORTED.set_forkserver_preload(["snakemake.cli", "snakemake.report", "smart_open", "yte", "pulp", "pandas"])
 
