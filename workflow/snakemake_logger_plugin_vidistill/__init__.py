@@ -53,6 +53,7 @@ class LogHandler(LogHandlerBase):
             not self.common_settings.nocolor and self.stream.isatty() and os.environ.get("TERM", "dumb") != "dumb"
         )
         self.stopped = self.failed = False
+        self.said: set[tuple[Any, ...]] = set()
 
     def emit(self, record: Any) -> None:
         try:
@@ -102,6 +103,9 @@ class LogHandler(LogHandlerBase):
         if self.stopped:
             return ""
         if errors := [error for log in record.log for error in user_errors(log)]:
+            if (said := (record.jobid, *errors)) in self.said:  # versions of Snakemake report one failure twice
+                return ""
+            self.said.add(said)
             return "\n".join([f"{clock()} {record.rule_name} failed{in_brackets(record.log)}", *errors])
         record.input = shortened(record.input)
         return self.format(record)
