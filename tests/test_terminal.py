@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 from pathlib import Path
@@ -152,8 +153,10 @@ def ended(text: str) -> list[str]:
     ]
 
 
-def test_a_run_ends_with_what_can_be_done_with_its_result(tmp_path: Path) -> None:
+def test_a_run_ends_with_what_can_be_done_with_its_result(tmp_path: Path, tiny_results: Path) -> None:
+    shutil.copytree(tiny_results.parent, tmp_path, dirs_exist_ok=True)
     results = ("results/student_demo.json", "results/tables_demo.csv")
+    (tmp_path / results[0]).unlink()
     assert "ground VIDEO" not in run(tmp_path, *results, config=[TINY], dry=True).text
     outcome = run(tmp_path, results[0], config=[TINY])
     assert outcome.status == 0, outcome.text
