@@ -43,7 +43,7 @@ SETTINGS = [
         EVALUATED,
         'compare_with: ["baseline", "teacher"] -> ["teacher"], now without baseline:0=results/mine/baseline/seed-0/',
     ),
-    ({"export": {"threads": 1}}, {"export": 1, "train": 1, **EVALUATED}, "threads: 2 -> 1"),
+    ({"export": {"threads": 2}}, {"export": 1, "train": 1, **EVALUATED}, "threads: 1 -> 2"),
     ({"vocabulary": {"max_words": 3}}, {"vocabulary": 1, **TRAINED}, "max_words: 20 -> 3"),
     (
         {"datasets": {"mine": {"beyond_duration": "drop"}}},

@@ -22,7 +22,7 @@ from vidistill.commands.ground import Grounder, ground
 
 VIDEO = "demo-0006"  # of the test split
 SENTENCES = ["the green box goes up", "the red ball slides right and the zeppelin turns around"]
-TINY_THREADS = 2  # those of i3d.threads
+TINY_THREADS = 1  # those of i3d.threads
 
 
 @pytest.fixture(scope="module")
