@@ -5,12 +5,14 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from snakemake_logger_plugin_vidistill.reasons import shorter
 from workflow_runs import TINY, clone, command, run
 
 WRONG = [
@@ -59,6 +61,22 @@ def test_a_dry_run_tells_commands_and_inputs_and_not_hundreds_of_outputs(tmp_pat
     made = next(line for line in outcome.text.splitlines() if line.startswith("    output: results/demo/videos"))
     assert made.endswith(", and 316 more")
     assert len(outcome.inputs("evaluate")[0]) > 10
+
+
+def test_a_reason_that_cannot_be_read_is_shown_as_snakemake_has_it() -> None:
+    text = "Params have changed since last execution: Union of exclusive params before and now across all output: "
+    assert shorter(f"{text}before: ['a = 1', 'b = 2'] now: ['a = 1', 'b = 3'] ") == f"{text[:42]}b: 2 -> 3"
+    for other in (f"{text}before: {{[ now: x", "Params have changed, in other words", "Forced execution"):
+        assert shorter(other) == other
+
+
+def test_the_terminal_imports_nothing_of_the_package() -> None:
+    """It is imported first, and the clone that is run may be another than the installed one."""
+    script = (
+        "import sys, snakemake_logger_plugin_vidistill; print([m for m in sys.modules if m.startswith('vidistill')])"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
 
 
 FEATURES = "results/features/own/rgb/0.h5"
