@@ -237,7 +237,7 @@ def test_ids_are_a_list_or_a_file(tmp_path: Path) -> None:
             read_ids(wrong)
 
 
-def test_the_command_line(config: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_command_line(config: dict[str, Any], tmp_path: Path) -> None:
     as_npy(tmp_path, FEATURES)
     settings = json.dumps({**config["external"], "source": str(tmp_path)})
     command = [

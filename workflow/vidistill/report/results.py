@@ -13,8 +13,6 @@ from vidistill.evaluation.terminal import unscored
 from vidistill.report import page
 from vidistill.report.material import Material
 
-_VIDEO_FREE = ("constant interval", "whole video")
-
 
 def make(material: Material) -> str:
     """The page."""
