@@ -23,7 +23,6 @@ CROP = 112
 GRID = one_each(FRAMES)
 ENDPOINTS = ("fc6", "fc7")
 DIMENSION = 4096
-COMPONENTS = 500  # of the PCA that ActivityNet Captions' features keep
 GREY = 128.0  # subtracted where there is no mean, with random weights
 
 CONVOLUTIONS = {
