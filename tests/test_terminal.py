@@ -132,7 +132,14 @@ def test_other_errors_are_tried_again_and_a_bug_shows_log_and_command(
 
 def test_ctrl_c_ends_in_a_few_lines(tmp_path: Path) -> None:
     words = command("results/student_demo.json", config=[TINY])
-    process = subprocess.Popen(words, cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    process = subprocess.Popen(
+        words,
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # ignored where tests run in the background
+    )
     assert process.stderr
     lines = []
     for line in process.stderr:
