@@ -61,10 +61,10 @@ def made(config: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 def again(made: Made, recipe: Recipe, work: Path) -> np.ndarray:
     extractors = {"rgb": networks.build(recipe.extract, torch.device("cpu"))}
-    film = one_video.make(made.video, {"rgb": recipe}, extractors, work, place="cpu", pictures=3)
-    assert [round(seconds, 6) for seconds, _ in film.pictures] == [0.2, 1.0, 1.6]
-    assert film.video_id == "v.1"
-    return film.features["rgb"]
+    watched = one_video.make(made.video, {"rgb": recipe}, extractors, work, place="cpu", pictures=3)
+    assert [round(seconds, 6) for seconds, _ in watched.pictures] == [0.2, 1.0, 1.6]
+    assert watched.video_id == "v.1"
+    return watched.features["rgb"]
 
 
 def test_weights_are_found_where_they_were(made: Made, tmp_path: Path) -> None:
