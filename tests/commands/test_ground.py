@@ -338,11 +338,11 @@ def test_features_that_cannot_be_made_like_the_models_are_refused(
 
     with pytest.raises(UserError, match=r"made elsewhere \(clip.h5\).*--features FILE --video-id ID"):
         watched(lambda rgb: {"extractor": "external", "source": "clip.h5"})
-    with pytest.raises(UserError, match=r"does not say how its rgb features were made \('code' is missing\)"):
+    with pytest.raises(UserError, match=r"does not record how its rgb features were made \('code' is missing\)"):
         watched(lambda rgb: {key: value for key, value in rgb.items() if key != "code"})
-    with pytest.raises(UserError, match=r"made by other code of vidistill\.features\.extract .*--any-code"):
+    with pytest.raises(UserError, match=r"made by different code of vidistill\.features\.extract .*--any-code"):
         watched(lambda rgb: {**rgb, "code": "0" * 64})
-    with pytest.raises(UserError, match=r"other code of vidistill\.video\.decode"):
+    with pytest.raises(UserError, match=r"different code of vidistill\.video\.decode"):
         watched(lambda rgb: {**rgb, "made_from": {**rgb["made_from"], "code": "0" * 64}})
     watched(lambda rgb: {**rgb, "code": "0" * 64}, any_code=True)
     caplog.clear()
