@@ -204,7 +204,7 @@ def as_options(files):
 @functools.cache
 def tell_unscored(dataset, split):
     """Note, once per data set and never in cluster jobs, that a result will have no numbers."""
-    note = inventory.unscored(dataset, split) if workflow.is_main_process else None
+    note = inventory.unscored(dataset, split) if IS_MAIN else None
     if note:
         print(f"note: {note}", file=sys.stderr)
 

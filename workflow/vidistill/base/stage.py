@@ -9,6 +9,8 @@ import sys
 from collections.abc import Callable
 from concurrent.futures.process import BrokenProcessPool
 
+from vidistill.base.job_logs import ERROR, TRY_AGAIN
+
 
 class UserError(Exception):
     """Something that the user can mend, said in one sentence: what, where (file, key, video id), what to do."""
@@ -27,11 +29,24 @@ def run(main: Callable[[], None]) -> None:
     try:
         main()
     except UserError as error:
-        sys.exit(f"error: {error}")
+        sys.exit(as_lines(str(error)))
     except Exception as error:
-        if sentence := of_the_machine(error):
-            sys.exit(f"error: {sentence}")
-        raise
+        if not (sentence := of_the_machine(error)):
+            raise
+        again = is_memory(error)
+        sys.exit("\n".join([as_lines(sentence), *([TRY_AGAIN] if again else [])]))
+
+
+def as_lines(text: str) -> str:
+    """Sentences for the user, one per line, as logs and the terminal have them."""
+    return "\n".join(f"{ERROR}{line}" for line in text.splitlines())
+
+
+def is_memory(error: BaseException) -> bool:
+    """Whether memory was too small."""
+    return isinstance(error, MemoryError | BrokenProcessPool) or bool(
+        re.search(r"out of memory|can't allocate memory", str(error), re.IGNORECASE)
+    )
 
 
 def of_the_machine(error: BaseException) -> str | None:
@@ -50,7 +65,7 @@ def of_the_machine(error: BaseException) -> str | None:
             "a worker process was killed, most likely for want of memory; run the same command again, with more of it "
             "(--set-resources) or fewer jobs at once (--cores)."
         )
-    if isinstance(error, MemoryError) or re.search(r"out of memory|can't allocate memory", text, re.IGNORECASE):
+    if is_memory(error):
         return (
             f"memory is not enough ({text.splitlines()[0] if text else type(error).__name__}); run fewer jobs at once "
             "(--cores), or lower train.optimisation.batch_size or i3d.chunk."
