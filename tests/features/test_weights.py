@@ -132,7 +132,7 @@ def spoilt(state: dict[str, Tensor], path: Path, how: str) -> None:
         ("renamed", "first tensor is 'net.Conv3d_1a_7x7.conv3d.weight'"),
         (
             "another shape",
-            "'Conv3d_2b_1x1.conv3d.weight' has the shape (64, 32, 1, 1, 1), (64, 64, 1, 1, 1) is",
+            "'Conv3d_2b_1x1.conv3d.weight' has the shape (64, 32, 1, 1, 1) instead of (64, 64, 1, 1, 1)",
         ),
         ("not finite", "'Mixed_3b.b0.bn.running_mean' has impossible values"),
         ("negative variance", "'Mixed_3b.b0.bn.running_var' has impossible values"),

@@ -158,7 +158,8 @@ def located(stream: str, name: str, sha256: str, recorded: str | None, given: It
         listed = ", ".join(f"{path} ({digest[:12]}...)" for digest, path in found.items())
         raise UserError(f"--weights does not include {wanted}, but {listed}; add that file.")
     if not recorded or not Path(recorded).is_file():
-        raise UserError(f"{recorded or 'a file'} is missing, {wanted}; give it with --weights.")
+        where = f"not at {recorded}" if recorded else "needed"
+        raise UserError(f"{wanted} is {where}; give it with --weights.")
     if store.file_digest(recorded) != sha256:
         raise UserError(f"{recorded} has changed and is no longer {wanted}; give that file with --weights.")
     return recorded
