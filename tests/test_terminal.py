@@ -18,12 +18,12 @@ from workflow_runs import TINY, clone, command, run
 WRONG = [
     (
         "results/studnt_demo.json",
-        "there is no model 'studnt', did you mean results/student_demo.json; models are baseline",
+        "unknown model 'studnt', did you mean results/student_demo.json; models are baseline",
     ),
-    ("results/student_demoo.json", "there is no data set 'demoo', did you mean results/student_demo.json; models are"),
-    ("results/x_y.json", "there is no model 'x' and no data set 'y'; models are"),
-    ("results/tables_charade.md", "there is no data set 'charade', did you mean results/tables_charades.md; models"),
-    ("download_charade", "there is no download 'charade', did you mean download_charades; known are glove"),
+    ("results/student_demoo.json", "unknown data set 'demoo', did you mean results/student_demo.json; models are"),
+    ("results/x_y.json", "unknown model 'x' and data set 'y'; models are"),
+    ("results/tables_charade.md", "unknown data set 'charade', did you mean results/tables_charades.md; models"),
+    ("download_charade", "unknown download 'charade', did you mean download_charades; downloads are glove"),
 ]
 
 

@@ -116,7 +116,9 @@ def test_the_target_brings_what_the_result_lacks(tmp_path: Path) -> None:
             "datasets": {"charades": {"vocabulary": {"word_vectors": "data/vectors.txt"}}},
         }
         said = run(tmp_path, "results/baseline_charades.json", changes=changes, dry=True).errors
-        assert "run `snakemake --cores 1 download_charades`, get it from https://github.com/jiyanggao" in said[0]
+        assert (
+            "fetch it with `snakemake --cores 1 download_charades`, get it from https://github.com/jiyanggao" in said[0]
+        )
         assert any(
             line.startswith("data/vectors.txt does not exist") and "`snakemake --cores 1 download_charades`" in line
             for line in said
@@ -191,7 +193,7 @@ def test_the_configured_downloads_bring_what_the_configuration_names(config: dic
 
 
 WRONG = [
-    ({"sets": {"charades": ["glvoe"]}}, "downloads.sets.charades: there is no 'glvoe' in files; known are glove,"),
+    ({"sets": {"charades": ["glvoe"]}}, "downloads.sets.charades: there is no 'glvoe' in files, which are glove,"),
     ({"sets": {"glove": ["glove"]}}, "downloads.sets.glove: a file has this name"),
     ({"files": {"glove": {"file": "x"}}}, "downloads.files.glove: it needs one of 'file'"),
     ({"files": {"glove": {"urls": ["ftp://x"]}}}, "downloads.files.glove.urls.0: "),

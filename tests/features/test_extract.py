@@ -253,7 +253,7 @@ def test_contradictory_settings_are_one_sentence(config: dict[str, Any]) -> None
 
 def test_a_damaged_input_is_one_sentence(run: Callable[..., Path], tmp_path: Path) -> None:
     (tmp_path / "frames.h5").write_bytes(b"no HDF5")
-    with pytest.raises(UserError, match=r"frames\.h5 is no whole HDF5 file"):
+    with pytest.raises(UserError, match=r"frames\.h5 is not a complete HDF5 file"):
         run(tmp_path / "frames.h5", **SMALL)
 
 

@@ -104,7 +104,7 @@ def test_a_figure_has_frames_flow_and_their_wheel(clips, settings, config):
     found = examples.collect(clips, clips, durations, settings, flow_settings, videos=2, frames=3)
     figure = examples.draw(found, 3)
     assert sum(len(axes.images) for axes in figure.axes) == 2 * 3 * 2 + 1
-    assert "6 frames a second" in figure.subfigs[0].subfigs[0].get_suptitle()
+    assert "6 frames per second" in figure.subfigs[0].subfigs[0].get_suptitle()
     assert len(examples.draw([], 3).axes[0].texts) == 1
 
 

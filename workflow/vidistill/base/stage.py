@@ -66,8 +66,9 @@ def of_the_machine(error: BaseException) -> str | None:
             "(--set-resources) or fewer jobs at once (--cores)."
         )
     if is_memory(error):
+        first = str(error).partition("\n")[0] or type(error).__name__
         return (
-            f"memory is not enough ({text or type(error).__name__}); run fewer jobs at once "
+            f"memory is not enough ({first}); run fewer jobs at once "
             "(--cores), or lower train.optimisation.batch_size or i3d.chunk."
         )
     return None

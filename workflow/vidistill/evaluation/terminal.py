@@ -1,4 +1,4 @@
-"""The result as a person reads it on a terminal."""
+"""Print a result on the terminal."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -10,7 +10,7 @@ WIDTH = 15
 
 
 def lines(result: Mapping[str, Any]) -> Iterator[str]:
-    """A table, metric by metric, and what of it is sure."""
+    """Coverage, warnings, a table of metrics, and differences."""
     coverage = result["coverage"]["splits"][result["split"]]
     queries, videos = coverage["queries"], coverage["videos"]
     yield (
@@ -28,7 +28,7 @@ def lines(result: Mapping[str, Any]) -> Iterator[str]:
 
 
 def unscored(result: Mapping[str, Any]) -> str:
-    """What a result without numbers has in their place."""
+    """The message for a result without numbers."""
     answered = ", ".join(f"{count} of split {split}" for split, count in result["answered"].items())
     return (
         f"Nothing can be scored: no query of the split {result['split']} has both a moment (start and end) and a "
@@ -82,4 +82,4 @@ def _plain(metrics: Mapping[str, float] | None, queries: int) -> dict[str, str]:
 
 
 def _difference(compared: Mapping[str, Any], queries: int) -> str:
-    return percent(compared["difference"], queries, sign=True) + ("" if compared["resolved"] else " (not resolved)")
+    return percent(compared["difference"], queries, sign=True) + ("" if compared["resolved"] else " (within noise)")
