@@ -9,12 +9,14 @@ RUN := $(VENV)/bin/python
 READY := $(VENV)/.ready
 TESTABLE := $(VENV)/.testable
 DOCUMENTED := $(VENV)/.documented
+LOWEST := $(VENV)/lowest
+LOWEST_SNAKEMAKE := $(shell sed -n 's/^min_version("\(.*\)")/\1.0/p' Snakefile)
 PINNED := envs/constraints.txt
 TORCH_VERSION := $(shell sed -n 's/^torch==//p' $(PINNED))
 TORCH_INDEX := $(if $(TORCH),--index-url https://download.pytorch.org/whl/$(TORCH))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo report quick check test test-long test-slurm docs
+.PHONY: help setup demo report quick check test test-long test-lowest test-slurm docs
 
 help: ## this list
 	@echo "vidistill: raw videos and words to a trained model that finds moments. Start with: make demo"
@@ -65,6 +67,14 @@ test: check ## linters, types, tests
 
 test-long: $(TESTABLE) ## the tests that take minutes
 	$(RUN) -m pytest -m long
+
+test-lowest: $(TESTABLE) ## the tests that run the workflow, with the lowest Snakemake that it takes; `make test` has the newest
+	$(RUN) -m venv $(LOWEST)
+	$(LOWEST)/bin/python -m pip install --quiet snakemake==$(LOWEST_SNAKEMAKE)
+	echo "import site; site.addsitedir('$$($(RUN) -c 'import site; print(site.getsitepackages()[0])')')" \
+	  > $$($(LOWEST)/bin/python -c 'import site; print(site.getsitepackages()[0])')/others.pth
+	OMP_NUM_THREADS=1 $(LOWEST)/bin/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder \
+	  -m 'whole_run and not long and not slurm' $(TESTS)
 
 test-slurm: $(TESTABLE) ## a run on a Slurm cluster that is started on this machine, as root; installs Slurm by apt if need be
 	$(RUN) -m pytest -m slurm -rs tests/slurm

@@ -17,6 +17,7 @@ resource_scopes:
 report: "workflow/report/workflow.rst"
 
 
+include: "rules/internals.smk"
 include: "rules/common.smk"
 
 
@@ -25,9 +26,7 @@ envvars:
 
 
 include: "rules/inputs.smk"
-include: "rules/reasons.smk"
 include: "rules/runs.smk"
-include: "rules/terminal.smk"
 include: "rules/finished.smk"
 
 

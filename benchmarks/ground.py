@@ -27,7 +27,7 @@ import yaml
 from vidistill.base import code, store
 from vidistill.commands import onnx, trained
 from vidistill.commands.ground import Grounder
-from vidistill.commands.one_video import Film
+from vidistill.commands.one_video import Video
 from vidistill.data.text import masking_weight
 from vidistill.features import extract, networks, options
 from vidistill.mmdist import model as models
@@ -117,14 +117,14 @@ def queries(model: Path, seconds: float, threads: int, times: int) -> None:
     """Print what a sentence costs once the features are there, and the network alone in PyTorch and ONNX Runtime."""
     grounder = Grounder(model, device="cpu", threads=threads)
     width = sum(grounder.trained.network.feature_dims)
-    film = Film(
+    watched = Video(
         "v", seconds, {"rgb": np.random.default_rng(0).normal(size=(int(seconds * 25 / 8), width)).astype("f4")}
     )
-    hour = Film("v", 3600.0, {"rgb": np.zeros((11250, width), np.float32)})
+    hour = Video("v", 3600.0, {"rgb": np.zeros((11250, width), np.float32)})
     spent = milliseconds(lambda: grounder.ask(hour, SENTENCES[:1]), times)
     print(f"ask,  1 sentence of an hour of video {spent:10.1f} ms")
     for count in (1, 8):
-        spent = milliseconds(lambda n=count: grounder.ask(film, SENTENCES[:n]), times)
+        spent = milliseconds(lambda n=count: grounder.ask(watched, SENTENCES[:n]), times)
         print(f"ask, {count:2} sentences of {seconds:.0f} s of video {spent / count:10.1f} ms a sentence")
     try:
         import onnxruntime

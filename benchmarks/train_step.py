@@ -51,7 +51,7 @@ def all_25(network: Network, batch: Batch) -> Tensor:
     masks = [encoded.masks]
     masks += proposals.negative_masks(encoded.center, encoded.width, s.positions, s.width_divisor, 0.5, 0.5)
     masks += [torch.ones_like(encoded.masks[:, :1])]
-    logits = network.reconstruct(encoded.frames, encoded.sentence, batch.hidden_words, torch.cat(masks, dim=1))
+    logits = network.reconstruct(encoded.frames, encoded.sentence, batch.masked_words, torch.cat(masks, dim=1))
     errors = losses.reconstruction_error(logits, batch.tokens, LOSS.label_smoothing)
     positive, left, right = (errors[:, i * s.proposals : (i + 1) * s.proposals] for i in range(3))
     best = positive.argmin(1, keepdim=True)
@@ -99,7 +99,7 @@ def main() -> None:
         features=[torch.randn(a.batch, a.snippets, a.features, device=device)],
         video_index=torch.arange(a.batch, device=device),
         tokens=torch.randint(1, a.vocabulary + 1, (a.batch, a.words), device=device),
-        hidden_words=(torch.arange(a.words, device=device) % 3 == 0).expand(a.batch, -1),
+        masked_words=(torch.arange(a.words, device=device) % 3 == 0).expand(a.batch, -1),
     )
     parameters = [p for p in network.parameters() if p.requires_grad]
     optimiser = torch.optim.Adam(parameters, lr=1e-4)
@@ -161,11 +161,11 @@ def parts(network: Network, batch: Batch, device: torch.device, repeats: int) ->
     def select() -> None:
         network.eval()
         with torch.no_grad():
-            network.reconstruct(frames, sentence, batch.hidden_words, masks)
+            network.reconstruct(frames, sentence, batch.masked_words, masks)
         network.train()
 
     def reconstruct() -> None:
-        network.reconstruct(frames, sentence, batch.hidden_words, masks[:, :4]).float().square().mean().backward()
+        network.reconstruct(frames, sentence, batch.masked_words, masks[:, :4]).float().square().mean().backward()
 
     for name, part in (
         ("proposals, with gradients", generate),

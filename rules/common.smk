@@ -18,7 +18,7 @@ sys.path.insert(0, PACKAGE)
 # A plain clone runs without being installed, by the interpreter that runs Snakemake or by that of a job's own environment.
 # A prefix does it, since Snakemake takes PYTHONPATH out of a conda environment's jobs.
 SEARCHED = {"PYTHONPATH": PACKAGE}
-if not workflow.deployment_settings.deployment_method:
+if not DEPLOYMENT:
     SEARCHED["PATH"] = os.path.dirname(sys.executable)
 for variable, first in SEARCHED.items():
     # Without empty entries, which stand for the working folder.
@@ -33,7 +33,8 @@ shell.prefix("set -euo pipefail; " + "".join(SEARCHED.values()).replace("{", "{{
 
 from vidistill.base import code, fingerprints
 from vidistill.base.gpus import has_gpu
-from vidistill.base.stage import UserError
+from vidistill.base.job_logs import is_final
+from vidistill.base.stage import UserError, as_lines
 from vidistill.planning import downloads, errors, machine, needs, plan as plans, report as reports, targets
 from vidistill.planning.inventory import Inventory
 
@@ -48,7 +49,7 @@ def told(function):
         try:
             return function(*args, **kwargs)
         except UserError as error:
-            sys.exit("\n".join(f"error: {line}" for line in str(error).splitlines()))
+            sys.exit(as_lines(str(error)))
 
     return telling
 
@@ -163,10 +164,6 @@ def unless(kept, path):
     return path if kept else temp(path)
 
 
-# Jobs are submitted, with --jobs. Which executor does it, Snakemake does not know yet while it reads these files.
-SUBMITTED = workflow.resource_settings.nodes is not None
-
-
 def gpus():
     """GPUs that a job of a network asks for: none on a machine without, or its jobs would wait for each other."""
     return 0 if config["device"] == "cpu" or not (has_gpu() or SUBMITTED) else 1
@@ -177,10 +174,8 @@ def grows(amount):
     return lambda wildcards, attempt: amount * attempt
 
 
-# Snakemake knows no memory of its own: locally no more jobs run at once than this machine has memory for, and a job that
-# asks for more than all of it gets all of it. What is submitted, or given by --resources, is not this machine's matter.
-if not SUBMITTED and not {"mem", "mem_mb", "mem_mib"}.intersection(workflow.global_resources):
-    workflow.register_resource("mem_mb", machine.memory_mb())
+limit_memory(machine.memory_mb())
+retry_what_can_succeed(is_final)
 
 
 @functools.cache
@@ -202,9 +197,8 @@ class Asked(NamedTuple):
 
 def asked():
     """What this run was asked for: not the files on the way there, nor downloads."""
-    dag = workflow.dag
     found = []
-    for file in sorted({*map(str, dag.targetfiles), *(str(file) for one in dag.targetrules for file in one.input)}):
+    for file in targets_of_run():
         datasets, models = one_of(plan.datasets), one_of(plan.models)
         if about := re.fullmatch(
             rf"results/(?:({models})_({datasets})\.json|report_({models})_({datasets})\.html)", file

@@ -16,7 +16,7 @@ def last_lines():
     results = dict(list(results.items())[:AT_ONCE])
     reports = {f"results/report_{model}_{dataset}.html" for model, dataset in results.values()}
     files = [found.file for found in made]
-    lines = [("Done", ", ".join(shortened(files)))] if made else []
+    lines = [("Done", ", ".join(files))] if made else []
     lines += [("Ask a video", words) for words in filter(None, map(question, results, results.values()))]
     lines += (
         [("See the report", f"open {' '.join(sorted(reports & set(files)))} in a browser")]
@@ -45,18 +45,17 @@ def question(result, about):
 def run_of_snakemake(*targets):
     """A run of this one's Snakefile, folder and configuration, for other targets."""
     words = [*(installed("snakemake") or [*installed("python3"), "-m", "snakemake"]), "--cores", "1", *targets]
-    about = workflow.config_settings
     default = next(filter(os.path.exists, SNAKEFILES), None)
-    if workflow.overwrite_workdir or not default or not os.path.samefile(default, workflow.main_snakefile):
-        words += ["--snakefile", shown_path(workflow.main_snakefile)]
-    if workflow.overwrite_workdir:
+    if DIRECTORY or not default or not os.path.samefile(default, MAIN_SNAKEFILE):
+        words += ["--snakefile", shown_path(MAIN_SNAKEFILE)]
+    if DIRECTORY:
         words += ["--directory", os.getcwd()]
-    if about.configfiles:
-        words += ["--configfile", *map(shown_path, about.configfiles)]
-    if about.config:
-        words += ["--config", *(f"{key}={json.dumps(value)}" for key, value in about.config.items())]
-    if methods := workflow.deployment_settings.deployment_method:
-        words += ["--sdm", *(method.name.lower().replace("_", "-") for method in methods)]
+    if CONFIG_FILES:
+        words += ["--configfile", *map(shown_path, CONFIG_FILES)]
+    if CONFIG_VALUES:
+        words += ["--config", *(f"{key}={json.dumps(value)}" for key, value in CONFIG_VALUES.items())]
+    if DEPLOYMENT:
+        words += ["--sdm", *DEPLOYMENT]
     return shlex.join(words)
 
 
@@ -78,13 +77,13 @@ def installed(name):
 
 def located(file):
     """A file in the folder of the run, as it is named where the run was started."""
-    return shlex.quote(os.path.abspath(file) if workflow.overwrite_workdir else file)
+    return shlex.quote(os.path.abspath(file) if DIRECTORY else file)
 
 
 def shown_path(path):
     """A path relative to where the run was started, if it lies there; absolute otherwise."""
     relative = os.path.relpath(path)
-    return str(path) if workflow.overwrite_workdir or relative.startswith("..") else relative
+    return str(path) if DIRECTORY or relative.startswith("..") else relative
 
 
 onsuccess:

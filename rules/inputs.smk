@@ -1,6 +1,6 @@
-"""What the rules ask for, file by file: settings, inputs, and their names on a command line."""
+"""Input functions of the rules, file by file: settings, inputs, and their command-line arguments."""
 
-# What data.smk asks for.
+# For data.smk.
 
 
 def demo_settings(wildcards):
@@ -17,7 +17,7 @@ def vocabulary_settings(wildcards):
 
 @told
 def annotations(wildcards):
-    """The annotation files. Params say which of their content matters, whatever their dates."""
+    """The annotation files. Params hold digests of the content that matters, whatever the dates."""
     require(wildcards.dataset)
     files = inventory.annotation_files(wildcards.dataset)
     return files if inventory.is_made(wildcards.dataset) else ancient(files)
@@ -35,12 +35,12 @@ def annotated_rows(wildcards):
 
 @told
 def undated_videos(wildcards):
-    """The videos whose durations no annotation gives."""
+    """The videos without annotated duration."""
     return given(inventory.undated_videos(wildcards.dataset))
 
 
 def videos_folder(wildcards, input):
-    """Named on the command line in place of its files, since they may be more than a command can hold."""
+    """The folder, since its files may be more than a command line can hold."""
     return inventory.videos_folder(plan.datasets[wildcards.dataset]["collection"]) if input.videos else []
 
 
@@ -50,7 +50,7 @@ def word_vectors(wildcards):
     return given([path for path in [plan.vocabulary(wildcards.dataset)["word_vectors"]] if path])
 
 
-# What video.smk asks for.
+# For video.smk.
 
 
 def decode_settings(wildcards):
@@ -71,14 +71,14 @@ def dangling_links(wildcards):
     return inventory.dangling_links(wildcards.collection, int(wildcards.shard))
 
 
-# What features.smk asks for.
+# For features.smk.
 
 
 STREAMS = [(collection, stream) for collection, about in plan.collections.items() for stream in about["streams"]]
 
 
 def made_by(rule):
-    """A constraint for {stream}, which is COLLECTION/STREAM here: one rule cannot tell from either alone who makes it."""
+    """A constraint for {stream}, here COLLECTION/STREAM: only both together determine the rule."""
     return one_of(f"{c}/{s}" for c, s in STREAMS if plan.made_by(c, s) == rule)
 
 
@@ -120,11 +120,11 @@ def shard_ids(wildcards):
 
 
 def other_ids(wildcards, input):
-    """Kept out of what Snakemake records: a new video changes one shard."""
+    """Takes `input`, so Snakemake does not record it: a new video changes one shard only."""
     return json.dumps(inventory.other_ids(stream_of(wildcards)[0], int(wildcards.shard)))
 
 
-# What train.smk asks for.
+# For train.smk.
 
 
 def availability_settings(wildcards):
@@ -140,7 +140,7 @@ def method(wildcards):
 
 
 def method_stage(name):
-    """The module of a stage that each method has its own of."""
+    """The module of a stage of the model's method."""
     return lambda wildcards: f"vidistill.{method(wildcards)}.{name}"
 
 
@@ -149,15 +149,15 @@ def export_settings(wildcards):
 
 
 @told
-def lessons(wildcards):
-    """What the model's teachers know, of the same seed; nothing for a model without any."""
+def targets_of_teachers(wildcards):
+    """The distillation targets of a model: the tables of its teachers, of the same seed; empty without teachers."""
     require(wildcards.dataset, (wildcards.model,))
     tables = {"pseudo_labels": [], "activation_maps": []} | plan.tables_of_teachers(wildcards.dataset, wildcards.model)
     return {table: [path.replace("{seed}", wildcards.seed) for path in paths] for table, paths in tables.items()}
 
 
 def tables_from_elsewhere(wildcards):
-    return [path for paths in lessons(wildcards).values() for path in paths]
+    return [path for paths in targets_of_teachers(wildcards).values() for path in paths]
 
 
 @told
@@ -165,14 +165,23 @@ def model_features(wildcards):
     return features(wildcards.dataset, (wildcards.model,))
 
 
+def width_of_existing(source, form, key, ids):
+    from vidistill.features import feature_files  # numpy, which only this needs
+
+    try:
+        return feature_files.width(source, form, key, ids)
+    except UserError:
+        return 1024  # a guess: what is wrong with them is said by the job that reads them
+
+
 @told
 def memory_of_features(wildcards, attempt):
-    """MB for a network, and for its features, which are in memory twice while they are read."""
-    features = inventory.feature_bytes(wildcards.dataset, wildcards.model)
+    """MB for a network and its features, which are in memory twice while they are read."""
+    features = inventory.feature_bytes(wildcards.dataset, wildcards.model, width_of_existing)
     return (5000 + 2 * features // 10**6) * attempt
 
 
-# What evaluate.smk asks for.
+# For evaluate.smk.
 
 
 def evaluate_settings(wildcards):
@@ -184,7 +193,7 @@ def tables_settings(wildcards):
 
 
 def of_compared(wildcards, name):
-    """A file of every model in a result and of every seed, by the label that the command line wants."""
+    """MODEL:SEED -> file, for every model in a result and every seed."""
     return {
         f"{model}:{seed}": f"results/{wildcards.dataset}/{model}/seed-{seed}/{name}"
         for model in plan.compared(wildcards.model)
@@ -197,21 +206,21 @@ def labelled(name):
 
 
 def as_options(files):
-    """Files by label as a command line takes them, LABEL=FILE."""
+    """Files as command-line arguments LABEL=FILE."""
     return [f"{label}={file}" for label, file in files.items()]
 
 
 @functools.cache
 def tell_unscored(dataset, split):
-    """Say, once for each data set and in no job of a cluster, that a result will have no numbers."""
-    note = inventory.unscored(dataset, split) if workflow.is_main_process else None
+    """Note, once per data set and never in cluster jobs, that a result will have no numbers."""
+    note = inventory.unscored(dataset, split) if IS_MAIN else None
     if note:
         print(f"note: {note}", file=sys.stderr)
 
 
 @told
 def result_features(wildcards):
-    """The features of the result's own model; first of all, whatever is missing for any model that it needs is said."""
+    """The features of the result's model. First, report everything that is missing for the models it needs."""
     require(wildcards.dataset, tuple(plan.trained(wildcards.model)))
     tell_unscored(wildcards.dataset, plan.evaluate(wildcards.dataset, wildcards.model)["split"])
     return features(wildcards.dataset, (wildcards.model,))
@@ -219,12 +228,12 @@ def result_features(wildcards):
 
 @told
 def results_of_tables(wildcards):
-    """The results of all models in the tables; first of all, whatever is missing for any of them is said."""
+    """The results of all models in the tables. First, report everything that is missing for them."""
     require(wildcards.dataset, tuple(plan.trained_for_tables()))
     return [f"results/{model}_{wildcards.dataset}.json" for model in plan.in_tables()]
 
 
-# What report.smk asks for.
+# For report.smk.
 
 
 def figures_settings(wildcards):
@@ -236,14 +245,14 @@ def overview_settings(wildcards):
 
 
 REPORT = "results/report/{dataset}/{model}"
-# Page: where it stands in Snakemake's report, which sorts by name, and its title there.
+# Page -> its section and title in Snakemake's report, which sorts by name.
 PAGES = {
-    "results": ("1 Results", "1 Beside the paper"),
+    "results": ("1 Results", "1 Metrics and published numbers"),
     "recall": ("1 Results", "2 R@m over all m"),
     "failures": ("1 Results", "3 Where predictions fail"),
-    "queries-best": ("2 Queries", "1 The best"),
-    "queries-median": ("2 Queries", "2 In the middle"),
-    "queries-worst": ("2 Queries", "3 The worst"),
+    "queries-best": ("2 Queries", "1 Best queries"),
+    "queries-median": ("2 Queries", "2 Typical queries"),
+    "queries-worst": ("2 Queries", "3 Worst queries"),
     "losses": ("3 Training", "1 Loss curves"),
     "agreement": ("3 Training", "2 Pseudo labels"),
     "coverage": ("4 Data", "1 Coverage"),
@@ -261,14 +270,14 @@ def report_page(name):
 
 
 def exported(wildcards, table):
-    """What each model in a report, and each teacher, knows: the files of one table by label."""
+    """MODEL:SEED -> file of one exported table, for each model in a report and each teacher."""
     dataset, model, seeds = wildcards.dataset, wildcards.model, plan.seeds(wildcards.dataset)
     paths = {name: f"results/{dataset}/{name}/seed-{{seed}}/{table}.parquet" for name in reports.exported(plan, model)}
     paths |= {name: about[table] for name, about in reports.elsewhere(plan, model).items() if table in about}
     return {f"{name}:{seed}": path.replace("{seed}", str(seed)) for name, path in paths.items() for seed in seeds}
 
 
-# What unknown.smk asks for.
+# For unknown.smk.
 
 
 @told
@@ -281,7 +290,7 @@ def unknown_download(wildcards):
     raise UserError(targets.download(wildcards.download, downloads.targets(config["downloads"])))
 
 
-# What download.smk asks for.
+# For download.smk.
 
 
 def downloaded(target):

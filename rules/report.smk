@@ -1,5 +1,5 @@
-# Videos and measurements are looked up in their folders: a changed video changes the result that is read here, and
-# measurements are of jobs that have run, whichever they were.
+# Videos and measurements are read from their folders, not listed as inputs: a changed video changes the result, which is
+# an input, and measurements exist only for jobs that have run.
 rule figures:
     input:
         pseudo_labels=lambda wildcards: exported(wildcards, "pseudo_labels").values(),
@@ -40,7 +40,7 @@ rule figures:
         " --videos {params.videos:q} --benchmarks {params.benchmarks:q} --folder {params.folder:q} > {log:q} 2>&1"
 
 
-# What is asked for by name, and read by itself: Snakemake's own report shows the pages one at a time.
+# The target that users name: all pages in one file. Snakemake's own report shows them one at a time.
 rule overview:
     input:
         pages=[f"{REPORT}/{name}.html" for name in PAGES],

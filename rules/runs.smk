@@ -12,5 +12,5 @@ def check_folders():
 
 
 # Not in the processes of cluster jobs, which parse these files, too; a dry run writes nothing.
-if workflow.is_main_process and not workflow.dryrun:
+if IS_RUN:
     told(check_folders)()

@@ -26,7 +26,7 @@ rule availability:
 
 rule train:
     input:
-        unpack(lessons),
+        unpack(targets_of_teachers),
         availability="results/{dataset}/{model}/availability.csv",
         features=lambda wildcards: files_of(model_features(wildcards)),
         queries="results/{dataset}/queries.parquet",

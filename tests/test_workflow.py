@@ -151,7 +151,7 @@ def test_what_is_missing_is_said_in_one_sentence(tmp_path: Path, path: str, key:
     outcome = run(tmp_path, "results/student_charades.json", dry=True)
     assert outcome.status == 1
     assert len(outcome.errors) == 1, outcome.text
-    assert outcome.errors[0].startswith(f"{path} does not exist, which {key} names; ")
+    assert outcome.errors[0].startswith(f"{path} is missing (set by {key}); ")
     assert where in outcome.errors[0]
     assert "Traceback" not in outcome.text
     assert "Exception" not in outcome.text

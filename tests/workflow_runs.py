@@ -1,12 +1,16 @@
 """Running the workflow as a person does, through Snakemake's command line, and reading what it says."""
 
+import multiprocessing
+import os
 import re
+import runpy
 import shutil
-import subprocess
 import sys
+import tempfile
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from multiprocessing.reduction import DupFd
 from pathlib import Path
 from typing import Any
 
@@ -74,8 +78,28 @@ def run(
         files[-1].write_text(yaml.safe_dump(dict(changes)))
     words = command(*targets, config=files, root=root, cores=cores, **options)
     words += ["--dry-run"] if dry else []
-    done = subprocess.run(words, cwd=folder, capture_output=True, text=True, check=False)
-    return Run(done.returncode, done.stdout + done.stderr)
+    with tempfile.TemporaryFile() as said:
+        process = IMPORTED.Process(target=snakemake, args=(words[3:], folder, DupFd(said.fileno())))
+        process.start()
+        process.join()
+        said.seek(0)
+        return Run(process.exitcode, said.read().decode(errors="replace"))
+
+
+# Importing Snakemake takes as long as all that a dry run does after it. So each run is a copy of a process that has
+# imported it and has done nothing else.
+IMPORTED = multiprocessing.get_context("forkserver")
+IMPORTED.set_forkserver_preload(["snakemake.cli", "snakemake.report", "smart_open", "yte", "pulp", "pandas"])
+
+
+def snakemake(words: list[str], folder: Path, said: Any) -> None:
+    """`python -m snakemake` in a process of its own, all that it says in one file."""
+    os.chdir(folder)
+    for stream in (1, 2):
+        os.dup2(said.detach() if stream == 1 else 1, stream)
+    sys.argv = ["snakemake", *words]
+    sys.path.insert(0, str(folder))
+    runpy.run_module("snakemake", run_name="__main__", alter_sys=True)
 
 
 def clone(folder: Path) -> None:

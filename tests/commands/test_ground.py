@@ -22,7 +22,7 @@ from vidistill.commands.ground import Grounder, ground
 
 VIDEO = "demo-0006"  # of the test split
 SENTENCES = ["the green box goes up", "the red ball slides right and the zeppelin turns around"]
-TINY_THREADS = 2  # those of i3d.threads
+TINY_THREADS = 1  # those of i3d.threads
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +41,7 @@ def student(results: Path) -> Grounder:
 
 
 @pytest.fixture(scope="module")
-def film(student: Grounder, video: Path) -> one_video.Film:
+def watched(student: Grounder, video: Path) -> one_video.Video:
     return student.watch(video)
 
 
@@ -71,20 +71,20 @@ def changed(model: Path, output: Path, **texts: Any) -> Path:
 @pytest.mark.parametrize("name", ["student", "teacher"])
 def test_features_and_predictions_are_those_of_training(results: Path, video: Path, name: str) -> None:
     grounder = Grounder(model_of(results, name), device="cpu", threads=TINY_THREADS)
-    film = grounder.watch(video)
-    assert list(film.features) == {"student": ["rgb"], "teacher": ["rgb", "flow"]}[name]
-    for stream, values in film.features.items():
+    watched = grounder.watch(video)
+    assert list(watched.features) == {"student": ["rgb"], "teacher": ["rgb", "flow"]}[name]
+    for stream, values in watched.features.items():
         with h5py.File(features_of(results, stream)) as file:
             group = file[store.group_name(VIDEO)]
             assert group["features"].dtype == values.dtype
             np.testing.assert_array_equal(group["features"][:], values)
-            assert group.attrs["duration"] == film.duration
+            assert group.attrs["duration"] == watched.duration
 
     queries = pd.read_parquet(results / "demo" / "queries.parquet").query("video_id == @VIDEO")
     predictions = pd.read_parquet(model_of(results, name).with_name("predictions.parquet"))
     last = predictions[predictions["epoch"] == predictions["epoch"].max()].set_index("query_id")
     assert len(queries) > 1
-    answers = grounder.ask(film, queries["sentence"].tolist(), queries["query_id"].tolist())
+    answers = grounder.ask(watched, queries["sentence"].tolist(), queries["query_id"].tolist())
     for query, answer in zip(queries.itertuples(), answers, strict=True):
         expected = last.loc[query.query_id].sort_values("score", ascending=False)
         seconds = expected[["start", "end"]].to_numpy() / query.duration
@@ -103,29 +103,34 @@ def test_the_map_of_a_teacher_is_the_one_that_it_exports(results: Path, video: P
     queries = pd.read_parquet(results / "demo" / "queries.parquet").query("video_id == @other")
     maps = pd.read_parquet(model_of(results, "teacher").with_name("activation_maps.parquet"))
     fused = maps[maps["stream"] == "fused"].set_index("query_id")["values"]
-    film = grounder.watch(next(video.parent.glob(f"{other}.*")))
-    for query, answer in zip(queries.itertuples(), grounder.ask(film, queries["sentence"].tolist()), strict=True):
+    watched = grounder.watch(next(video.parent.glob(f"{other}.*")))
+    for query, answer in zip(queries.itertuples(), grounder.ask(watched, queries["sentence"].tolist()), strict=True):
         assert answer.activation_map is not None
         np.testing.assert_allclose(answer.activation_map, fused[query.query_id], atol=1e-6)
 
 
 def test_a_model_needs_nothing_but_its_file(
-    results: Path, video: Path, film: one_video.Film, student: Grounder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    results: Path,
+    video: Path,
+    watched: one_video.Video,
+    student: Grounder,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     for file in (model_of(results, "student"), video):
         shutil.copy(file, tmp_path)
     monkeypatch.chdir(tmp_path)
     answers = ground(video.name, SENTENCES, model="model.safetensors", device="cpu", threads=TINY_THREADS)
-    for answer, expected in zip(answers, student.ask(film, SENTENCES), strict=True):
+    for answer, expected in zip(answers, student.ask(watched, SENTENCES), strict=True):
         assert answer.moments == expected.moments
         assert answer.unknown_words == expected.unknown_words
     assert not list(tmp_path.glob("vidistill-*"))
 
 
-def test_an_answer_does_not_depend_on_the_other_sentences(student: Grounder, film: one_video.Film) -> None:
-    both = student.ask(film, SENTENCES)
+def test_an_answer_does_not_depend_on_the_other_sentences(student: Grounder, watched: one_video.Video) -> None:
+    both = student.ask(watched, SENTENCES)
     for sentence, answer in zip(SENTENCES, both, strict=True):
-        (alone,) = student.ask(film, [sentence])
+        (alone,) = student.ask(watched, [sentence])
         assert alone.sentence == answer.sentence == sentence
         found, expected = ([(m.start, m.end, m.score) for m in a.moments] for a in (alone, answer))
         np.testing.assert_allclose(found, expected, 1e-4)
@@ -133,7 +138,7 @@ def test_an_answer_does_not_depend_on_the_other_sentences(student: Grounder, fil
     assert both[1].unknown_words == ("zeppelin",)
     scores = [m.score for m in both[0].moments]
     assert scores == sorted(scores, reverse=True)
-    assert all(0 <= m.start <= m.end <= film.duration for answer in both for m in answer.moments)
+    assert all(0 <= m.start <= m.end <= watched.duration for answer in both for m in answer.moments)
 
 
 def command(*arguments: str | Path) -> None:
@@ -169,13 +174,13 @@ def test_the_command_prints_and_writes_what_was_found(
 
 @pytest.mark.parametrize("stream", ["rgb=", ""])
 def test_features_give_the_answers_of_their_video(
-    results: Path, student: Grounder, film: one_video.Film, tmp_path: Path, stream: str
+    results: Path, student: Grounder, watched: one_video.Video, tmp_path: Path, stream: str
 ) -> None:
     options = ("--video-id", VIDEO, "--json", tmp_path / "a.json", "--picture", tmp_path / "a.svg")
     options += ("--features", f"{stream}{features_of(results, 'rgb')}")
     command("--model", results / "student_demo.json", *options, "--", *SENTENCES)
     written = json.loads((tmp_path / "a.json").read_text())
-    for answer, expected in zip(written["answers"], student.ask(film, SENTENCES), strict=True):
+    for answer, expected in zip(written["answers"], student.ask(watched, SENTENCES), strict=True):
         assert [vars(moment) for moment in expected.moments] == answer["moments"]
     assert "<image" not in (tmp_path / "a.svg").read_text(), "there are no frames"
 
@@ -326,18 +331,18 @@ def test_features_that_cannot_be_made_like_the_models_are_refused(
 ) -> None:
     model = model_of(results, "student")
 
-    def watched(change: Any, **options: Any) -> one_video.Film:
+    def watched(change: Any, **options: Any) -> one_video.Video:
         features = {"features": lambda f: {**f, "rgb": change(f["rgb"])}}
         other = Grounder(changed(model, tmp_path / "other.safetensors", **features), device="cpu", **options)
         return other.watch(video)
 
     with pytest.raises(UserError, match=r"made elsewhere \(clip.h5\).*--features FILE --video-id ID"):
         watched(lambda rgb: {"extractor": "external", "source": "clip.h5"})
-    with pytest.raises(UserError, match=r"does not say how its rgb features were made \('code' is missing\)"):
+    with pytest.raises(UserError, match=r"does not record how its rgb features were made \('code' is missing\)"):
         watched(lambda rgb: {key: value for key, value in rgb.items() if key != "code"})
-    with pytest.raises(UserError, match=r"made by other code of vidistill\.features\.extract .*--any-code"):
+    with pytest.raises(UserError, match=r"made by different code of vidistill\.features\.extract .*--any-code"):
         watched(lambda rgb: {**rgb, "code": "0" * 64})
-    with pytest.raises(UserError, match=r"other code of vidistill\.video\.decode"):
+    with pytest.raises(UserError, match=r"different code of vidistill\.video\.decode"):
         watched(lambda rgb: {**rgb, "made_from": {**rgb["made_from"], "code": "0" * 64}})
     watched(lambda rgb: {**rgb, "code": "0" * 64}, any_code=True)
     caplog.clear()

@@ -49,9 +49,9 @@ def batch(model: Trained, lengths: list[int]) -> tuple[torch.Tensor, torch.Tenso
     for row, length in zip(tokens, lengths, strict=True):
         row[:length] = random.integers(1, words + 1, length)
     keys = masking.query_keys([str(i) for i in range(len(lengths))])
-    hidden = masking.hidden_words(keys, (tokens > 0) * 1.0, 0, masking.EVALUATION)
+    masked = masking.masked_words(keys, (tokens > 0) * 1.0, 0, masking.EVALUATION)
     features = random.normal(size=(len(lengths), model.settings.snippets, width)).astype(np.float32)
-    return torch.from_numpy(features), torch.from_numpy(tokens), torch.from_numpy(hidden)
+    return torch.from_numpy(features), torch.from_numpy(tokens), torch.from_numpy(masked)
 
 
 @pytest.mark.parametrize("lengths", [[1], [5], [20], [3, 20], [2, 9, 4, 1, 20, 7, 11]], ids=str)

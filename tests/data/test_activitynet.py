@@ -70,8 +70,8 @@ def test_a_video_that_stands_there_twice_keeps_both_entries(tmp_path: Path) -> N
             ", video v_a, sentence 1: the sentence is not",
         ),
         ('{"v_a": {"duration": true, "sentences": [], "timestamps": []}}', ", video v_a: the duration is True"),
-        ('{"v_a": {"duration": ' + "9" * 5000 + "}}", ": this is not JSON that can be read"),
-        ("[" * 100_000, ": this is not JSON"),
+        ('{"v_a": {"duration": ' + "9" * 5000 + "}}", ": this JSON cannot be read"),
+        ("[" * 100_000, ": this JSON cannot be read"),
     ],
 )
 def test_a_broken_file_is_named(tmp_path: Path, content: str, said: str) -> None:

@@ -91,7 +91,7 @@ def test_durations_over_several_files(tmp_path: Path) -> None:
         ("id,length\nA,1\n\nA,2\n", "line 4: video A has the length 2.0, but 1.0 in "),
         ("id,length\nA,long\n", "line 2: the length is 'long'"),
         ("id,length\nA,-3\n", "line 2: the length is '-3'"),
-        ("id,length\nA,1,2\n", "line 2: 3 cells stand under 2 columns"),
+        ("id,length\nA,1,2\n", "line 2: the row has 3 cells for 2 columns"),
         ('id,length\nA,"1\n', "line 2: this is not CSV"),
     ],
 )

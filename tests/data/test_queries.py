@@ -125,7 +125,7 @@ def test_ids_do_not_depend_on_split_times_or_what_is_dropped() -> None:
         (row(start=10.0, end=12.0), "dropped", "start 10 is not before the end of the video, 10", None),
         (row(start=math.nan), "dropped", "start nan or end 2 is not finite", None),
         (row(end=math.inf), "dropped", "start 1 or end inf is not finite", None),
-        (row(end=None), "dropped", "of start and end only one is given", None),
+        (row(end=None), "dropped", "only one of start and end is given", None),
         (row(sentence=""), "dropped", "the sentence is empty", None),
     ],
 )
@@ -242,8 +242,8 @@ def test_the_stage_writes_equal_files_for_equal_input(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("table", "said"),
     [
-        ("video,sentence\nv,x\nv\n", "a.csv, line 3: 1 cells stand"),
-        ("video,sentence\nv,\n", "no sound query in 1 rows"),
+        ("video,sentence\nv,x\nv\n", "a.csv, line 3: the row has 1 cell"),
+        ("video,sentence\nv,\n", "no usable query in 1 row;"),
     ],
 )
 def test_the_stage_ends_with_one_sentence_and_no_file(tmp_path: Path, table: str, said: str) -> None:

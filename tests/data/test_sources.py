@@ -74,9 +74,9 @@ def test_video_ids_and_rows_over_several_files(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("annotations", "said"),
     [
-        ({}, "datasets.mine.annotations names no file"),
-        ({"train": []}, "datasets.mine.annotations names no file"),
-        ({"train": ["a.csv"], "test": ["a.csv"]}, "datasets.mine.annotations names a.csv twice"),
+        ({}, "datasets.mine.annotations lists no file"),
+        ({"train": []}, "datasets.mine.annotations lists no file"),
+        ({"train": ["a.csv"], "test": ["a.csv"]}, "datasets.mine.annotations lists a.csv twice"),
         ({"trian": ["a.csv"]}, "datasets.mine.annotations: the split is 'trian'"),
         ({"train": ["a.csv"]}, "a.csv does not exist"),
     ],

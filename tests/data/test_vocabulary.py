@@ -73,7 +73,7 @@ def test_only_words_of_the_named_splits_count(config: dict[str, Any]) -> None:
     assert build(both, train)[0]["words"] == ["a", "dog"]
     all_words = build(both, parse(VocabularySettings, config["vocabulary"], splits=["train", "test"]))[0]
     assert all_words["words"] == ["a", "cat", "dog"]
-    with pytest.raises(UserError, match=r"No query is in the splits val of vocabulary\.splits.*test, train"):
+    with pytest.raises(UserError, match=r"splits val of vocabulary\.splits.*test, train"):
         build(both, parse(VocabularySettings, config["vocabulary"], splits=["val"]))
 
 
@@ -92,7 +92,7 @@ def test_learned_vectors_start_at_the_scale_of_given_ones(config: dict[str, Any]
 def test_a_file_without_any_of_the_words(tmp_path: Path, config: dict[str, Any]) -> None:
     path = write_glove(tmp_path / "g.txt", "chien", "chat")
     settings = parse(VocabularySettings, config["vocabulary"], word_vectors=path, dimension=4)
-    with pytest.raises(UserError, match=r"g\.txt has none of 10 words"):
+    with pytest.raises(UserError, match=r"g\.txt has none of the 10 words"):
         build(table(SENTENCES), settings)
 
 
@@ -140,10 +140,10 @@ def test_words_with_spaces_are_other_words(tmp_path: Path) -> None:
         (b"video,sentence\n", "line 1: this is not a word and its numbers"),
         (b"the\t1\t2\t3\t4\n", "line 1: this is not a word and its numbers"),
         (b"the quick brown fox\n", "line 1: this is not a word and its numbers"),
-        (b"the 1 2 3 4\ndog 1 2 3\ncat 1 2 3 4\n", "line 2: 3 numbers in place of 4"),
-        (b"the 1 2 3 4\ndog 1 2 x 4\ncat 1 2 3 4\n", "line 2: the vector holds something that is not a number"),
-        (b"the 1 2 3 4\ndog 1 2 nan 4\ncat 1 2 3 4\n", "line 2: the vector holds something that is not a number"),
-        (b"the 1 2 3 4\ncat 1 2 3 4\nunused 1 2", "line 3: 2 numbers in place of 4"),
+        (b"the 1 2 3 4\ndog 1 2 3\ncat 1 2 3 4\n", "line 2: 3 numbers instead of 4"),
+        (b"the 1 2 3 4\ndog 1 2 x 4\ncat 1 2 3 4\n", "line 2: .* not a number"),
+        (b"the 1 2 3 4\ndog 1 2 nan 4\ncat 1 2 3 4\n", "line 2: .* not a number"),
+        (b"the 1 2 3 4\ncat 1 2 3 4\nunused 1 2", "line 3: 2 numbers instead of 4"),
     ],
 )
 def test_another_file_is_named(tmp_path: Path, content: bytes, said: str) -> None:

@@ -157,7 +157,7 @@ def test_selection_reports_the_last_epoch(runs: Runs, evaluate):
     assert (selection["reported"], selection["last"]["epoch"]) == ("last", {"0": EPOCHS, "1": EPOCHS})
     assert selection["oracle"]["epoch"] == {"0": 2, "1": 1}
     assert selection["oracle"]["metrics"]["mIoU"]["mean"] == pytest.approx(100, abs=0.1)
-    assert "not a result" in selection["oracle"]["note"]
+    assert "do not report" in selection["oracle"]["note"]
     assert result["metrics"]["mIoU"]["mean"] < 60
     assert selection["held_out"] is None
     assert selection["by_epoch"]["epoch"] == [1, 2, 3]
@@ -263,7 +263,7 @@ def test_json_lines_give_the_same_number(runs: Runs, evaluate):
     assert 100 * np.mean(hits) == pytest.approx(result["metrics"]["R@0.5"]["per_seed"]["0"], abs=1e-4)
 
 
-def test_terminal_names_what_is_not_resolved(runs: Runs, evaluate, caplog: pytest.LogCaptureFixture):
+def test_terminal_names_what_is_within_noise(runs: Runs, evaluate, caplog: pytest.LogCaptureFixture):
     caplog.set_level("INFO")
     result = evaluate(runs)
     text = "\n".join(caplog.messages)
@@ -272,7 +272,7 @@ def test_terminal_names_what_is_not_resolved(runs: Runs, evaluate, caplog: pytes
     assert f"{mean:.0f} ± {std:.0f}" in text
     assert not result["comparisons"]["baseline"]["metrics"]["R@0.3"]["resolved"]
     assert "student minus baseline: R@0.3" in text
-    assert "(not resolved)" in text
+    assert "(within noise)" in text
 
 
 @pytest.mark.parametrize("split", ["test", "val"])
@@ -376,7 +376,7 @@ def test_test_data_that_was_trained_on_is_said(runs: Runs, evaluate, caplog):
     runs.queries.loc[TEST, "sentence"] = runs.queries.loc[2, "sentence"].upper()
     found = evaluate(runs)["coverage"]["shared"]
     assert found == {"with": ["train"], "videos": 2, "rows": 1, "listed": ["v001", "v002"]}
-    assert "2 videos of the split test are in training (train), too, with 1 equal row" in caplog.text
+    assert "2 videos of the split test are also in training (train), with 1 equal row" in caplog.text
 
 
 def edit(**columns: Any) -> Callable[[pd.DataFrame], pd.DataFrame]:
@@ -396,10 +396,10 @@ def edit(**columns: Any) -> Callable[[pd.DataFrame], pd.DataFrame]:
     [
         (edit(start=np.nan), "without start, end or score"),
         (edit(score=np.inf), "without start, end or score"),
-        (edit(query_id="q001"), "equally many proposals"),
-        (lambda table: table.iloc[1:], "equally many proposals"),
+        (edit(query_id="q001"), "number of proposals differs"),
+        (lambda table: table.iloc[1:], "number of proposals differs"),
         (lambda table: table[table["query_id"] != "q000"], "other queries than seed 0"),
-        (lambda table: table.assign(query_id="x" + table["query_id"]), "predicts queries that .* lacks"),
+        (lambda table: table.assign(query_id="x" + table["query_id"]), "has queries that .* lacks"),
     ],
 )
 def test_predictions_that_do_not_fit(runs: Runs, evaluate, change: Callable[[pd.DataFrame], pd.DataFrame], words: str):
@@ -409,7 +409,7 @@ def test_predictions_that_do_not_fit(runs: Runs, evaluate, change: Callable[[pd.
 
 
 def test_files_that_do_not_fit(runs: Runs, evaluate):
-    with pytest.raises(UserError, match="--predictions names no file for model 'student', seed 7"):
+    with pytest.raises(UserError, match="--predictions has no file for model 'student', seed 7"):
         evaluate(runs, seeds=[7])
     runs.streams["student"] = ["rgb", "clip"]
     with pytest.raises(UserError, match="stream 'clip'"):

@@ -84,7 +84,7 @@ def test_accepted_forms_of_the_mean(tmp_path: Path, form: str) -> None:
         (np.zeros((16, 112, 112, 3)), "has the shape (16, 112, 112, 3)"),
         (np.full(3, np.nan), "outside 0 to 255"),
         (np.array([-1.0, 0, 1]), "outside 0 to 255"),
-        (np.array([{}, {}, {}]), "is no .npy file"),
+        (np.array([{}, {}, {}]), "is not a .npy file"),
     ],
 )
 def test_a_wrong_mean_is_one_sentence(tmp_path: Path, value: np.ndarray, said: str) -> None:
@@ -110,7 +110,7 @@ def test_the_pca_is_that_of_activitynet(tmp_path: Path) -> None:
 def test_a_wrong_pca_is_one_sentence(tmp_path: Path) -> None:
     path = tmp_path / "pca.hdf5"
     write_pca(path, np.zeros(4096), np.zeros((4096, 400)))
-    with pytest.raises(UserError, match=r"shape \(4096, 400\); 4096 and \(4096, 500 or more\)"):
+    with pytest.raises(UserError, match=r"shape \(4096, 400\); .*\(4096, 500 or more\)"):
         c3d.read_pca(path, 500)
     with h5py.File(path, "w") as file:
         file["data/U"] = np.zeros(3)

@@ -14,7 +14,7 @@ import pytest
 from conftest import data, parse
 from vidistill.base import store
 from vidistill.base.stage import UserError
-from vidistill.features import external
+from vidistill.features import external, feature_files
 from vidistill.features.external import ExternalSettings, convert, read_ids, temporal_difference
 from vidistill.features.feature_names import match
 
@@ -102,6 +102,13 @@ def test_every_form_is_read(run: Callable[..., h5py.File], form: str, stated: bo
     assert provenance["pretrained"] is (True if form == "own" else None)
 
 
+@pytest.mark.parametrize("shape", [(5, 6), (1, 6), (5, 1, 1, 6), (5, 6, 1, 1), (1, 1, 6)])
+@pytest.mark.parametrize("form", FORMS)
+def test_the_width_is_known_beforehand(tmp_path: Path, form: str, shape: tuple[int, ...]) -> None:
+    source = FORMS[form](tmp_path, {"v_a": np.zeros(shape, np.float32)})
+    assert feature_files.width(str(source), "auto", None, {"a", "b"}) == 6
+
+
 @pytest.mark.parametrize("form", FORMS)
 def test_a_missing_video_is_left_out(
     run: Callable[..., h5py.File], form: str, caplog: pytest.LogCaptureFixture
@@ -142,10 +149,10 @@ def spoilt(row: int, value: float) -> np.ndarray:
 @pytest.mark.parametrize(
     ("values", "changes", "said"),
     [
-        (spoilt(3, np.nan), {}, "values in 1 rows, 3 first, that are not finite"),
+        (spoilt(3, np.nan), {}, "not finite or too large for float32 in 1 row (first: 3)"),
         (spoilt(0, np.inf), {}, "not finite"),
         (spoilt(0, 1e5), {"dtype": "float16"}, "too large for float16"),
-        (np.zeros((5, 7)), {"dimension": 6}, "have 7 dimensions, 6 are expected;"),
+        (np.zeros((5, 7)), {"dimension": 6}, "have 7 dimensions instead of 6;"),
         (np.zeros((6, 5)), {"dimension": 6}, "they seem to be transposed"),
         (np.zeros(6), {}, "float64 of shape (6,)"),
         (np.zeros((2, 3, 4)), {}, "float64 of shape (2, 3, 4)"),
@@ -164,7 +171,7 @@ def test_wrong_values_are_errors_that_name_the_video(
 
 
 def test_all_videos_have_one_dimension(run: Callable[..., h5py.File]) -> None:
-    with pytest.raises(UserError, match=r"video 'b' have 7 dimensions, 6 are expected"):
+    with pytest.raises(UserError, match=r"video 'b' have 7 dimensions instead of 6"):
         run("hdf5", ["a", "b"], {"a": np.zeros((5, 6)), "b": np.zeros((5, 7))})
 
 
@@ -202,7 +209,7 @@ def test_a_damaged_file_is_one_sentence(config: dict[str, Any], tmp_path: Path, 
         np.save(path, np.zeros((50, 6))) if suffix == ".npy" else np.savez(path, np.zeros((50, 6)))
     path.write_bytes(path.read_bytes()[:-1000])
     settings = parse(ExternalSettings, config["external"])
-    with pytest.raises(UserError, match=r"damaged|no whole HDF5 file"):
+    with pytest.raises(UserError, match=r"damaged|not a complete HDF5 file"):
         convert(path if suffix == ".h5" else tmp_path, ["a"], tmp_path / "out" / "0.h5", settings)
 
 
@@ -213,7 +220,7 @@ def test_a_source_of_no_known_form_is_one_sentence(config: dict[str, Any], tmp_p
     for name, said in (
         ("absent", "does not exist"),
         ("empty", "has no .npy"),
-        ("features.pkl", "is no whole HDF5 file"),
+        ("features.pkl", "is not a complete HDF5 file"),
     ):
         with pytest.raises(UserError, match=said):
             convert(tmp_path / name, ["a"], tmp_path / "out.h5", settings)
@@ -230,7 +237,7 @@ def test_ids_are_a_list_or_a_file(tmp_path: Path) -> None:
             read_ids(wrong)
 
 
-def test_the_command_line(config: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_command_line(config: dict[str, Any], tmp_path: Path) -> None:
     as_npy(tmp_path, FEATURES)
     settings = json.dumps({**config["external"], "source": str(tmp_path)})
     command = [
@@ -245,7 +252,7 @@ def test_the_command_line(config: dict[str, Any], tmp_path: Path, monkeypatch: p
     first = (tmp_path / "o.h5").read_bytes()
     external.main([*command, "--source", str(tmp_path)])
     assert (tmp_path / "o.h5").read_bytes() == first
-    with pytest.raises(UserError, match="no features are named"):
+    with pytest.raises(UserError, match="no `source`"):
         external.main([part.replace(json.dumps(str(tmp_path)), "null") for part in command])
 
 

@@ -120,22 +120,22 @@ def spoilt(state: dict[str, Tensor], path: Path, how: str) -> None:
 @pytest.mark.parametrize(
     ("how", "said"),
     [
-        ("truncated", "no whole file of PyTorch"),
-        ("truncated safetensors", "no whole safetensors file"),
-        ("empty", "no whole file of PyTorch"),
+        ("truncated", "not a complete file of PyTorch"),
+        ("truncated safetensors", "not a complete safetensors file"),
+        ("empty", "not a complete file of PyTorch"),
         ("a web page", "damaged"),
         ("code in a pickle", "could run code"),
         ("code in a bare pickle", "could run code"),
         ("no tensors by name", "holds a list"),
         ("numbers", "'epoch' is a int"),
         ("one missing", "no tensor 'Mixed_3b.b2a.conv3d.weight' (1 are missing)"),
-        ("renamed", "its own first one is 'net.Conv3d_1a_7x7.conv3d.weight'"),
+        ("renamed", "first tensor is 'net.Conv3d_1a_7x7.conv3d.weight'"),
         (
             "another shape",
-            "'Conv3d_2b_1x1.conv3d.weight' has the shape (64, 32, 1, 1, 1), (64, 64, 1, 1, 1) is",
+            "'Conv3d_2b_1x1.conv3d.weight' has the shape (64, 32, 1, 1, 1) instead of (64, 64, 1, 1, 1)",
         ),
-        ("not finite", "'Mixed_3b.b0.bn.running_mean' has values that no weights have"),
-        ("negative variance", "'Mixed_3b.b0.bn.running_var' has values"),
+        ("not finite", "'Mixed_3b.b0.bn.running_mean' has impossible values"),
+        ("negative variance", "'Mixed_3b.b0.bn.running_var' has impossible values"),
     ],
 )
 def test_a_wrong_file_is_one_sentence(state: dict[str, Tensor], tmp_path: Path, how: str, said: str) -> None:
@@ -155,7 +155,7 @@ def test_an_absent_file_is_one_sentence(tmp_path: Path) -> None:
 
 def test_weights_for_rgb_are_refused_for_flow(state: dict[str, Tensor], tmp_path: Path) -> None:
     torch.save(state, tmp_path / "rgb.pt")
-    with pytest.raises(UserError, match=r"made for this input \(frames or flow\)"):
+    with pytest.raises(UserError, match=r"for this input \(frames or flow\)"):
         loaded(tmp_path / "rgb.pt", channels=2)
 
 

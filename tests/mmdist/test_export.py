@@ -119,7 +119,7 @@ def test_an_index_that_the_teacher_does_not_give_is_an_error(config, taught, tmp
     labels.to_parquet(tmp_path / "labels.parquet")
     tables = ["--pseudo-labels", tmp_path / "labels.parquet", "--activation-maps", taught / "maps.parquet"]
     literal = small.train_section(config, "student", distillation={"proposal": "index"})
-    with pytest.raises(UserError, match=r"names no proposal of the student's 3 .*set train\.distillation\.proposal"):
+    with pytest.raises(UserError, match=r"labels\.parquet .*the student's 3 .*set train\.distillation\.proposal"):
         run(monkeypatch, taught, literal, "student", tables)
 
 
@@ -146,7 +146,7 @@ def test_a_student_asks_for_no_table_that_it_does_not_learn_from(
 
 
 def test_a_table_that_a_student_needs_is_asked_for(config, taught, monkeypatch):
-    with pytest.raises(UserError, match="--activation-maps names 0"):
+    with pytest.raises(UserError, match="--activation-maps, not 0"):
         run(
             monkeypatch,
             taught,

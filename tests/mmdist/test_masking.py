@@ -10,23 +10,23 @@ for i in range(500):
 
 
 def test_a_third_of_the_words_at_least_one_and_never_padding():
-    hidden = masking.hidden_words(KEYS, WEIGHTS, seed=0, epoch=1)
+    masked = masking.masked_words(KEYS, WEIGHTS, seed=0, epoch=1)
     lengths = (WEIGHTS > 0).sum(1)
-    assert (hidden.sum(1) == np.maximum(lengths // 3, 1)).all()
-    assert not (hidden & (WEIGHTS == 0)).any()
+    assert (masked.sum(1) == np.maximum(lengths // 3, 1)).all()
+    assert not (masked & (WEIGHTS == 0)).any()
 
 
 def test_a_function_of_query_seed_and_epoch_alone():
-    hidden = masking.hidden_words(KEYS, WEIGHTS, seed=0, epoch=1)
+    masked = masking.masked_words(KEYS, WEIGHTS, seed=0, epoch=1)
     order = np.random.default_rng(0).permutation(500)[:100]
-    assert (masking.hidden_words(KEYS[order], WEIGHTS[order], seed=0, epoch=1) == hidden[order]).all()
-    assert (masking.hidden_words(KEYS, WEIGHTS, seed=0, epoch=2) != hidden).any()
-    assert (masking.hidden_words(KEYS, WEIGHTS, seed=1, epoch=1) != hidden).any()
+    assert (masking.masked_words(KEYS[order], WEIGHTS[order], seed=0, epoch=1) == masked[order]).all()
+    assert (masking.masked_words(KEYS, WEIGHTS, seed=0, epoch=2) != masked).any()
+    assert (masking.masked_words(KEYS, WEIGHTS, seed=1, epoch=1) != masked).any()
 
 
-def test_content_words_are_hidden_e_times_as_often():
+def test_content_words_are_masked_e_times_as_often():
     weights = np.tile([np.e, 1.0, 1.0], (1, 1)).repeat(20000, axis=0)
     keys = masking.query_keys([str(i) for i in range(20000)])
-    first = masking.hidden_words(keys, weights, seed=3, epoch=5)[:, 0].mean()
+    first = masking.masked_words(keys, weights, seed=3, epoch=5)[:, 0].mean()
     expected = np.e / (np.e + 2)
     assert abs(first - expected) < 4 * (expected * (1 - expected) / 20000) ** 0.5

@@ -69,25 +69,25 @@ def test_reconstruction_sees_only_what_the_mask_shows(config):
     changed = video.clone()
     changed[:, :3] += 5
     mask = positive_masks(torch.full((2, 1), 0.8), torch.full((2, 1), 0.2), 10, 9.0)
-    hidden = torch.zeros(2, 4, dtype=torch.bool)
+    masked = torch.zeros(2, 4, dtype=torch.bool)
     sentence = network.encode_sentence(TOKENS)
-    logits, same = (network.reconstruct(network.project_frames([v]), sentence, hidden, mask) for v in (video, changed))
+    logits, same = (network.reconstruct(network.project_frames([v]), sentence, masked, mask) for v in (video, changed))
     assert logits.shape == (2, 1, 4, 21)
     torch.testing.assert_close(logits, same, atol=1e-4, rtol=1e-4)
     full = torch.ones(2, 1, 10)
-    logits, other = (network.reconstruct(network.project_frames([v]), sentence, hidden, full) for v in (video, changed))
+    logits, other = (network.reconstruct(network.project_frames([v]), sentence, masked, full) for v in (video, changed))
     assert (logits - other).abs().max() > 1e-3
 
 
-def test_a_hidden_word_is_not_read_and_later_words_are_not_either(config):
+def test_a_masked_word_is_not_read_and_later_words_are_not_either(config):
     network = build(config, [8], **SMALL)
     frames, mask = network.project_frames([torch.randn(1, 10, 8)]), torch.ones(1, 1, 10)
-    hidden = torch.tensor([[False, True, False, False]])
+    masked = torch.tensor([[False, True, False, False]])
     tokens = torch.tensor([[3, 5, 7, 9]])
-    logits = network.reconstruct(frames, network.encode_sentence(tokens), hidden, mask)
-    at_hidden = network.reconstruct(frames, network.encode_sentence(torch.tensor([[3, 6, 7, 9]])), hidden, mask)
-    torch.testing.assert_close(logits, at_hidden)
-    later = network.reconstruct(frames, network.encode_sentence(torch.tensor([[3, 5, 8, 9]])), hidden, mask)
+    logits = network.reconstruct(frames, network.encode_sentence(tokens), masked, mask)
+    at_masked = network.reconstruct(frames, network.encode_sentence(torch.tensor([[3, 6, 7, 9]])), masked, mask)
+    torch.testing.assert_close(logits, at_masked)
+    later = network.reconstruct(frames, network.encode_sentence(torch.tensor([[3, 5, 8, 9]])), masked, mask)
     torch.testing.assert_close(logits[:, :, :3], later[:, :, :3])
     assert not torch.allclose(logits[:, :, 3], later[:, :, 3])
 
@@ -99,9 +99,9 @@ def test_longer_padding_changes_nothing(config):
     short, long = network.encode_sentence(TOKENS), network.encode_sentence(wide)
     torch.testing.assert_close(short.feature, long.feature)
     torch.testing.assert_close(network.propose(frames, short), network.propose(frames, long))
-    hidden = torch.zeros(2, 7, dtype=torch.bool)
-    a = network.reconstruct(frames, short, hidden[:, :4], mask)
-    b = network.reconstruct(frames, long, hidden, mask)
+    masked = torch.zeros(2, 7, dtype=torch.bool)
+    a = network.reconstruct(frames, short, masked[:, :4], mask)
+    b = network.reconstruct(frames, long, masked, mask)
     torch.testing.assert_close(a, b[:, :, :4])
 
 

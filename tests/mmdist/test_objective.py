@@ -28,8 +28,8 @@ def prepare(config, folder, model="baseline", *, teacher=False, **changes):
     dims = [x.shape[-1] for x in loaded.features]
     words = int(loaded.tokens.max()) + 1
     network = models.build(s.network, dims, torch.randn(words, 16), learned_words=False, local=s.loss.local_learning)
-    hidden = masking.hidden_words(loaded.keys, loaded.weights, 0, 1)
-    batch = loaded.batch(np.arange(6), hidden, torch.device("cpu"))
+    masked = masking.masked_words(loaded.keys, loaded.weights, 0, 1)
+    batch = loaded.batch(np.arange(6), masked, torch.device("cpu"))
     if teacher:
         batch = batch._replace(
             teacher_proposal=torch.tensor([[0.3, 0.2]] * 6),
@@ -40,7 +40,7 @@ def prepare(config, folder, model="baseline", *, teacher=False, **changes):
 
 
 def all_errors(objective, batch, encoded, masks):
-    logits = objective.network.reconstruct(encoded.frames, encoded.sentence, batch.hidden_words, masks)
+    logits = objective.network.reconstruct(encoded.frames, encoded.sentence, batch.masked_words, masks)
     return losses.reconstruction_error(logits, batch.tokens, objective.loss.label_smoothing)
 
 

@@ -63,7 +63,7 @@ def test_without_training_moments_no_constant_is_drawn(data, config, monkeypatch
     assert "curve:constant interval" not in curves(recall.draw(m))
     assert "constant interval" not in texts(failures.draw(m, 3))
     figure = agreement.draw(m, ["baseline"])
-    assert "no moments are known here" in texts(figure)
+    assert "no known moments" in texts(figure)
     assert {name.rpartition(":")[0] for name in curves(figure)} == {
         "truth:test:student",
         "truth:test:baseline",

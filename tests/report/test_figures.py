@@ -66,7 +66,7 @@ def test_a_baseline_alone_with_one_seed_and_no_training_moments(tmp_path: Path, 
     data.moments = data.moments.iloc[:TEST]
     found = command(data, (), model="baseline", compare_with=[], seeds=[0])
     assert set(found) == PICTURES | {f"{name}.html" for name in PAGES}
-    assert b"no constant interval" in found["results.html"]
+    assert b"constant interval cannot be fitted" in found["results.html"]
 
 
 def test_without_moments_pages_say_so_and_show_what_is_predicted(tmp_path: Path, command):
@@ -102,7 +102,7 @@ def test_doubts_stand_on_the_pages(tmp_path: Path, command):
     found = command(data)
     for name in ("results", "coverage"):
         assert b"annotated duration of 1 video" in found[f"{name}.html"]
-        assert b"1 video of the split test is in training" in found[f"{name}.html"]
+        assert b"1 video of the split test is also in training" in found[f"{name}.html"]
     assert b"<td>v000</td>" in found["coverage.html"]
 
 
@@ -129,5 +129,5 @@ def test_settings_are_checked(config):
     given = {"dataset": "d", "model": "m", "compare_with": [], "seeds": [0], "max_bad_share": 0.2}
     settings = {**config["figures"], **about, "evaluate": {**config["evaluate"], **given}}
     assert parse(figures.FiguresSettings, json.dumps(settings)).groups == config["figures"]["groups"]
-    with pytest.raises(UserError, match="frames and groups 1"):
+    with pytest.raises(UserError, match="frames and groups at least 1"):
         parse(figures.FiguresSettings, json.dumps({**settings, "groups": 0}))

@@ -94,6 +94,20 @@ def test_numbers_of_the_result_stand_beside_the_papers(data, config, monkeypatch
     assert [row[0] for row in tables.rows if row[0] in ("baseline", "student")] == ["baseline", "student"]
 
 
+def test_the_results_begin_with_a_verdict(data, config, monkeypatch):
+    m = read(data, config, monkeypatch)
+    verdict = results.verdict(m.result, (0.3, 0.5, 0.7))
+    assert results.make(m).index(verdict) < results.make(m).index("<table>")
+    first, *differences = verdict.removesuffix(".").split(", ")
+    assert first == f"student finds {m.result['metrics']['R@0.5']['mean']:.0f} % at IoU 0.5"
+    found = [m.result["comparisons"][name]["metrics"]["R@0.5"] for name in ("video_free", "baseline")]
+    assert len(differences) == len(found)
+    for text, compared in zip(differences, found, strict=True):
+        side = "below" if compared["difference"] < 0 else "above"
+        assert text.startswith(f"{abs(compared['difference']):.0f} points {side} ")
+        assert ("within noise" in text) != compared["resolved"]
+
+
 def test_another_models_interval_is_the_one_that_its_own_result_has(data, config, monkeypatch):
     theirs = results.alone(read(data, config, monkeypatch), "baseline")["metrics"]
     own = read(data, config, monkeypatch, model="baseline", compare_with=[]).result["metrics"]
@@ -103,9 +117,9 @@ def test_another_models_interval_is_the_one_that_its_own_result_has(data, config
 def test_one_seed_and_no_constant_are_said(data, config, monkeypatch):
     data.moments = data.moments.iloc[:40]
     text = results.make(read(data, config, monkeypatch, seeds=[0]))
-    assert "of one seed" in text
-    assert "±" not in text.partition("otherwise chosen")[0].partition("<table>")[2]
-    assert "no moments, so there is no constant interval" in text
+    assert "from one seed" in text
+    assert "±" not in text.partition("Other selection rules")[0].partition("<table>")[2]
+    assert "constant interval cannot be fitted" in text
     assert "No paper reports on this data set." in text
 
 
@@ -136,10 +150,10 @@ def test_times_are_summed_over_a_rules_jobs_of_this_data_set(tmp_path):
     assert tables.starting("extract")[0][2:] == ["2", "1:01:05", "", "1:00:00", "0:00:04", "2.00"]
     assert tables.starting("decode")[0][7] == ""
     assert tables.starting("all")[0][2:4] == ["4", "1:01:35"]
-    assert "holds no measurement" in costs.make(costs.read(tmp_path, "none", "none", []), "none")
+    assert "has no measurements" in costs.make(costs.read(tmp_path, "none", "none", []), "none")
 
 
-def test_pages_are_joined_in_their_order(tmp_path, monkeypatch):
+def test_pages_are_joined_in_their_order(tmp_path):
     paths = []
     for name in ("first", "a & b"):
         paths.append(tmp_path / f"{len(paths)}.html")

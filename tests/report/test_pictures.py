@@ -83,7 +83,7 @@ def test_flow_is_that_which_flow_stores(clips, settings, config, tmp_path):
     assert np.abs(found).max() > 0.3
 
 
-def test_examples_pass_over_what_cannot_be_shown(clips, settings, config, tmp_path, caplog):
+def test_examples_pass_over_what_cannot_be_shown(clips, settings, tmp_path, caplog):
     (tmp_path / "broken.mp4").write_bytes(b"no video")
     files = {"a-broken": tmp_path / "broken.mp4", "b": clips["demo-0000"], "d": clips["demo-0001"]}
     durations = dict.fromkeys(["a-broken", "b", "c-absent", "d"], 2.4)
@@ -104,7 +104,7 @@ def test_a_figure_has_frames_flow_and_their_wheel(clips, settings, config):
     found = examples.collect(clips, clips, durations, settings, flow_settings, videos=2, frames=3)
     figure = examples.draw(found, 3)
     assert sum(len(axes.images) for axes in figure.axes) == 2 * 3 * 2 + 1
-    assert "6 frames a second" in figure.subfigs[0].subfigs[0].get_suptitle()
+    assert "6 frames per second" in figure.subfigs[0].subfigs[0].get_suptitle()
     assert len(examples.draw([], 3).axes[0].texts) == 1
 
 

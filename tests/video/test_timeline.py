@@ -85,9 +85,9 @@ def test_sound_that_is_longer_or_shorter_than_the_picture(tmp_path, seen, suffix
 
 @pytest.mark.parametrize("suffix", ["mp4", "mkv", "mov"])
 def test_the_film_behind_a_thumbnail(tmp_path, seen, suffix):
-    film = write(tmp_path / "film.mp4", sequence(50))
+    video = write(tmp_path / "video.mp4", sequence(50))
     thumbnail = write(tmp_path / "thumbnail.mkv", [numbered(99, 640, 256)], codec="mjpeg", pixels="yuvj420p")
-    shown, status, _ = seen(copy(film, tmp_path / f"v.{suffix}", before=thumbnail))
+    shown, status, _ = seen(copy(video, tmp_path / f"v.{suffix}", before=thumbnail))
     assert (shown, status) == (list(range(50)), "ok")
 
 

@@ -1,3 +1,3 @@
-"""Video moments from words: models trained from raw videos, with little or no annotation, by distillation."""
+"""Find moments in videos from sentences: models trained on raw videos with weak supervision and distillation."""
 
 __version__ = "0.1.0"

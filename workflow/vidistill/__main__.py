@@ -1,4 +1,4 @@
-"""The command `vidistill`: what people do with a trained model. The stages that train one are run by Snakemake."""
+"""The command `vidistill`, for trained models. Snakemake runs the stages that train them."""
 
 import importlib
 import sys
@@ -7,8 +7,8 @@ from vidistill import __version__
 from vidistill.commands.command_line import is_option, meant
 
 COMMANDS = {  # name: (module with a `main`, what it does)
-    "ground": ("vidistill.commands.ground_cli", "ask a video a question in words, get the moments that answer it"),
-    "onnx": ("vidistill.commands.onnx", "write a model for other runtimes than PyTorch"),
+    "ground": ("vidistill.commands.ground_cli", "find the moments of a video that sentences describe"),
+    "onnx": ("vidistill.commands.onnx", "export a model to ONNX, for runtimes other than PyTorch"),
 }
 HELP = ("-h", "--help")
 
@@ -23,7 +23,7 @@ def main() -> None:
         return
     if name in HELP:
         listed = "\n".join(f"  {command:8} {what}" for command, (_, what) in COMMANDS.items())
-        print(f"usage: vidistill COMMAND ...\n\n{listed}\n\n`vidistill COMMAND --help` says what a command takes.")
+        print(f"usage: vidistill COMMAND ...\n\n{listed}\n\n`vidistill COMMAND --help` lists the options of a command.")
         return
     kind, known = ("option", (*HELP, "--version")) if is_option(name) else ("command", COMMANDS)
     sys.exit(f"error: unknown {kind} {name!r}{meant(name, known)} commands are {' and '.join(COMMANDS)}.")

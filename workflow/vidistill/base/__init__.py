@@ -1,1 +1,1 @@
-"""Files, settings, devices and code digests: used by every package above, uses none of them."""
+"""Files, settings, devices and code digests. Every other package uses them; they use no other package."""

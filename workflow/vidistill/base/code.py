@@ -1,8 +1,8 @@
-"""Digests of a stage's code: what decides about numbers in its module and in what that imports from this package.
+"""Digests of a stage's code: the parts of its module and of imported modules of this package that affect numbers.
 
-Snakemake does not see that an imported module was edited; these digests, params of every rule, let it. Comments,
-docstrings, texts of errors and log lines, the package's version, and `base`, which carries files, logs, locks and
-errors, decide about no number. Digests are equal under every supported Python.
+Snakemake does not notice edits to imported modules. These digests are params of every rule, so it does. They leave
+out comments, docstrings, texts of errors and log lines, the package's version and `base` (files, logs, locks and
+errors), none of which affect numbers. Digests are equal under every supported Python.
 """
 
 import ast
@@ -11,7 +11,7 @@ import hashlib
 from pathlib import Path
 
 PACKAGE = Path(__file__).parent.parent
-COUNTS = ("vidistill.base.spelling",)  # of `base`: it names queries
+COUNTS = ("vidistill.base.spelling",)  # modules of `base` that count: this one names queries
 SAY = {"log", "logging", "warnings"}  # objects whose calls change no number
 LABELLED = {"Pace"}  # calls whose texts are for the log
 
@@ -19,7 +19,7 @@ LABELLED = {"Pace"}  # calls whose texts are for the log
 def digest(module: str) -> str:
     """SHA-256, hexadecimal, over `digests(module)`, for example of `vidistill.video.flow`.
 
-    It travels with results, so that they are told from those of other code.
+    Results record it, to distinguish them from results of other code.
     """
     listed = "".join(f"{name} {of_one}\n" for name, of_one in digests(module).items())
     return hashlib.sha256(listed.encode()).hexdigest()
@@ -73,12 +73,12 @@ def _imports(name: str) -> frozenset[str]:
 def _tree(name: str) -> ast.Module:
     path = _file(name)
     if path is None:
-        raise ValueError(f"{name} is no module of {PACKAGE.name}")
+        raise ValueError(f"{name} is not a module of {PACKAGE.name}")
     return ast.parse(path.read_text(encoding="utf-8"))
 
 
 class _Silent(ast.NodeTransformer):
-    """Takes out what is only read by people."""
+    """Remove what only people read."""
 
     def visit_Expr(self, node: ast.Expr) -> ast.AST | None:
         if isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
@@ -107,7 +107,7 @@ def _normalised(name: str) -> str:
 
 
 def _text(part: object) -> str:
-    """A syntax tree as text, in which versions of Python do not differ as they do in `ast.dump` and `ast.unparse`."""
+    """A syntax tree as text that is the same in every version of Python, unlike `ast.dump` and `ast.unparse`."""
     if isinstance(part, list):
         return f"[{' '.join(map(_text, part))}]"
     if not isinstance(part, ast.AST):

@@ -1,4 +1,4 @@
-"""Which device a network runs on: the first GPU that no other job of this machine has, or the CPU."""
+"""The device of a network: the first GPU that no other job on this machine holds, or the CPU."""
 
 import logging
 
@@ -12,13 +12,13 @@ log = logging.getLogger(__name__)
 
 
 def choose(wanted: Device, threads: int, remedy: str | None = None) -> torch.device:
-    """The device for this process; with the CPU, `threads` of them, so that results do not depend on the cores given.
+    """Choose the device of this process and set the CPU threads, so that results do not depend on the available cores.
 
     Args:
-        remedy: what to do where there is no GPU; None for what the users of a stage can.
+        remedy: what to do without a GPU; None for the advice to users of a stage.
 
     Raises:
-        UserError: `cuda` is asked for and there is none, or every GPU is taken.
+        UserError: `cuda` is requested and there is no GPU, or every GPU is taken.
     """
     torch.set_num_threads(threads)
     if wanted == "cpu" or not torch.cuda.is_available():

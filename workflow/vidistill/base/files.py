@@ -1,4 +1,4 @@
-"""Files that a person names: what is wrong with one is said before any work begins."""
+"""Check files named by a person before any work begins."""
 
 import os
 import stat
@@ -10,10 +10,10 @@ from vidistill.base.stage import UserError
 
 
 def check_input(path: str | Path, remedy: str) -> None:
-    """Look whether a file can be read.
+    """Check that a file can be read.
 
     Args:
-        remedy: what to do where it cannot; the end of the sentence.
+        remedy: what to do if it cannot; the end of the message.
 
     Raises:
         UserError: it does not exist, is a folder or a device, is empty, or may not be read.
@@ -38,21 +38,23 @@ def _unreadable(path: Path) -> str | None:
 
 
 def check_output(path: str | Path, remedy: str, inputs: Iterable[str | Path] = ()) -> None:
-    """Look whether a file can be written, by writing beside it; folders are not made, as their names may be misspelt.
+    """Check that a file can be written, by writing beside it. Folders are not created: their names may be misspelt.
 
     Args:
-        remedy: what to do where it cannot; the end of the sentence.
-        inputs: files that are read, and must not be overwritten.
+        remedy: what to do if it cannot; the end of the message.
+        inputs: files that are read and must not be overwritten.
 
     Raises:
-        UserError: it is a folder or a device, one of `inputs`, write-protected, or its folder is absent or unwritable.
+        UserError: it is a folder, a device, one of `inputs` or write-protected, or its folder is missing or read-only.
     """
     path = Path(path)
     try:
         if path.is_dir():
             raise UserError(f"{path} is a folder; {remedy}.")
         if not path.parent.is_dir():
-            raise UserError(f"{path} cannot be written: there is no folder {path.parent}; make it, or {remedy}.")
+            raise UserError(
+                f"{path} cannot be written: the folder {path.parent} does not exist; create it, or {remedy}."
+            )
         if path.exists():
             if not path.is_file():
                 raise UserError(f"{path} is a pipe or a device; {remedy}.")
@@ -60,14 +62,14 @@ def check_output(path: str | Path, remedy: str, inputs: Iterable[str | Path] = (
                 raise UserError(f"{path} is an input and would be overwritten; {remedy}.")
             if not os.access(path, os.W_OK):
                 raise UserError(f"{path} is write-protected; {remedy}.")
-        with store.alone(path):  # which makes a file beside it
+        with store.alone(path):  # creates a file beside it
             pass
     except OSError as error:
         raise UserError(f"{path} cannot be written ({_reason(error)}); {remedy}.") from error
 
 
 def check_folder(path: str | Path, remedy: str) -> None:
-    """Raises UserError where files cannot be put into a folder."""
+    """Raise UserError if files cannot be written into a folder."""
     if not os.path.isdir(path):
         raise UserError(f"{path} {'is not a folder' if os.path.exists(path) else 'does not exist'}; {remedy}.")
     if not os.access(path, os.W_OK | os.X_OK):

@@ -1,4 +1,4 @@
-"""What a user's files hold, cheaply: for the rules, which look at thousands of videos. Standard library only."""
+"""Cheap digests of a user's files, for the rules, which check thousands of videos. Standard library only."""
 
 import functools
 import hashlib
@@ -7,13 +7,13 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 
 BLOCK = 1 << 13  # bytes
-SMALL = 1 << 16  # bytes of a file that is read whole
+SMALL = 1 << 16  # bytes; files up to this size are read whole
 
 
 @functools.cache
 def of_file(path: str) -> str:
-    """A digest of a file's size, head and tail; of all of a small one. Another file of the same name has another."""
-    if not os.path.isfile(path):  # a pipe would block for ever
+    """A digest of a file's size, head and tail, or of a whole small file. It changes when the file is replaced."""
+    if not os.path.isfile(path):  # reading a pipe would block forever
         return "not a file"
     total = hashlib.sha256()
     try:
@@ -26,7 +26,7 @@ def of_file(path: str) -> str:
                 total.update(file.read(BLOCK))
                 file.seek(-BLOCK, os.SEEK_END)
                 total.update(file.read(BLOCK))
-    except OSError as error:  # who reads it says why
+    except OSError as error:  # the job that reads it reports why
         return f"unreadable: {error.strerror}"
     return total.hexdigest()[:12]
 
@@ -34,12 +34,12 @@ def of_file(path: str) -> str:
 def of_files(paths: Iterable[str]) -> list[str]:
     """ "content of PATH = DIGEST" for each file."""
     paths = list(paths)
-    with ThreadPoolExecutor(16) as pool:  # on network drives, latency is all that it takes
+    with ThreadPoolExecutor(16) as pool:  # on network drives, latency dominates
         return [f"content of {path} = {digest}" for path, digest in zip(paths, pool.map(of_file, paths), strict=True)]
 
 
 def whole(paths: Iterable[str]) -> list[str]:
-    """The same for files that are small enough to be read whole each time."""
+    """The same for small files, which are read whole each time."""
     found = []
     for path in paths:
         with open(path, "rb") as file:

@@ -1,4 +1,4 @@
-"""GPUs of this machine: whether there are any, and which one is this process's own. Standard library only."""
+"""GPUs of this machine: whether there are any, and which one this process holds. Standard library only."""
 
 import fcntl
 import os
@@ -7,12 +7,12 @@ from typing import Literal
 
 from vidistill.base.stage import UserError
 
-Device = Literal["auto", "cpu", "cuda"]  # what the configuration asks for
+Device = Literal["auto", "cpu", "cuda"]  # of the configuration
 
 LOCKS = Path("/tmp")  # not TMPDIR, which schedulers set for each job
-JOBS = ("SLURM_JOB_ID", "PBS_JOBID", "LSB_JOBID", "JOB_ID")  # in which schedulers say whose process this is
+JOBS = ("SLURM_JOB_ID", "PBS_JOBID", "LSB_JOBID", "JOB_ID")  # set by schedulers
 
-_held: dict[int, int] = {}  # the GPU that this process has -> its lock, which lives as long as the process
+_held: dict[int, int] = {}  # the GPU that this process holds -> its lock, which lives as long as the process
 
 
 def has_gpu() -> bool:
@@ -21,12 +21,12 @@ def has_gpu() -> bool:
 
 
 def take(count: int, remedy: str | None = None) -> int:
-    """The number, among the `count` that this process sees, of the first GPU that no other job of this machine has.
+    """Take the first of the `count` visible GPUs that no other job on this machine holds, and return its number.
 
-    It is this process's own until it ends, however it ends; asked again, the process gets the same one.
+    The process holds it until it ends, however it ends. Further calls return the same GPU.
 
     Args:
-        remedy: what to do where all are taken; None for what the users of the workflow can.
+        remedy: what to do if all are taken; None for the advice to users of the workflow.
 
     Raises:
         UserError: all of them are taken.
@@ -43,16 +43,16 @@ def take(count: int, remedy: str | None = None) -> int:
         _held[index] = lock
         return index
     remedy = remedy or (
-        f"run with --resources gpu={count}, and when it is another run that has them, one after the other, or give "
-        "each its own by CUDA_VISIBLE_DEVICES"
+        f"run with --resources gpu={count}; if another run holds them, wait for it, or give each run its own GPUs with "
+        "CUDA_VISIBLE_DEVICES"
     )
-    raise UserError(f"all {count} GPUs are taken by other jobs of this machine; {remedy}.")
+    raise UserError(f"all {count} GPUs are taken by other jobs on this machine; {remedy}.")
 
 
 def names(count: int) -> list[str]:
-    """What the GPUs that this process sees are called on the whole machine: by number or UUID.
+    """Machine-wide names of the GPUs that this process sees: numbers or UUIDs.
 
-    Those that a scheduler gave to a job are named after the job, since within its container each job may count from 0.
+    GPUs assigned by a scheduler are named after the job, since each job may count from 0 inside its container.
     """
     visible = [name.strip() for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name.strip()]
     if len(visible) < count:
@@ -63,6 +63,6 @@ def names(count: int) -> list[str]:
 
 def _open(path: Path) -> int:
     try:
-        return os.open(path, os.O_RDONLY)  # also of another user, whose file nobody else may write
+        return os.open(path, os.O_RDONLY)  # another user's file, too, which nobody else may write
     except FileNotFoundError:
         return os.open(path, os.O_RDONLY | os.O_CREAT, 0o644)

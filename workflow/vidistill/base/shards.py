@@ -1,4 +1,4 @@
-"""A shard: some thirty videos, one job, one HDF5 file; interrupted, it goes on where it was."""
+"""A shard: about thirty videos, one job, one HDF5 file. An interrupted job resumes where it stopped."""
 
 import logging
 import shutil
@@ -27,19 +27,19 @@ def fill(
     workers: int = 1,
     threads: int = 1,
 ) -> None:
-    """Write one HDF5 file with one group a video, each finished video kept in `work` until all are.
+    """Write one HDF5 file with one group per video. Finished videos are kept in `work` until all are done.
 
     Args:
         output: the shard's file; it appears whole, at the end.
-        work: a folder of this shard's own; removed at the end, and safe to delete at any time.
-        video_ids: what to make.
+        work: this shard's own folder; removed at the end, safe to delete at any time.
+        video_ids: the videos to process.
         make: called with a video id and its empty group, in a worker process when `workers` > 1 (then it must be
             picklable); sets at least the attributes `status` and `reason`.
         fingerprint: video id -> text over everything that the video's result depends on (settings, code, input);
-            a finished video is used again only if it is equal.
-        attributes: of the output file as a whole.
+            a finished video is reused only if it is equal.
+        attributes: of the output file.
         workers: processes.
-        threads: or, in their place, threads of this process.
+        threads: threads of this process, instead of processes.
     """
     video_ids = sorted(video_ids)
     with store.alone(work):
@@ -52,7 +52,7 @@ def fill(
         for done, video_id in enumerate(_make_all(left, parts, make, fingerprint, workers, threads), 1):
             seconds = time.monotonic() - started
             log.info(
-                "%d/%d %s, %.1f s a video, %.0f s left",
+                "%d/%d %s, %.1f s per video, %.0f s left",
                 done,
                 len(left),
                 video_id,
@@ -76,7 +76,7 @@ def _make_all(
         for video_id in left:
             yield _make_one(video_id, parts[video_id], make, fingerprint[video_id])
         return
-    # Spawned, not forked: OpenCV, PyAV and HDF5 all keep threads or locks that a fork would copy half-way.
+    # Spawned, not forked: OpenCV, PyAV and HDF5 hold threads or locks that a fork would copy in an undefined state.
     executor: Executor = (
         ProcessPoolExecutor(at_once, mp_context=get_context("spawn")) if workers > 1 else ThreadPoolExecutor(at_once)
     )

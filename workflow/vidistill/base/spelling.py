@@ -1,8 +1,8 @@
-"""One spelling of a text in Unicode, for names and words that are compared."""
+"""One Unicode spelling, for names and words that are compared."""
 
 import unicodedata
 
 
 def nfc(text: str) -> str:
-    """A text with each accented letter as one character: macOS writes file names as letter and accent apart (NFD)."""
+    """The text with accented letters as single characters; file names of macOS store the accent separately (NFD)."""
     return unicodedata.normalize("NFC", text)

@@ -9,6 +9,8 @@ import sys
 from collections.abc import Callable
 from concurrent.futures.process import BrokenProcessPool
 
+from vidistill.base.job_logs import ERROR, TRY_AGAIN
+
 
 class UserError(Exception):
     """Something that the user can mend, said in one sentence: what, where (file, key, video id), what to do."""
@@ -27,11 +29,24 @@ def run(main: Callable[[], None]) -> None:
     try:
         main()
     except UserError as error:
-        sys.exit(f"error: {error}")
+        sys.exit(as_lines(str(error)))
     except Exception as error:
-        if sentence := of_the_machine(error):
-            sys.exit(f"error: {sentence}")
-        raise
+        if not (sentence := of_the_machine(error)):
+            raise
+        again = is_memory(error)
+        sys.exit("\n".join([as_lines(sentence), *([TRY_AGAIN] if again else [])]))
+
+
+def as_lines(text: str) -> str:
+    """Sentences for the user, one per line, as logs and the terminal have them."""
+    return "\n".join(f"{ERROR}{line}" for line in text.splitlines())
+
+
+def is_memory(error: BaseException) -> bool:
+    """Whether memory was too small."""
+    return isinstance(error, MemoryError | BrokenProcessPool) or bool(
+        re.search(r"out of memory|can't allocate memory", str(error), re.IGNORECASE)
+    )
 
 
 def of_the_machine(error: BaseException) -> str | None:
@@ -39,7 +54,7 @@ def of_the_machine(error: BaseException) -> str | None:
 
     Libraries say the same in their own ways, some in their texts alone.
     """
-    text, place = str(error), getattr(error, "filename", None)
+    text, place = " ".join(str(error).split()), getattr(error, "filename", None)
     number = getattr(error, "errno", None)
     if number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) or re.search(r"No space left|File too large", text):
         return f"no space is left on the disk ({text}); free some and run the same command again: nothing done is lost."
@@ -50,9 +65,10 @@ def of_the_machine(error: BaseException) -> str | None:
             "a worker process was killed, most likely for want of memory; run the same command again, with more of it "
             "(--set-resources) or fewer jobs at once (--cores)."
         )
-    if isinstance(error, MemoryError) or re.search(r"out of memory|can't allocate memory", text, re.IGNORECASE):
+    if is_memory(error):
+        first = str(error).partition("\n")[0] or type(error).__name__
         return (
-            f"memory is not enough ({text.splitlines()[0] if text else type(error).__name__}); run fewer jobs at once "
+            f"memory is not enough ({first}); run fewer jobs at once "
             "(--cores), or lower train.optimisation.batch_size or i3d.chunk."
         )
     return None

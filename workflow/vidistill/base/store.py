@@ -48,7 +48,7 @@ def _locked(lock: Path, path: Path) -> int:
         try:
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            log.info("another process is making %s; waiting for it", path)
+            log.info("another process is writing %s; waiting for it", path)
             fcntl.flock(held, fcntl.LOCK_EX)
         except OSError:
             return held
@@ -57,32 +57,32 @@ def _locked(lock: Path, path: Path) -> int:
                 return held
         except FileNotFoundError:
             pass
-        os.close(held)  # who held it has removed it: what is locked now has no name any more
+        os.close(held)  # its holder removed the file, so this lock has no name any more
 
 
 @contextmanager
 def atomic(path: str | Path) -> Iterator[Path]:
-    """A temporary path beside `path`, moved over it when the block ends well and removed when it does not."""
+    """A temporary path beside `path`: moved over it if the block succeeds, removed if it fails."""
     path = Path(path)
     temporary = path.with_name(f".{path.name}.tmp")
     with alone(path):
         try:
             yield temporary
             with open(temporary, "rb") as written:
-                os.fsync(written.fileno())  # or, after a power cut, the name may be there before the content
+                os.fsync(written.fileno())  # otherwise a power cut could leave the name without the content
             os.replace(temporary, path)
         finally:
             temporary.unlink(missing_ok=True)
 
 
 def write_json(path: str | Path, value: Any) -> None:
-    """Indented JSON with a final newline; NaN is refused, since JSON has none."""
+    """Indented JSON with a final newline. NaN raises an error, since JSON has none."""
     with atomic(path) as temporary:
         temporary.write_text(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
 
 
 def write_table(path: str | Path, frame: pd.DataFrame, schema: pa.Schema, keys: Iterable[str], **metadata: str) -> None:
-    """Parquet with exactly the columns of `schema`, rows ordered by `keys`, and `metadata` in the file's own."""
+    """Parquet with exactly the columns of `schema`, rows ordered by `keys`, and `metadata` in the file's metadata."""
     ordered = frame.sort_values(list(keys), kind="stable", ignore_index=True)
     table = pa.Table.from_pandas(ordered[schema.names], schema=schema, preserve_index=False)
     table = table.replace_schema_metadata({"schema_version": SCHEMA_VERSION, **metadata})
@@ -95,13 +95,13 @@ def read_table(path: str | Path, columns: list[str] | None = None) -> pd.DataFra
 
 
 def read_metadata(path: str | Path) -> dict[str, str]:
-    """The file metadata that `write_table` was given."""
+    """The file metadata that `write_table` stored."""
     metadata = pq.read_schema(path).metadata or {}
     return {key.decode(): value.decode() for key, value in metadata.items()}
 
 
 def read_model_metadata(path: str | Path) -> dict[str, str]:
-    """The texts that travel with a model: its settings, vocabulary, features, code and versions.
+    """The texts stored with a model: its settings, vocabulary, features, code and versions.
 
     Raises:
         UserError: the file is not a model of this project.
@@ -113,12 +113,12 @@ def read_model_metadata(path: str | Path) -> dict[str, str]:
         if _begins_as_model(path):
             raise UserError(f"{path} is damaged ({error}); train the model again.") from error
         raise UserError(
-            f"{path} is not a model; name a model.safetensors, or a result such as results/student_demo.json."
+            f"{path} is not a model; give a model.safetensors, or a result such as results/student_demo.json."
         ) from error
 
 
 def _begins_as_model(path: str | Path) -> bool:
-    """Whether a file has the header of one: its length, and JSON that safetensors begins with the metadata."""
+    """Whether a file begins like a model: safetensors stores a length, then JSON that begins with the metadata."""
     if not os.path.isfile(path):
         return False
     with open(path, "rb") as file:
@@ -127,7 +127,7 @@ def _begins_as_model(path: str | Path) -> bool:
 
 
 def group_name(video_id: str) -> str:
-    """A video id as the name of one HDF5 group: no "/" that nests, no "." that means the group itself."""
+    """A video id as the name of one HDF5 group: "/" would nest it, "." would mean the group itself."""
     return quote(video_id, safe=" ").replace(".", "%2E") or "%"
 
 
@@ -138,7 +138,7 @@ def file_digest(path: str | Path) -> str:
 
 
 def digest(*parts: str) -> str:
-    """SHA-256 over texts; the length of each counts, so that moving a border changes it."""
+    """SHA-256 over texts and their lengths, so that moving a boundary between texts changes it."""
     total = hashlib.sha256()
     for part in parts:
         data = part.encode()
@@ -147,7 +147,7 @@ def digest(*parts: str) -> str:
 
 
 def versions(*packages: str) -> dict[str, str]:
-    """Versions of Python, of this package and of the named ones, as results record them."""
+    """Versions of Python, of this package and of the named packages, as results record them."""
     found: Mapping[str, str] = {name: importlib.metadata.version(name) for name in sorted(packages)}
     from vidistill import __version__
 

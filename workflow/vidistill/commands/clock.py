@@ -1,4 +1,4 @@
-"""Time as people read it, and how it passes: a line on a terminal, nothing where nobody looks."""
+"""Times as text, and a progress line on terminals."""
 
 import sys
 import threading
@@ -11,7 +11,7 @@ EVERY = 0.5  # seconds
 
 
 def text(seconds: float, tenths: bool = False) -> str:
-    """Seconds as m:ss, from an hour on as h:mm:ss; with tenths where asked."""
+    """Seconds as m:ss, or h:mm:ss from an hour on; optionally with tenths."""
     minutes, rest = divmod(round(seconds * 10) if tenths else round(seconds) * 10, 600)
     under = f"{rest / 10:04.1f}" if tenths else f"{rest // 10:02d}"
     return f"{minutes}:{under}" if minutes < 60 else f"{minutes // 60}:{minutes % 60:02d}:{under}"
@@ -19,10 +19,10 @@ def text(seconds: float, tenths: bool = False) -> str:
 
 @contextmanager
 def running(what: str, so_far: Callable[[], str], stream: TextIO | None = None) -> Iterator[None]:
-    """Show `what` with the seconds that it takes and what `so_far` says, while the block runs; then the line is gone.
+    """Show `what`, `so_far()` and elapsed seconds while the block runs; then clear the line.
 
     Args:
-        stream: stderr; a stream that is no terminal gets nothing.
+        stream: default stderr; nothing is written if it is not a terminal.
     """
     stream = stream or sys.stderr
     if not stream.isatty():

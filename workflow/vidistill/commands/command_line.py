@@ -1,4 +1,4 @@
-"""Command lines that people type: what is wrong is one sentence, which names what is misspelt and what is near it."""
+"""Parse command lines; errors are one sentence and suggest the closest known name."""
 
 import argparse
 import difflib
@@ -10,20 +10,20 @@ from typing import NoReturn
 
 from vidistill.base.stage import UserError
 
-DASHES = "-\N{HYPHEN}\N{NON-BREAKING HYPHEN}\N{EN DASH}\N{EM DASH}\N{MINUS SIGN}"  # as word processors put for one
+DASHES = "-\N{HYPHEN}\N{NON-BREAKING HYPHEN}\N{EN DASH}\N{EM DASH}\N{MINUS SIGN}"  # of word processors
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser of options by their whole names, since an abbreviation may be a misspelling of another."""
+    """A parser that accepts full option names only, since an abbreviation may be a misspelling."""
 
     def __init__(self, prog: str, description: str | None, epilog: str | None = None):
         super().__init__(prog=prog, description=description, epilog=epilog, allow_abbrev=False)
 
     def read(self, arguments: Sequence[str] | None = None) -> argparse.Namespace:
-        """The values of a command line; None for that of the process.
+        """Parse a command line; None for the process's own.
 
         Raises:
-            UserError: an option is unknown or misses a value, a value is of another kind, or there are too many.
+            UserError: an option is unknown or lacks a value, or a value is invalid or superfluous.
         """
         words = sys.argv[1:] if arguments is None else list(arguments)
         for word in itertools.takewhile(lambda word: word != "--", words):
@@ -35,17 +35,17 @@ class Parser(argparse.ArgumentParser):
         return self.parse_intermixed_args(words)
 
     def error(self, message: str) -> NoReturn:
-        """In place of printing the usage and ending the process."""
-        raise UserError(f"{message}; `{self.prog} --help` says what it takes.")
+        """Raise UserError instead of printing the usage and exiting."""
+        raise UserError(f"{message}; see `{self.prog} --help`.")
 
 
 def is_option(word: str) -> bool:
-    """Whether a word is meant as an option: a sentence has spaces, and a number may be negative."""
+    """Whether a word is an option: sentences have spaces, and numbers may be negative."""
     return len(word) > 1 and word[0] in DASHES and not re.search(r"\s|^-\.?\d", word)
 
 
 def meant(name: str, known: Iterable[str]) -> str:
-    """ "; did you mean ...?", where a known name begins like it or is spelt almost like it; a semicolon otherwise."""
+    """ "; did you mean ...?" if a known name begins with it or is similar, otherwise ";"."""
     bare = {_bare(one): one for one in known}
     begun = [one for one in bare if one.startswith(_bare(name)) and _bare(name)]
     near = begun or difflib.get_close_matches(_bare(name), bare, 1)

@@ -1,4 +1,4 @@
-"""Ask a video a question: the moments that a trained model finds for sentences, best first.
+"""Find the moments of a video that sentences describe, with a trained model.
 
 from vidistill.commands.ground import ground
 
@@ -23,7 +23,7 @@ from vidistill.base.gpus import Device
 from vidistill.base.spelling import nfc
 from vidistill.base.stage import UserError
 from vidistill.commands import one_video, recipe, trained, words
-from vidistill.commands.one_video import Film, Watch, unwatched
+from vidistill.commands.one_video import Video, Watch, unwatched
 from vidistill.commands.recipe import Recipe
 from vidistill.evaluation import ranking
 from vidistill.features import networks
@@ -31,12 +31,12 @@ from vidistill.features.networks import Extractor
 from vidistill.mmdist import ask
 from vidistill.mmdist.ask import Found
 
-PICTURES = 8  # frames of a film that are kept for its picture
+PICTURES = 8  # frames of a video kept for its picture
 
 
 @dataclass(frozen=True)
 class Moment:
-    """One proposal, in seconds; the higher its score the better."""
+    """One proposal, in seconds; a higher score is better."""
 
     start: float
     end: float
@@ -47,13 +47,13 @@ class Moment:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a model finds for a sentence.
+    """A model's answer to a sentence.
 
     Attributes:
-        unknown_words: of the sentence, which the model has never seen and passes over.
+        unknown_words: words of the sentence that are not in the model's vocabulary; they are ignored.
         moments: best first.
         duration: of the video, seconds.
-        activation_map: (L,) likeness of sentence and video over time, -1 to 1; None of a model without a local branch.
+        activation_map: (L,) similarity of sentence and video over time, -1 to 1; None without a local branch.
     """
 
     sentence: str
@@ -76,28 +76,28 @@ def ground(
 
     Args:
         model: a model.safetensors, or a result (JSON), whose first seed's model is taken.
-        weights: files of the feature extractor, where they are not where they were in training.
+        weights: files of the feature extractor, if they are not where they were in training.
         device: auto, cpu or cuda.
-        threads: of PyTorch on the CPU; None for as many as it takes by itself.
+        threads: CPU threads; None for PyTorch's choice.
 
     Returns:
-        An answer for each sentence, in their order.
+        One answer per sentence, in order.
 
     Raises:
         UserError: the model, the video or a sentence cannot be used; the text says why and what to do.
     """
     asked = [sentences] if isinstance(sentences, str) else list(sentences)
     grounder = Grounder(model, weights=weights, device=device, threads=threads)
-    grounder.check(asked)  # before minutes are spent on the video
+    grounder.check(asked)  # before the video, which takes minutes
     return grounder.ask(grounder.watch(video), asked)
 
 
 class Grounder:
-    """A model that videos can be shown and questions asked; for several of either.
+    """A trained model for several videos or questions.
 
     Args:
-        model: as of `ground`, like `weights`, `device` and `threads`.
-        any_code: make features although the code is another than that which made the model's.
+        model, weights, device, threads: as for `ground`.
+        any_code: accept features made by different code.
     """
 
     def __init__(
@@ -111,14 +111,14 @@ class Grounder:
     ):
         if device not in get_args(Device):
             raise UserError(f"device is {device!r}; use one of {', '.join(get_args(Device))}.")
-        for path in weights:  # also where the model needs none
+        for path in weights:  # even if the model needs none
             check_input(path, "correct --weights")
         self.trained = trained.load(model)
         self._weights, self._any_code = [Path(path) for path in weights], any_code
         self._device, self._threads = device, threads or torch.get_num_threads()
         self._place = devices.choose(device, self._threads, "use --device cpu, in Python device='cpu'")
         self._network = self.trained.network.to(self._place)
-        self._last: tuple[Film, list[Tensor]] | None = None  # a film that was asked, and its snippets
+        self._last: tuple[Video, list[Tensor]] | None = None  # the last video asked about, and its snippets
 
     @functools.cached_property
     def _recipes(self) -> dict[str, Recipe]:
@@ -141,18 +141,18 @@ class Grounder:
         return {stream: networks.build(recipe.extract, self._place) for stream, recipe in self._recipes.items()}
 
     def check(self, sentences: Sequence[str]) -> None:
-        """Raises UserError for a sentence that is empty or without any word of content that the model knows."""
+        """Raise UserError for an empty sentence, or one without a content word that the model knows."""
         if not sentences:
-            raise UserError("no sentence is given; say what to look for.")
+            raise UserError("no sentence is given; describe what to find.")
         for sentence in sentences:
             words.check(sentence, self.trained.vocabulary)
 
-    def watch(self, video: str | Path, *, work: str | Path | None = None, watch: Watch = unwatched) -> Film:
-        """Make a video's features as those of the model's training were made.
+    def watch(self, video: str | Path, *, work: str | Path | None = None, watch: Watch = unwatched) -> Video:
+        """Extract a video's features in the same way as for training the model.
 
         Args:
-            work: an existing folder for decoded frames, which are gone at the end; None for the system's own.
-            watch: is told what is done.
+            work: an existing folder for decoded frames, which are deleted at the end; None for the system's.
+            watch: reports progress.
 
         Raises:
             UserError: the video cannot be decoded, or features like the model's cannot be made here.
@@ -170,30 +170,32 @@ class Grounder:
                 watch=watch,
             )
 
-    def read(self, features: Mapping[str, str | Path], video_id: str) -> Film:
-        """A video's features out of files that the workflow made, one for each of the model's streams.
+    def read(self, features: Mapping[str, str | Path], video_id: str) -> Video:
+        """Read a video's features from the workflow's files, one per stream of the model.
 
         Raises:
-            UserError: files of other streams, without the video, or of features made in another way.
+            UserError: the files are for other streams, lack the video, or were made in another way.
         """
         wanted = self.trained.features
         if set(features) != set(wanted):
-            raise UserError(f"features are given of {', '.join(features)}, the model reads {', '.join(wanted)}.")
-        film, provenance = one_video.read({stream: Path(features[stream]) for stream in wanted}, video_id)
+            raise UserError(
+                f"--features gives {', '.join(features)}, but the model reads {', '.join(wanted)}; give these."
+            )
+        video, provenance = one_video.read({stream: Path(features[stream]) for stream in wanted}, video_id)
         for stream, ours in provenance.items():
             if other := recipe.differences(ours, wanted[stream]):
                 raise UserError(
                     f"{features[stream]}: these {stream} features were made in another way than the model's "
                     f"({'; '.join(other[:3])}); make them with the settings of its training."
                 )
-        return film
+        return video
 
-    def ask(self, film: Film, sentences: Sequence[str], query_ids: Sequence[str] | None = None) -> tuple[Answer, ...]:
-        """An answer for each sentence, in their order.
+    def ask(self, video: Video, sentences: Sequence[str], query_ids: Sequence[str] | None = None) -> tuple[Answer, ...]:
+        """One answer per sentence, in order.
 
         Args:
-            query_ids: decide which words are hidden while scoring, as in `queries.parquet`; None for the sentences
-                themselves, so that equal sentences have equal answers.
+            query_ids: determine the masked words in scoring, as in `queries.parquet`; None to use the sentences
+                themselves, so that equal sentences get equal answers.
 
         Raises:
             UserError: see `check`.
@@ -203,22 +205,22 @@ class Grounder:
         keys = query_ids or list(map(nfc, sentences))
         answers: dict[int, Answer] = {}
         for found in ask.ask(
-            self._network, about.settings, about.vocabulary, self._snippets(film), sentences, keys, self._place
+            self._network, about.settings, about.vocabulary, self._snippets(video), sentences, keys, self._place
         ):
             (order,) = ranking.rank("score", np.empty(0), found.score[None], found.errors[None])
             answers[found.row] = Answer(
                 sentences[found.row],
                 words.unknown(sentences[found.row], about.vocabulary),
-                tuple(_moment(found, film.duration, int(k)) for k in order),
-                film.duration,
+                tuple(_moment(found, video.duration, int(k)) for k in order),
+                video.duration,
                 found.activation_map,
             )
         return tuple(answers[row] for row in range(len(sentences)))
 
-    def _snippets(self, film: Film) -> list[Tensor]:
-        """(1, L, D) of each stream; of an hour it takes longer than an answer."""
-        if self._last is None or self._last[0] is not film:
-            self._last = film, ask.resampled(self.trained.settings, film.features)
+    def _snippets(self, video: Video) -> list[Tensor]:
+        """(1, L, D) per stream, kept for the next question: for an hour of video it takes longer than an answer."""
+        if self._last is None or self._last[0] is not video:
+            self._last = video, ask.resampled(self.trained.settings, video.features)
         return self._last[1]
 
 
@@ -228,7 +230,7 @@ def _moment(found: Found, duration: float, k: int) -> Moment:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    from vidistill.commands import ground_cli  # which imports this module
+    from vidistill.commands import ground_cli  # it imports this module
 
     ground_cli.main(arguments)
 

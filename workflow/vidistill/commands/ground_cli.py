@@ -1,4 +1,4 @@
-"""The command `vidistill ground`: what a video answers, printed, as JSON and as a picture."""
+"""The command `vidistill ground`: print the answers, and write them as JSON and as a picture."""
 
 import argparse
 import logging
@@ -14,24 +14,24 @@ from vidistill.base.stage import UserError, run
 from vidistill.commands import clock, one_video
 from vidistill.commands.command_line import Parser
 from vidistill.commands.ground import Answer, Grounder
-from vidistill.commands.one_video import Film
+from vidistill.commands.one_video import Video
 
-LAST = "model.safetensors, or a result (.json) whose first seed's model is taken"
+MODEL = "model.safetensors, or a result (.json) for the model of its first seed"
 
 
 def parser() -> Parser:
     """The command line."""
     found = Parser(
         "vidistill ground",
-        "Ask a video: the moments that a trained model finds for sentences, best first.",
+        "Find the moments of a video that sentences describe, best first.",
         'Example: vidistill ground video.mp4 "a person opens the door" --model results/student_demo.json',
     )
-    found.add_argument("video", nargs="?", metavar="VIDEO", help="a video file; left out with --features")
-    found.add_argument("sentences", nargs="*", metavar="SENTENCE", help="what to look for, in quotes; one or more")
-    found.add_argument("--model", type=Path, required=True, help=LAST)
-    found.add_argument("--top", type=int, default=3, metavar="N", help="moments of each sentence (default: 3)")
+    found.add_argument("video", nargs="?", metavar="VIDEO", help="a video file; omit it with --features")
+    found.add_argument("sentences", nargs="*", metavar="SENTENCE", help="what to find, in quotes; one or more")
+    found.add_argument("--model", type=Path, required=True, help=MODEL)
+    found.add_argument("--top", type=int, default=3, metavar="N", help="moments per sentence (default: 3)")
     found.add_argument("--json", type=Path, metavar="FILE", help="write all moments and the activation maps")
-    found.add_argument("--picture", type=Path, metavar="FILE", help="draw the answers: .png, .svg or .pdf")
+    found.add_argument("--picture", type=Path, metavar="FILE", help="draw the answers (.png, .svg or .pdf)")
     found.add_argument(
         "--moment",
         nargs=2,
@@ -39,20 +39,22 @@ def parser() -> Parser:
         action="append",
         default=[],
         metavar=("START", "END"),
-        help="the true moment in seconds, for the picture; once for each sentence",
+        help="true moment in seconds, for the picture; once per sentence",
     )
-    found.add_argument("--weights", type=Path, nargs="+", default=[], metavar="FILE", help="of the feature extractor")
+    found.add_argument(
+        "--weights", type=Path, nargs="+", default=[], metavar="FILE", help="files of the feature extractor"
+    )
     found.add_argument(
         "--features",
         nargs="+",
         default=[],
         metavar="[STREAM=]H5",
-        help="features that the workflow made, in place of a video; of each stream that the model reads",
+        help="features made by the workflow, instead of a video; one per stream of the model",
     )
-    found.add_argument("--video-id", metavar="ID", help="the video among --features")
+    found.add_argument("--video-id", metavar="ID", help="video in --features")
     found.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     found.add_argument("--threads", type=int, metavar="N", help="CPU threads (default: PyTorch's choice)")
-    found.add_argument("--work", type=Path, metavar="DIR", help="for decoded frames (default: the system's own)")
+    found.add_argument("--work", type=Path, metavar="DIR", help="folder for decoded frames (default: the system's)")
     found.add_argument("--any-code", action="store_true", help="accept features made by different code")
     return found
 
@@ -63,9 +65,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def answer(args: argparse.Namespace) -> None:
-    """Do what the command line asks for."""
+    """Answer the sentences of the command line."""
     video, sentences = args.video, args.sentences
-    if args.features:  # no video, so what stands in its place is a sentence
+    if args.features:  # no video, so the first argument is a sentence
         video, sentences = None, ([] if args.video is None else [args.video]) + sentences
     check(args, video, sentences)
     grounder = Grounder(
@@ -75,55 +77,55 @@ def answer(args: argparse.Namespace) -> None:
     features = [entry.partition("=")[2] or entry for entry in args.features]
     check_outputs(args, [video or "", args.model, grounder.trained.path, *args.weights, *features])
     if video is None:
-        film = grounder.read(by_stream(args.features, list(grounder.trained.features)), args.video_id)
+        watched = grounder.read(by_stream(args.features, list(grounder.trained.features)), args.video_id)
     else:
-        film = grounder.watch(video, work=args.work, watch=clock.running)
-    answers = grounder.ask(film, sentences)
+        watched = grounder.watch(video, work=args.work, watch=clock.running)
+    answers = grounder.ask(watched, sentences)
     for found in answers:
         print("\n".join(lines(found, args.top)))
     name = args.video_id if video is None else video
     if args.json:
-        about = {"video": name, "duration": film.duration, **describe(grounder)}
+        about = {"video": name, "duration": watched.duration, **describe(grounder)}
         store.write_json(args.json, {**about, "answers": [as_json(found) for found in answers]})
     if args.picture:
-        draw(args.picture, Path(name).name, film, answers, args.top, args.moment, f"model: {grounder.trained.name}")
+        draw(args.picture, Path(name).name, watched, answers, args.top, args.moment, f"model: {grounder.trained.name}")
 
 
 def check(args: argparse.Namespace, video: str | None, sentences: Sequence[str]) -> None:
-    """Raises UserError for what can be seen to be wrong before minutes are spent."""
+    """Raise UserError for mistakes that can be found before the video is decoded."""
     if not args.features and video is None:
-        raise UserError("no video is given; name one, or --features FILE --video-id ID.")
+        raise UserError("no video is given; give one, or --features FILE --video-id ID.")
     if bool(args.features) != bool(args.video_id):
         raise UserError("--features and --video-id belong together; give both, or a video.")
     if args.top < 1 or (args.threads is not None and args.threads < 1):
-        raise UserError("--top and --threads count from 1; correct them.")
+        raise UserError("--top and --threads must be at least 1; correct them.")
     if args.moment and len(args.moment) != len(sentences):
         raise UserError(f"--moment is given for {len(args.moment)} of {len(sentences)} sentences; give it for each.")
     if wrong := [moment for moment in args.moment if not 0 <= moment[0] <= moment[1] < math.inf]:
-        raise UserError("--moment {:g} {:g} does not start before it ends; give seconds.".format(*wrong[0]))
+        raise UserError("--moment {:g} {:g} does not start before its end; give seconds.".format(*wrong[0]))
     if video is not None:
         files.check_input(video, one_video.REMEDY)
     if args.work is not None:
         files.check_folder(args.work, "correct --work")
     if args.picture:
-        from vidistill.commands import picture  # without a picture nobody waits for matplotlib
+        from vidistill.commands import picture  # importing matplotlib takes time
 
         picture.check(args.picture)
     if args.json and args.json == args.picture:
-        raise UserError(f"--json and --picture both name {args.json}; give each a file of its own.")
+        raise UserError(f"--json and --picture are both {args.json}; give two different files.")
 
 
 def check_outputs(args: argparse.Namespace, inputs: Sequence[str | Path]) -> None:
-    """Raises UserError for a file that could not be written once the work is done, or that is one of `inputs`."""
+    """Raise UserError for an output that cannot be written, or that is one of `inputs`."""
     for option, path in (("--json", args.json), ("--picture", args.picture)):
         if path is not None:
             files.check_output(path, f"correct {option}", inputs)
 
 
 def draw(
-    path: Path, name: str, film: Film, answers: Sequence[Answer], top: int, truths: Sequence[Any], footer: str
+    path: Path, name: str, video: Video, answers: Sequence[Answer], top: int, truths: Sequence[Any], footer: str
 ) -> None:
-    """Write the picture of some answers; `truths` are true moments, one for each or none at all."""
+    """Write the picture of answers; `truths` are true moments, one per answer or none at all."""
     from vidistill.commands import picture
 
     questions = []
@@ -133,12 +135,12 @@ def draw(
         scores = np.array([moment.score for moment in shown])
         known = (truth[0], truth[1]) if truth else None
         questions.append(picture.Question(found.sentence, windows, scores, found.activation_map, known, unknown(found)))
-    title = f"{name}, {clock.text(film.duration, tenths=True)}"
-    picture.save(picture.timeline(title, film.duration, questions, film.pictures, footer), path)
+    title = f"{name}, {clock.text(video.duration, tenths=True)}"
+    picture.save(picture.timeline(title, video.duration, questions, video.pictures, footer), path)
 
 
 def by_stream(given: Sequence[str], streams: list[str]) -> dict[str, str]:
-    """`STREAM=H5` by stream; of a model with one stream the name may be left out."""
+    """`STREAM=H5` by stream; the name may be omitted for a model with one stream."""
     pairs = [entry.partition("=") for entry in given]
     if len(given) == 1 and len(streams) == 1 and pairs[0][0] != streams[0]:
         return {streams[0]: given[0]}
@@ -148,7 +150,7 @@ def by_stream(given: Sequence[str], streams: list[str]) -> dict[str, str]:
 
 
 def lines(found: Answer, top: int) -> list[str]:
-    """An answer as it is printed."""
+    """The printed lines of an answer."""
     rows = [f'"{found.sentence}"' + (f"   ({unknown(found)})" if found.unknown_words else "")]
     for rank, moment in enumerate(found.moments[:top], 1):
         when = f"{clock.text(moment.start, True)} - {clock.text(moment.end, True)}"
@@ -158,12 +160,12 @@ def lines(found: Answer, top: int) -> list[str]:
 
 
 def unknown(found: Answer) -> str:
-    """A note on the words that the model does not know; empty when there are none."""
+    """A note on unknown words; empty without any."""
     return f"not known to the model: {', '.join(found.unknown_words)}" if found.unknown_words else ""
 
 
 def describe(grounder: Grounder) -> dict[str, Any]:
-    """Which model answers."""
+    """The model and versions, for JSON."""
     about = grounder.trained
     s = about.settings
     return {
@@ -179,7 +181,7 @@ def describe(grounder: Grounder) -> dict[str, Any]:
 
 
 def as_json(found: Answer) -> dict[str, Any]:
-    """An answer with all its moments."""
+    """An answer with all its moments, for JSON."""
     activation = found.activation_map
     return {
         "sentence": found.sentence,

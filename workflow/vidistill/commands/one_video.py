@@ -1,4 +1,4 @@
-"""The features of one video, by the stages that make those of a whole collection."""
+"""Extract the features of one video, with the functions of the workflow's stages."""
 
 import logging
 from collections.abc import Callable, Iterator, Mapping
@@ -26,17 +26,17 @@ from vidistill.video.tvl1 import backends
 log = logging.getLogger(__name__)
 
 REMEDY = "name a video file"
-THUMBNAIL = 160  # pixels of the short side of a picture that is kept
+THUMBNAIL = 160  # pixels of a kept frame's short side
 
 
 @dataclass(frozen=True)
-class Film:
+class Video:
     """One video as a model sees it.
 
     Attributes:
         duration: seconds.
-        features: of each stream, (T, D).
-        pictures: (seconds, RGB image) of frames evenly over the video, small; none of features that were given.
+        features: stream -> (T, D).
+        pictures: (seconds, RGB image) of small frames, evenly over the video; empty if features were given.
     """
 
     video_id: str
@@ -46,13 +46,13 @@ class Film:
 
 
 class Watch(Protocol):
-    """Told what is done, and asked for a context in which it is: `so_far` says how much of it already."""
+    """Returns a context for a step `what`; `so_far` tells its progress."""
 
     def __call__(self, what: str, so_far: Callable[[], str]) -> AbstractContextManager[None]: ...
 
 
 def unwatched(what: str, so_far: Callable[[], str]) -> AbstractContextManager[None]:
-    """A `Watch` that does not look."""
+    """A `Watch` that reports nothing."""
     return nullcontext()
 
 
@@ -65,12 +65,12 @@ def make(
     place: str,
     pictures: int,
     watch: Watch = unwatched,
-) -> Film:
+) -> Video:
     """Decode a video and make its features.
 
     Args:
-        recipes, extractors: of each stream.
-        work: a folder for the decoded frames; they take some 2 MB for a second of video at I3D's size and rate.
+        recipes, extractors: per stream.
+        work: a folder for decoded frames, about 2 MB per second of video at I3D's size and rate.
         place: the device, for optical flow.
         pictures: how many frames to keep.
 
@@ -89,14 +89,14 @@ def make(
             features[stream] = group["features"][:]
     with h5py.File(next(iter(decoded.values()))) as file:
         (group,) = file.values()
-        return Film(video.stem, float(group.attrs["duration"]), features, tuple(_pictures(group, pictures)))
+        return Video(video.stem, float(group.attrs["duration"]), features, tuple(_pictures(group, pictures)))
 
 
-def read(files: Mapping[str, Path], video_id: str) -> tuple[Film, dict[str, str]]:
-    """A video out of feature files, one for each stream; and the provenance of each.
+def read(files: Mapping[str, Path], video_id: str) -> tuple[Video, dict[str, str]]:
+    """Read a video from feature files, one per stream; and the provenance of each.
 
     Raises:
-        UserError: a file cannot be read, or lacks the video.
+        UserError: a file cannot be read or lacks the video.
     """
     features: dict[str, np.ndarray] = {}
     provenance, duration = {}, float("nan")
@@ -113,13 +113,13 @@ def read(files: Mapping[str, Path], video_id: str) -> tuple[Film, dict[str, str]
                     features[stream] = group["features"][:]
                     duration = float(group.attrs.get("duration", duration))
         except KeyError as error:
-            raise UserError(f"{path} is no file of features of this workflow ({error}); correct --features.") from error
+            raise UserError(f"{path} is not a feature file of this workflow ({error}); correct --features.") from error
         if stream not in features:
             has = ", ".join(map(repr, some[:3])) or "none"
             raise UserError(f"{path} has no features of the video {video_id!r}, but of {has}, ...; correct --video-id.")
     if np.isnan(duration):
-        raise UserError(f"{path} does not say how long {video_id!r} is; set `seconds_per_row` of its stream.")
-    return Film(video_id, duration, features), provenance
+        raise UserError(f"{path} does not give the duration of {video_id!r}; set `seconds_per_row` of its stream.")
+    return Video(video_id, duration, features), provenance
 
 
 def _decode(video: Path, output: Path, settings: DecodeSettings, watch: Watch) -> None:
@@ -127,13 +127,11 @@ def _decode(video: Path, output: Path, settings: DecodeSettings, watch: Watch) -
         with watch("decoding", lambda: f"{len(group['frames']) if 'frames' in group else 0} frames"):
             decode(video.stem, group, sources={video.stem: video}, settings=settings)
         if group.attrs["status"] == "bad":
-            raise UserError(
-                f"{video} cannot be read as a video ({group.attrs['reason']}); give one that a player shows."
-            )
+            raise UserError(f"{video} cannot be read as a video ({group.attrs['reason']}); give a video that plays.")
         if group.attrs["status"] != "ok":
             log.warning("%s: %s", video, group.attrs["reason"])
         if len(group["frames"]) < 2:
-            raise UserError(f"{video} is a single picture, in which no moment can be found; {REMEDY}.")
+            raise UserError(f"{video} has a single frame, so no moment can be found; {REMEDY}.")
 
 
 def _extract(group: h5py.Group, decoded: Path, recipe: Recipe, extractor: Extractor, place: str) -> None:
@@ -145,8 +143,8 @@ def _extract(group: h5py.Group, decoded: Path, recipe: Recipe, extractor: Extrac
         backend, kind = backends.choose(recipe.flow.backend, recipe.flow.device)
     except UserError as error:
         raise UserError(
-            f"optical flow by {recipe.flow.backend}, as in the model's training, cannot be made here with device "
-            f"{recipe.flow.device!r}; use --device auto, or a machine like that of training."
+            f"optical flow by {recipe.flow.backend}, as in training the model, cannot run here with device "
+            f"{recipe.flow.device!r}; use --device auto, or a machine like the training machine."
         ) from error
     flow_features.write(
         video_id,
@@ -163,7 +161,7 @@ def _extract(group: h5py.Group, decoded: Path, recipe: Recipe, extractor: Extrac
 
 @contextmanager
 def _group(path: Path, video_id: str) -> Iterator[h5py.Group]:
-    """The group of one video in a new file."""
+    """A new file with the group of one video."""
     with h5py.File(path, "w") as file:
         group = file.create_group(store.group_name(video_id))
         group.attrs["video_id"] = video_id
@@ -171,7 +169,7 @@ def _group(path: Path, video_id: str) -> Iterator[h5py.Group]:
 
 
 def _pictures(group: h5py.Group, count: int) -> Iterator[tuple[float, np.ndarray]]:
-    """Frames from the middles of `count` equal parts of a decoded video."""
+    """The frames at the centres of `count` equal parts of a decoded video."""
     times = group["times"][:]
     for row in ((np.arange(count) + 0.5) / max(count, 1) * len(times)).astype(int):
         (image,) = frames.read(group, row, row + 1)
@@ -181,7 +179,7 @@ def _pictures(group: h5py.Group, count: int) -> Iterator[tuple[float, np.ndarray
 
 
 class _Watched:
-    """An extractor that knows how far it is; see `Extractor`."""
+    """An extractor that reports its progress; see `Extractor`."""
 
     def __init__(self, extractor: Extractor):
         self._extractor, self._pieces, self._done = extractor, 1, 0

@@ -1,6 +1,6 @@
-"""The command `vidistill onnx`: a trained model as an ONNX file, for runtimes other than PyTorch.
+"""Export a trained model to ONNX, for runtimes other than PyTorch.
 
-Features come from elsewhere, and so do the hidden words of scoring, which are drawn; see docs/ground.md.
+Features and masked words are inputs of the ONNX model; see docs/ground.md.
 """
 
 import argparse
@@ -26,31 +26,31 @@ from vidistill.mmdist import predict, proposals
 from vidistill.mmdist.batch import Batch
 
 OPSET = 20
-INPUTS = ("features", "tokens", "hidden_words")
+INPUTS = ("features", "tokens", "masked_words")
 NEEDED = ("onnx", "onnxscript")
 
 
 class Grounding(nn.Module):
-    """What an ONNX file computes."""
+    """The module that is exported."""
 
     def __init__(self, model: Trained):
         super().__init__()
         self.network, self._settings = model.network, model.settings
 
-    def forward(self, features: Tensor, tokens: Tensor, hidden_words: Tensor) -> tuple[Tensor, ...]:
+    def forward(self, features: Tensor, tokens: Tensor, masked_words: Tensor) -> tuple[Tensor, ...]:
         """Proposals of a batch of sentences.
 
         Args:
-            features: (B, L, D), resampled to the model's L snippets; several streams beside each other.
+            features: (B, L, D), resampled to the model's L snippets; streams are concatenated.
             tokens: (B, W) ids of known words, 0 for padding.
-            hidden_words: (B, W) bool, the words that scoring hides.
+            masked_words: (B, W) bool, the words masked for scoring.
 
         Returns:
-            Starts and ends (B, K, 2), from 0 to 1; scores and reconstruction errors (B, K); of a model with a local
-            branch the semantic activation map (B, L).
+            Starts and ends (B, K, 2), from 0 to 1; scores and reconstruction errors (B, K); with a local branch, the
+            semantic activation map (B, L).
         """
         streams = list(features.split(self.network.feature_dims, dim=-1))
-        batch = Batch(streams, torch.arange(tokens.shape[0]), tokens, hidden_words)
+        batch = Batch(streams, torch.arange(tokens.shape[0]), tokens, masked_words)
         s = self._settings
         center, width, errors, scores, maps = predict.infer(self.network, batch, s.loss, s.score_weight)
         fused = predict.fuse(maps)
@@ -58,13 +58,13 @@ class Grounding(nn.Module):
 
 
 def outputs(model: Trained) -> list[str]:
-    """Names of what the file computes, in the order of `Grounding.forward`."""
+    """Names of the outputs, in the order of `Grounding.forward`."""
     found = ["moments", "scores", "reconstruction_errors"]
     return [*found, "activation_map"] if model.network.has_local_branch else found
 
 
 def metadata(model: Trained) -> dict[str, str]:
-    """What travels with the file: how to make its inputs."""
+    """Metadata of the file: how to make its inputs."""
     s = model.settings
     return {
         "model": model.name,
@@ -79,7 +79,7 @@ def metadata(model: Trained) -> dict[str, str]:
 
 
 def export(model: Trained, path: Path) -> None:
-    """Write the model to `path`; batches may have any size, sentences are padded to the vocabulary's longest.
+    """Write the model to `path`. Batches may have any size; sentences are padded to the vocabulary's `max_words`.
 
     Raises:
         UserError: packages are missing.
@@ -95,8 +95,8 @@ def export(model: Trained, path: Path) -> None:
     batch = torch.export.Dim("batch", min=1)
     with (
         warnings.catch_warnings(),
-        contextlib.redirect_stdout(io.StringIO()),  # it tells of the exporter's insides
-        sdpa_kernel(SDPBackend.MATH),  # the other kernels' memory layout is not that of what the exporter puts for them
+        contextlib.redirect_stdout(io.StringIO()),  # it prints the exporter's internals
+        sdpa_kernel(SDPBackend.MATH),  # the exporter assumes another memory layout than the other kernels have
     ):
         warnings.simplefilter("ignore")
         program = torch.onnx.export(
@@ -107,7 +107,7 @@ def export(model: Trained, path: Path) -> None:
             input_names=list(INPUTS),
             output_names=outputs(model),
             dynamic_shapes={name: {0: batch} for name in INPUTS},
-            optimize=False,  # it takes the 1e-10 that keeps a mask's logarithm finite for 0
+            optimize=False,  # it would remove the 1e-10 that keeps the logarithm of a mask finite
             verbose=False,
         )
     assert program is not None
@@ -120,7 +120,7 @@ def export(model: Trained, path: Path) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     logging.basicConfig(level=logging.WARNING, format="warning: %(message)s")
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # what it does without, nobody here needs
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # its warnings are about things not needed here
     parser = Parser("vidistill onnx", __doc__)
     parser.add_argument("model", type=Path, metavar="MODEL", help="model.safetensors, or a result (.json)")
     parser.add_argument("output", type=Path, metavar="OUT", help="the ONNX file")
@@ -129,7 +129,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _export(args: argparse.Namespace) -> None:
     model = trained.load(args.model)
-    files.check_output(args.output, "name another file for the ONNX model", [args.model, model.path])
+    files.check_output(args.output, "give another file for the ONNX model", [args.model, model.path])
     export(model, args.output)
     print(f"{args.output}: {', '.join(INPUTS)} -> {', '.join(outputs(model))}")
 

@@ -1,7 +1,7 @@
-"""Pictures: their colours and style, and what a model finds in a video along its time line.
+"""Draw a model's answers along the time line of a video.
 
-Colours are those of Okabe and Ito, which colour-blind people tell apart; in print without colour they differ in
-lightness, and the true moment in its hatching. Figures are made without pyplot: no window, no global state.
+Colours are Okabe and Ito's, which colour-blind people can distinguish. In greyscale they differ in lightness, and the
+true moment is hatched. Figures are made without pyplot: no window, no global state.
 """
 
 import math
@@ -34,7 +34,7 @@ STYLE: Any = {
     "ytick.color": GREY,
     "hatch.linewidth": 0.6,
     "savefig.dpi": 160,
-    "svg.fonttype": "none",  # texts stay texts
+    "svg.fonttype": "none",  # keep text as text
     "svg.hashsalt": "vidistill",  # equal pictures are equal files
 }
 FORMATS = (".png", ".svg", ".pdf")
@@ -44,21 +44,21 @@ TICKS = 9  # at most
 # Inches.
 WIDTH, LEFT, RIGHT, MARGIN = 10.0, 0.75, 2.0, 0.2
 MAP, BAR, LINE, GAP = 0.75, 0.23, 0.2, 0.12
-STRIP = (0.35, 1.6)  # least and greatest height of the frames
-SCORE = 1 + (RIGHT - MARGIN) / (WIDTH - LEFT - RIGHT)  # where scores end, in shares of the time line
-WRAP = 105  # letters of a sentence's line
+STRIP = (0.35, 1.6)  # smallest and largest height of the frames
+SCORE = 1 + (RIGHT - MARGIN) / (WIDTH - LEFT - RIGHT)  # right edge of scores, as a share of the time line
+WRAP = 105  # characters per line of a sentence
 
 
 @dataclass(frozen=True)
 class Question:
-    """A sentence and what was found for it.
+    """A sentence and its answer.
 
     Attributes:
         windows: (K, 2) start and end in seconds, best first.
         scores: (K,).
-        activation: (L,) semantic activation map; None where there is none.
-        truth: the true moment in seconds, where known.
-        note: said beside the sentence.
+        activation: (L,) semantic activation map, or None.
+        truth: the true moment in seconds, or None.
+        note: shown below the sentence.
     """
 
     sentence: str
@@ -70,7 +70,7 @@ class Question:
 
 
 def style() -> AbstractContextManager[None]:
-    """The context in which figures are made and saved."""
+    """The context for making and saving figures."""
     return mpl.rc_context(STYLE)
 
 
@@ -78,7 +78,7 @@ def save(figure: Figure, path: str | Path) -> None:
     """Write a figure whole or not at all.
 
     Raises:
-        UserError: of another kind than PNG, SVG and PDF.
+        UserError: the format is not PNG, SVG or PDF.
     """
     check(path)
     kind = Path(path).suffix[1:].lower()
@@ -89,14 +89,14 @@ def save(figure: Figure, path: str | Path) -> None:
 
 
 def check(path: str | Path) -> None:
-    """Raises UserError where a picture cannot be of this name."""
+    """Raise UserError if the file name has an unsupported suffix."""
     if Path(path).suffix.lower() not in FORMATS:
         suffix = Path(path).suffix or "a picture without a suffix"
         raise UserError(f"{path}: cannot write {suffix}; use {', '.join(FORMATS[:-1])} or {FORMATS[-1]}.")
 
 
 def ticks(duration: float) -> tuple[np.ndarray, list[str]]:
-    """Times of at most TICKS ticks from 0 to `duration`, round ones, and what they are called."""
+    """At most TICKS round times from 0 to `duration`, and their labels."""
     step = next((step for step in STEPS if duration / step < TICKS), 3600 * math.ceil(duration / 3600 / (TICKS - 1)))
     times = np.arange(0, duration + 1e-9, step)
     return times, [clock.text(time, tenths=step < 1) for time in times]
@@ -109,11 +109,11 @@ def timeline(
     pictures: Sequence[tuple[float, np.ndarray]] = (),
     footer: str = "",
 ) -> Figure:
-    """The film of a video; below it, for each question, the activation map as a curve and the moments as bars.
+    """Frames of a video; below them, per question, the activation map as a curve and the moments as bars.
 
     Args:
         duration: seconds.
-        pictures: (seconds, RGB image) of frames from the middles of equal parts of the video.
+        pictures: (seconds, RGB image) of frames at the centres of equal parts of the video.
     """
     across = WIDTH - LEFT - RIGHT
     strip = 0.0
@@ -158,7 +158,7 @@ def timeline(
 
 
 class _Page:
-    """A figure that is filled from the top, in inches: what is placed so cannot overlap."""
+    """A figure filled from the top, in inches, so that nothing overlaps."""
 
     def __init__(self, figure: Figure, height: float):
         self._figure, self._height, self._at = figure, height, MARGIN
@@ -168,7 +168,7 @@ class _Page:
 
     def text(self, text: str, **options: Any) -> None:
         y = 1 - (self._at + LINE / 2) / self._height
-        # As it is: a "$" in a sentence begins no formula.
+        # Literally: a "$" in a sentence does not start a formula.
         self._figure.text(LEFT / WIDTH, y, text, va="center", parse_math=False, **options)
         self._at += LINE
 
@@ -183,7 +183,7 @@ class _Page:
 
 
 def _fitting(text: str) -> str:
-    """A line that the page holds, its middle left out where it is too long."""
+    """The text, shortened in the middle if it is too long for the page."""
     return text if len(text) <= WRAP else f"{text[: WRAP // 2]}...{text[-WRAP // 2 :]}"
 
 
@@ -204,7 +204,7 @@ def _strip(axes: Axes, duration: float, pictures: Sequence[tuple[float, np.ndarr
 def _curve(axes: Axes, duration: float, question: Question) -> None:
     assert question.activation is not None
     count = len(question.activation)
-    times = np.concatenate([[0], np.arange(count) + 0.5, [count]]) / count * duration  # a snippet's at its middle
+    times = np.concatenate([[0], np.arange(count) + 0.5, [count]]) / count * duration  # snippets at their centres
     values = np.pad(question.activation, 1, mode="edge")
     low, high = float(question.activation.min()), float(question.activation.max())
     room = max(high - low, 0.02) * 0.1
@@ -237,12 +237,12 @@ def _bars(axes: Axes, duration: float, question: Question) -> None:
 
 
 def _bar(axes: Axes, row: int, start: float, end: float, **options: Any) -> None:
-    options = {"linewidth": 0.8, **options}  # the edge is what is seen of seconds within hours
+    options = {"linewidth": 0.8, **options}  # the edge keeps seconds visible within hours
     axes.barh(row, end - start, left=start, height=0.7, **options)
 
 
 def _labels(axes: Axes, row: int, name: str, window: Iterable[float], score: str, weight: str) -> None:
-    """What a bar is called and says, in the margins, where no bar comes."""
+    """Label a bar in the margins."""
     where = axes.get_yaxis_transform()  # x in shares of the axes' width, y in rows
     start, end = (clock.text(time, tenths=True) for time in window)
     axes.text(-0.015, row, name, transform=where, ha="right", va="center", size=8.5, weight=weight)
@@ -264,6 +264,6 @@ def _number(value: float) -> str:
 
 
 def _shade(axes: Axes, question: Question) -> None:
-    """The best moment, through everything that has its time."""
+    """Shade the best moment."""
     if len(question.windows):
         axes.axvspan(*question.windows[0], color=BLUE, alpha=0.08, linewidth=0, zorder=0)

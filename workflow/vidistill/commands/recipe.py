@@ -1,4 +1,4 @@
-"""How a model's features were made, read from their provenance, so that another video's can be made the same way."""
+"""Read from a model's metadata how its features were made, to extract another video's in the same way."""
 
 import importlib.metadata
 import json
@@ -20,16 +20,16 @@ from vidistill.video.flow import FlowSettings
 
 log = logging.getLogger(__name__)
 
-UNCOUNTED = ("code", "versions")  # of a provenance: they are checked on their own, since equal results are likely
-PACKAGES = {"opencv": "opencv-contrib-python-headless"}  # where a provenance names another thing than its package
+UNCOUNTED = ("code", "versions")  # keys of a provenance that are checked separately
+PACKAGES = {"opencv": "opencv-contrib-python-headless"}  # names in a provenance -> packages, where they differ
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """What makes a stream's features of a video: the settings of each stage on the way."""
+    """The settings of each stage that makes a stream's features."""
 
     decode: DecodeSettings
-    flow: FlowSettings | None  # None: of the frames themselves
+    flow: FlowSettings | None  # None: features are made from frames
     extract: I3DSettings | C3DSettings
 
 
@@ -44,16 +44,16 @@ class Made:
 
 
 def stages(stream: str, provenance: Mapping[str, Any]) -> list[Made]:
-    """The stages that made a stream, the last one first: extract, flow where there is one, decode.
+    """The stages that made a stream, last one first: extract, flow if used, decode.
 
     Raises:
-        UserError: they were made elsewhere, or by a version that did not write all of it down.
+        UserError: the features were made elsewhere, or by a version that did not record everything.
     """
     if provenance.get("extractor") not in options.KINDS:
         source = f" ({provenance['source']})" if "source" in provenance else ""
         raise UserError(
-            f"the model reads {stream} features that were made elsewhere{source}, so that nothing here can make them "
-            "of a video; give this video's own with --features FILE --video-id ID."
+            f"the model reads {stream} features that were made elsewhere{source}, so they cannot be extracted from a "
+            "video here; give this video's features with --features FILE --video-id ID."
         )
     try:
         settings = {"extractor": provenance["extractor"], "input": provenance["input"], **provenance["settings"]}
@@ -65,7 +65,7 @@ def stages(stream: str, provenance: Mapping[str, Any]) -> list[Made]:
         return found
     except KeyError as error:
         raise UserError(
-            f"the model does not say how its {stream} features were made ({error} is missing); train it again with "
+            f"the model does not record how its {stream} features were made ({error} is missing); train it again with "
             "this version, or give features with --features FILE --video-id ID."
         ) from error
 
@@ -80,16 +80,16 @@ def recipe(
     threads: int,
     any_code: bool,
 ) -> Recipe:
-    """The settings that make a stream's features again.
+    """The settings to make a stream's features again.
 
     Args:
-        provenance: of the features, as the model carries it.
-        recorded: setting -> the path that its file had when the features were made.
-        given: files in their place, told apart by their content.
-        any_code: go on where the code is another than that which made the features.
+        provenance: of the features, as stored in the model.
+        recorded: setting -> path of its file when the features were made.
+        given: replacement files, matched by content.
+        any_code: accept different code.
 
     Raises:
-        UserError: the features cannot be made here; the sentence says why.
+        UserError: the features cannot be made here.
     """
     made = stages(stream, provenance)
     if not any_code:
@@ -111,18 +111,18 @@ def recipe(
 
 
 def check_code(stream: str, made: list[Made]) -> None:
-    """Raises UserError when a stage's code is not that which made the features."""
+    """Raise UserError if a stage's code differs from the code that made the features."""
     for part in made:
         if part.code == code.digest(part.stage):
             continue
         raise UserError(
-            f"the model's {stream} features were made by other code of {part.stage} than is here, and might differ; "
-            "use the version that trained the model, train it again, or accept that with --any-code."
+            f"the model's {stream} features were made by different code of {part.stage}, so this video's might differ; "
+            "use the version that trained the model, train it again, or accept the difference with --any-code."
         )
 
 
 def warn_of_versions(stream: str, made: Iterable[Made]) -> None:
-    """Log the packages whose versions are not those that made the features."""
+    """Log packages whose versions differ from those that made the features."""
     theirs = {name: version for part in made for name, version in part.versions.items()}
     ours = {name: _installed(PACKAGES.get(name, name)) for name in theirs if name not in ("python", "vidistill")}
     other = [
@@ -142,10 +142,10 @@ def _installed(package: str) -> str:
 
 
 def located(stream: str, name: str, sha256: str, recorded: str | None, given: Iterable[str | Path]) -> str:
-    """The file of this content among `given`, or else where it was when the features were made.
+    """The file with this content among `given`, else at the recorded path.
 
     Raises:
-        UserError: it is at neither, or its content is another.
+        UserError: it is at neither place, or its content has changed.
     """
     found = {}
     for path in given:
@@ -153,19 +153,20 @@ def located(stream: str, name: str, sha256: str, recorded: str | None, given: It
         found[store.file_digest(path)] = str(path)
     if sha256 in found:
         return found[sha256]
-    wanted = f"the file `{name}` that the model's {stream} features were made with (SHA-256 {sha256[:12]}...)"
+    wanted = f"the file `{name}` of the model's {stream} features (SHA-256 {sha256[:12]}...)"
     if found:
         listed = ", ".join(f"{path} ({digest[:12]}...)" for digest, path in found.items())
-        raise UserError(f"none of {listed} is {wanted}; give that one with --weights.")
+        raise UserError(f"--weights does not include {wanted}, but {listed}; add that file.")
     if not recorded or not Path(recorded).is_file():
-        raise UserError(f"{recorded or 'a file'} does not exist, {wanted}; give it with --weights.")
+        where = f"not at {recorded}" if recorded else "needed"
+        raise UserError(f"{wanted} is {where}; give it with --weights.")
     if store.file_digest(recorded) != sha256:
-        raise UserError(f"{recorded} is no longer {wanted}; give that one with --weights.")
+        raise UserError(f"{recorded} has changed and is no longer {wanted}; give that file with --weights.")
     return recorded
 
 
 def differences(a: Any, b: Any, where: str = "") -> list[str]:
-    """What two provenances say differently, as `key: this, not that`; code and versions do not count."""
+    """Differences between two provenances, as `key this, not that`, without code and versions."""
     a, b = _opened(a), _opened(b)
     if isinstance(a, dict) and isinstance(b, dict):
         names = [name for name in sorted({*a, *b}) if name not in UNCOUNTED]
@@ -174,7 +175,7 @@ def differences(a: Any, b: Any, where: str = "") -> list[str]:
 
 
 def _opened(value: Any) -> Any:
-    """A JSON object that is kept as a text, as what it says."""
+    """Parse a JSON object that is stored as text."""
     return json.loads(value) if isinstance(value, str) and value.startswith("{") else value
 
 

@@ -1,4 +1,4 @@
-"""A trained model with all that comes with it, from its file or from the result that names it."""
+"""Load a trained model with its metadata, from its file or from a result."""
 
 import json
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from vidistill.mmdist import model as models
 from vidistill.mmdist.network import Network
 from vidistill.settings.mmdist import TrainSettings
 
-REMEDY = "name a model.safetensors, or a result such as results/student_demo.json"
+REMEDY = "give a model.safetensors, or a result such as results/student_demo.json"
 
 
 @dataclass(frozen=True)
@@ -23,8 +23,8 @@ class Trained:
 
     Attributes:
         network: in evaluation mode, on the CPU.
-        features: stream -> provenance of its features; in the order in which the network reads streams.
-        files: stream -> setting -> where the extractor's file was.
+        features: stream -> provenance of its features, in the network's order of streams.
+        files: stream -> setting -> path of the extractor's file in training.
     """
 
     path: Path
@@ -41,10 +41,10 @@ class Trained:
 
 
 def load(path: str | Path) -> Trained:
-    """The model at `path`, a model file, or a result (JSON) whose first seed's model is taken.
+    """Load a model file, or the model of the first seed of a result (JSON).
 
     Raises:
-        UserError: it is neither, or a file that the result names is absent or has changed.
+        UserError: `path` is neither, or the result's model file is missing or has changed.
     """
     path = Path(path)
     files.check_input(path, REMEDY)
@@ -61,21 +61,21 @@ def load(path: str | Path) -> Trained:
             settings,
             vocabulary,
             {stream: features[stream] for stream in settings.streams},
-            json.loads(metadata.get("files", "{}")),  # absent where it was trained before paths were kept
+            json.loads(metadata.get("files", "{}")),  # missing in old models
         )
     except KeyError as error:
         raise UserError(
-            f"{path} does not say how it was trained ({error} is missing); train it with this version."
+            f"{path} does not record how it was trained ({error} is missing); train it again with this version."
         ) from error
     except UserError as error:
         raise UserError(f"{path} was trained by another version ({error}); use that one, or train it again.") from error
 
 
 def of_result(path: Path) -> Path:
-    """The model file of a result's first seed, which lies beside the result as the workflow writes them.
+    """The model file of a result's first seed, at its place relative to the result.
 
     Raises:
-        UserError: it is no result, or the model is absent or another one.
+        UserError: `path` is not a result, or the model is missing or a different one.
     """
     try:
         result = json.loads(path.read_text(encoding="utf-8"))
@@ -84,9 +84,7 @@ def of_result(path: Path) -> Path:
         sha256 = result["models"][name]["sha256"][str(seed)]
     except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
         raise UserError(f"{path} is not a result; {REMEDY}.") from error
-    files.check_input(model, f"{path} is the result of that model: put it there, or name a model.safetensors")
+    files.check_input(model, f"{path} needs this model; put it there, or give a model.safetensors")
     if store.file_digest(model) != sha256:
-        raise UserError(
-            f"{model} is not the model that {path} is of; run the workflow again, or name the model itself."
-        )
+        raise UserError(f"{model} is not the model of {path}; run the workflow again, or give the model file itself.")
     return model

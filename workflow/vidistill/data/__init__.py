@@ -1,1 +1,1 @@
-"""Data sets, sentences and the demo: everything that a query is made of."""
+"""Data sets, sentences and the demo data."""

@@ -1,4 +1,4 @@
-"""Word vectors in GloVe's text form: a word and its numbers a line. The file is streamed; 840B has 5 GB."""
+"""Word vectors in GloVe's text format: one word and its numbers per line. The file is streamed (840B has 5 GB)."""
 
 import hashlib
 import logging
@@ -15,18 +15,18 @@ from vidistill.base.stage import UserError
 
 log = logging.getLogger(__name__)
 
-INITIAL_STD = 0.36  # of the numbers of GloVe 840B's vectors, so that learned ones start at the scale of given ones
-_FIRST_LINE = 1 << 20  # bytes; a file without line breaks is not read whole
+INITIAL_STD = 0.36  # of GloVe 840B's values, so that learned vectors start at the same scale
+_FIRST_LINE = 1 << 20  # bytes, at most, so that a file without line breaks is not read whole
 
 
 def read(path: str, words: Collection[str], dimension: int) -> tuple[dict[str, np.ndarray], str]:
-    """The vectors of those of `words` that the file has, and the file's SHA-256.
+    """The vectors of all `words` in the file, and the file's SHA-256.
 
     Returns:
         word -> (dimension,) float32, and hexadecimal digits.
 
     Raises:
-        UserError: absent, or not a file of this form and width (the line is named).
+        UserError: the file is missing, or not of this format and width (the line is named).
     """
     wanted = {word.encode(): word for word in words}
     found: dict[str, np.ndarray] = {}
@@ -45,15 +45,15 @@ def read(path: str, words: Collection[str], dimension: int) -> tuple[dict[str, n
                 word = wanted.get(head if head.isascii() else nfc(head.decode(errors="replace")).encode())
                 if word is None or word in found:
                     continue
-                # Words with spaces (". . .") begin with another word: only the split from the right tells them apart.
+                # Words with spaces (". . .") begin with another word; splitting from the right tells them apart.
                 name, *numbers = line.rstrip().rsplit(b" ", dimension)
                 if name == head or len(numbers) < dimension:
                     found[word] = _vector(numbers, path, number, dimension)
     except OSError as error:
         raise UserError(
-            f"{path} cannot be read ({error.strerror}); correct vocabulary.word_vectors; null learns vectors."
+            f"{path} cannot be read ({error.strerror}); correct vocabulary.word_vectors, or set null to learn vectors."
         ) from None
-    if line.strip():  # a download that broke off ends within its last line
+    if line.strip():  # an interrupted download ends within its last line
         _vector(line.rstrip().rsplit(b" ", dimension)[1:], path, number, dimension)
     log.info("%s: %d of %d words in %d lines", Path(path).name, len(found), len(wanted), number)
     return found, total.hexdigest()
@@ -85,17 +85,19 @@ def _is_number(text: str) -> bool:
 
 def _vector(parts: list[bytes], path: str, line: int, dimension: int) -> np.ndarray:
     if len(parts) != dimension:
-        raise UserError(f"{path}, line {line}: {len(parts)} numbers in place of {dimension}; get the file again.")
+        raise UserError(f"{path}, line {line}: {len(parts)} numbers instead of {dimension}; download the file again.")
     try:
         vector = np.array([float(part) for part in parts], dtype=np.float32)
     except ValueError:
         vector = np.array([np.nan])
     if not np.isfinite(vector).all():
-        raise UserError(f"{path}, line {line}: the vector holds something that is not a number; get the file again.")
+        raise UserError(
+            f"{path}, line {line}: the vector contains a value that is not a number; download the file again."
+        )
     return vector
 
 
 def initial(word: str, dimension: int) -> np.ndarray:
-    """The vector (dimension,) float32 that a learned embedding starts from: normal numbers, a function of the word."""
+    """The initial vector (dimension,) float32 of a learned embedding: normal random numbers, a function of the word."""
     seed = int.from_bytes(hashlib.sha256(word.encode()).digest()[:8], "big")
     return (np.random.default_rng(seed).standard_normal(dimension) * INITIAL_STD).astype(np.float32)

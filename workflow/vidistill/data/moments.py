@@ -1,4 +1,4 @@
-"""Stage `moments`: annotation files -> the table of moments, which evaluation alone reads, and the list of flaws."""
+"""Stage `moments`: annotation files -> the table of moments, which only evaluation reads, and the flawed rows."""
 
 import collections
 import csv
@@ -14,6 +14,7 @@ import pyarrow as pa
 from vidistill.base import settings as settings_module
 from vidistill.base import store
 from vidistill.base.stage import arguments, run
+from vidistill.base.wording import plural
 from vidistill.data import rows
 from vidistill.data.annotations import sources
 from vidistill.data.annotations.annotation import Annotation
@@ -40,11 +41,11 @@ class Problem(NamedTuple):
 def build(
     annotations: list[Annotation], durations: Mapping[str, float], beyond_duration: str
 ) -> tuple[pd.DataFrame, list[Problem]]:
-    """The table of moments from rows as they stand in the files, and each flawed row.
+    """The table of moments of the rows of annotation files, and the flawed rows.
 
     Args:
-        durations: query id -> seconds, as the table of queries has them. A moment beyond one that is not annotated is
-            left out or clamped, and its query stays; a video without any is listed once.
+        durations: query id -> seconds, from the table of queries. A moment beyond a duration that is not annotated is
+            left out or clamped and its query is kept. A video of unknown duration is listed once.
         beyond_duration: `clamp` a moment to the annotated duration, or `drop` its query.
     """
     moments, problems, undated = [], [], set()
@@ -71,7 +72,7 @@ def _problem(row: Annotation, problem: str, action: Action) -> Problem:
 
 
 def write_problems(path: Path, problems: Iterable[Problem]) -> None:
-    """CSV with a header; `line` is empty for rows of JSON files."""
+    """Write a CSV with a header; `line` is empty for rows of JSON files."""
     with store.atomic(path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(Problem._fields)
@@ -89,7 +90,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     durations = dict(zip(table["query_id"], table["duration"], strict=True))
     moments, problems = build(annotations, durations, settings.beyond_duration)
     for action, count in sorted(collections.Counter(p.action for p in problems).items()):
-        log.warning("%s: %d flawed rows were %s, see the list of problems", settings.dataset, count, action)
+        log.warning("%s: %s %s, see the list of problems", settings.dataset, plural(count, "flawed row"), action)
     files = sorted({annotation.file for annotation in annotations} | set(settings.durations))
     store.write_table(
         args.moments,

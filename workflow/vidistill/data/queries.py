@@ -1,4 +1,4 @@
-"""Stage `queries`: annotation files -> the table of queries. Moments are a stage of their own, so that none is here."""
+"""Stage `queries`: annotation files -> the table of queries, without moments (see stage `moments`)."""
 
 import json
 import logging
@@ -12,6 +12,7 @@ from vidistill.base import settings as settings_module
 from vidistill.base import store
 from vidistill.base.progress import Pace
 from vidistill.base.stage import UserError, arguments, run
+from vidistill.base.wording import plural
 from vidistill.data import rows
 from vidistill.data.annotations import sources
 from vidistill.data.annotations.annotation import VIDEO_SUFFIXES, Annotation, video_id
@@ -34,10 +35,10 @@ QUERIES = pa.schema(
 
 
 def build(annotations: list[Annotation], videos: Mapping[str, Path], beyond_duration: str) -> pd.DataFrame:
-    """The table of queries from rows as they stand in the files.
+    """The table of queries of the rows of annotation files.
 
     Args:
-        videos: id -> file, asked for a duration that the annotations lack.
+        videos: id -> file, read for durations that the annotations lack.
         beyond_duration: `clamp`, or `drop` the query of a moment that ends after the annotated duration.
     """
     found = list(rows.queries(annotations, beyond_duration))
@@ -51,9 +52,9 @@ def build(annotations: list[Annotation], videos: Mapping[str, Path], beyond_dura
 
 
 def ask_durations(videos: Mapping[str, Path]) -> dict[str, float]:
-    """Video id -> seconds, of the files that can be read; the others are logged."""
+    """Video id -> seconds, for readable files; the others are logged."""
     found: dict[str, float] = {}
-    pace = Pace("durations asked of video files", len(videos))
+    pace = Pace("durations read from video files", len(videos))
     for number, (name, path) in enumerate(videos.items(), 1):
         try:
             found[name] = float(source.duration(path))
@@ -64,7 +65,7 @@ def ask_durations(videos: Mapping[str, Path]) -> dict[str, float]:
 
 
 def video_files(paths: Iterable[Path]) -> dict[str, Path]:
-    """Video id -> file, of files and of folders of files: those of a data set may be more than a command line holds."""
+    """Video id -> file, from files and folders: a data set may have more files than a command line can hold."""
     found = {}
     for path in paths:
         if path.is_dir():
@@ -86,7 +87,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     annotations = sources.read(settings)
     queries = build(annotations, video_files(args.videos), settings.beyond_duration)
     if queries.empty:
-        raise UserError(f"datasets.{settings.dataset} has no sound query in {len(annotations)} rows; check its files.")
+        count = plural(len(annotations), "row")
+        raise UserError(f"datasets.{settings.dataset} has no usable query in {count}; check its files.")
     for split, part in queries.groupby("split"):
         log.info("%s, %s: %d queries on %d videos", settings.dataset, split, len(part), part["video_id"].nunique())
     about = {"dataset": settings.dataset, "settings": json.dumps(settings.model_dump(), sort_keys=True)}

@@ -1,6 +1,6 @@
-"""Which annotated rows become queries, and under which ids.
+"""Which annotated rows become queries, and their ids.
 
-Standard library only: Snakemake, too, asks what training would see of a data set while it reads the rules.
+Standard library only: Snakemake also calls this while it parses the rules, to see what training would see.
 """
 
 import collections
@@ -19,13 +19,13 @@ REPEATED: tuple[str, Action] = ("the same row stands above", "dropped")
 def query_ids(annotations: Iterable[Annotation]) -> Iterator[str | None]:
     """The id of each row: video id, 12 digits of the sentence's SHA-256, occurrence; None for a repeated row.
 
-    Nothing else counts, so ids are the same in every split definition and stay when other rows are inserted. Rows
-    that are dropped later count too: data sets that differ in what they drop agree on the ids.
+    Ids depend on nothing else, so they are the same in every split definition and survive the insertion of other
+    rows. Rows that are dropped later count, too, so that data sets that drop different rows agree on ids.
     """
     occurrences: collections.Counter[str] = collections.Counter()
     seen = set()
     for row in annotations:
-        # repr, since NaN differs from itself.
+        # repr, since NaN is not equal to itself.
         content = (row.split, row.video_id, row.sentence, repr(row.start), repr(row.end))
         if content in seen:
             yield None
@@ -37,12 +37,12 @@ def query_ids(annotations: Iterable[Annotation]) -> Iterator[str | None]:
 
 
 def annotated_duration(row: Annotation) -> float | None:
-    """Seconds, None where the annotations say nothing that can be true."""
+    """Seconds; None if the annotation is missing or impossible."""
     return row.duration if row.duration is not None and 0 < row.duration < math.inf else None
 
 
 def flaw(row: Annotation, duration: float | None, beyond_duration: str) -> tuple[str, Action] | None:
-    """What is wrong with a row and what to do about it; None when it is sound.
+    """What is wrong with a row, and what to do with it; None for a sound row.
 
     Args:
         duration: of the video, seconds.
@@ -54,7 +54,7 @@ def flaw(row: Annotation, duration: float | None, beyond_duration: str) -> tuple
     if start is None and end is None:
         return None
     if start is None or end is None:
-        return "of start and end only one is given", "dropped"
+        return "only one of start and end is given", "dropped"
     if not math.isfinite(start) or not math.isfinite(end):
         return f"start {start:g} or end {end:g} is not finite", "dropped"
     if start >= end:
@@ -69,7 +69,7 @@ def flaw(row: Annotation, duration: float | None, beyond_duration: str) -> tuple
 def queries(annotations: list[Annotation], beyond_duration: str) -> Iterator[tuple[str, Annotation]]:
     """(query id, row) of all rows that become queries.
 
-    That is decided by the annotations alone: what a video file says of its duration may cost a query its moment.
+    The annotations alone decide. The duration of a video file can cost a query its moment, but does not drop it.
     """
     for row, query_id in zip(annotations, query_ids(annotations), strict=True):
         found = flaw(row, annotated_duration(row), beyond_duration)
@@ -78,7 +78,7 @@ def queries(annotations: list[Annotation], beyond_duration: str) -> Iterator[tup
 
 
 def digest(annotations: list[Annotation], beyond_duration: str) -> str:
-    """SHA-256, hexadecimal, of all that the queries are made of; moments count only where they decide about a row."""
+    """SHA-256, hexadecimal, of everything that queries are made of. Moments count only if they decide about a row."""
     total = hashlib.sha256()
     for query_id, row in queries(annotations, beyond_duration):
         total.update(json.dumps([query_id, row.video_id, row.split, row.sentence, annotated_duration(row)]).encode())

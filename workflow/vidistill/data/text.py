@@ -1,4 +1,4 @@
-"""Sentences as words: the tokens of the Penn Treebank, as GloVe's vocabulary has them, without a tokeniser's data."""
+"""Split sentences into words: Penn Treebank tokens, as in GloVe's vocabulary, without a tokeniser's data files."""
 
 import math
 import re
@@ -6,8 +6,8 @@ import unicodedata
 
 from vidistill.base.spelling import nfc
 
-# Vowel signs of Hindi, and accents without a composed form, are marks, which \w leaves out; so are joiners in words.
-# One letter stands for each of them while words are found. From U+1F000 on the only marks are selectors of variants.
+# Vowel signs of Hindi and accents without a composed form are marks. \w matches neither marks nor joiners.
+# A letter replaces each of them while words are matched. From U+1F000 on, the only marks are variant selectors.
 _MARKS = "".join(c for c in map(chr, range(0x300, 0x1F000)) if unicodedata.category(c).startswith("M"))
 _MARKS += "\U000e0100-\U000e01ef"
 _MARK = re.compile(rf"[{_MARKS}]|(?<=[\w{_MARKS}])[\u200c\u200d](?=[\w{_MARKS}])")
@@ -29,9 +29,9 @@ _TOKEN = re.compile(
     re.VERBOSE,
 )
 
-# The word classes that the Penn Treebank does not tag as noun, verb, adjective or adverb: determiners, pronouns,
+# Word classes that the Penn Treebank does not tag as noun, verb, adjective or adverb: determiners, pronouns,
 # prepositions and particles, conjunctions, modals, wh-words, existential there, number words, interjections. Forms
-# of be, have and do are verbs, not and n't are adverbs to its taggers, so they are none of these.
+# of be, have and do are tagged as verbs, not and n't as adverbs, so they are not listed.
 _CLOSED_CLASSES = """
     a an the this that these those all any another both each either every neither no some such half
     i me my mine myself we us our ours ourselves you your yours yourself yourselves he him his himself she her hers
@@ -59,7 +59,7 @@ def tokenise(sentence: str) -> list[str]:
 
 
 def masking_weight(word: str) -> float:
-    """The weight of a word when masked words are drawn (method.md, section 1; CPL).
+    """The weight of a word in drawing masked words (CPL).
 
     e for nouns, verbs, adjectives and adverbs; 1 for function words, punctuation and numerals.
     """

@@ -1,4 +1,4 @@
-"""Stage `vocabulary`: the words that a data set's models know, and their vectors."""
+"""Stage `vocabulary`: the words that the models of a data set know, and their vectors."""
 
 import collections
 import functools
@@ -32,9 +32,9 @@ class Vocabulary:
     """V words; the id of a word is its position + 1, id 0 is padding."""
 
     words: tuple[str, ...]
-    weights: tuple[float, ...]  # (V,) of the words when masked ones are drawn
+    weights: tuple[float, ...]  # (V,) of the words in drawing masked words
     max_words: int
-    kind: Literal["given", "learned"]  # of the vectors: frozen, or only where training starts
+    kind: Literal["given", "learned"]  # of the vectors: frozen, or only initial values
     excluded: dict[str, str]  # query id -> why no word of its sentence is known
 
     @functools.cached_property
@@ -46,7 +46,7 @@ def load(path: str | Path) -> Vocabulary:
     """Read `vocabulary.json`.
 
     Raises:
-        UserError: absent, or another file.
+        UserError: the file is missing or not a vocabulary.
     """
     try:
         return loads(Path(path).read_text(encoding="utf-8"))
@@ -55,10 +55,10 @@ def load(path: str | Path) -> Vocabulary:
 
 
 def load_word_vectors(path: str | Path) -> tuple["Tensor", bool]:
-    """The (V + 1, E) float32 vectors of `word_vectors.safetensors`, row 0 zero, and whether they are to be learned.
+    """The (V + 1, E) float32 vectors of `word_vectors.safetensors`, with row 0 zero, and whether they are learned.
 
     Raises:
-        UserError: absent, or another file.
+        UserError: the file is missing or holds no word vectors.
     """
     try:
         with safe_open(path, framework="pt") as file:
@@ -68,7 +68,7 @@ def load_word_vectors(path: str | Path) -> tuple["Tensor", bool]:
 
 
 def loads(text: str) -> Vocabulary:
-    """The vocabulary that the text of a `vocabulary.json` describes, as models carry it."""
+    """Parse the text of a `vocabulary.json`, which models store, too."""
     content = json.loads(text)
     return Vocabulary(
         words=tuple(content["words"]),
@@ -80,7 +80,7 @@ def loads(text: str) -> Vocabulary:
 
 
 def encode(sentence: str, vocabulary: Vocabulary) -> list[int]:
-    """The ids of a sentence's known words in their order, at most `max_words`; an empty list when it has none."""
+    """The ids of a sentence's known words in order, at most `max_words`; empty if it has none."""
     known = (vocabulary.ids.get(word) for word in tokenise(sentence))
     return [index for index in known if index is not None][: vocabulary.max_words]
 
@@ -128,8 +128,8 @@ def build(queries: pd.DataFrame, settings: VocabularySettings) -> tuple[dict[str
     counts = count_words(queries["sentence"][queries["split"].isin(settings.splits)])
     if not counts:
         raise UserError(
-            f"No query is in the splits {', '.join(settings.splits)} of vocabulary.splits, "
-            f"the data set has {', '.join(sorted(set(queries['split'])))}; name one of these."
+            f"no query is in the splits {', '.join(settings.splits)} of vocabulary.splits; "
+            f"the data set has {', '.join(sorted(set(queries['split'])))}; use one of these."
         )
     if settings.word_vectors is None:
         vectors, digest = {word: glove.initial(word, settings.dimension) for word in counts}, None
@@ -137,7 +137,7 @@ def build(queries: pd.DataFrame, settings: VocabularySettings) -> tuple[dict[str
         vectors, digest = glove.read(settings.word_vectors, counts, settings.dimension)
         if not vectors:
             raise UserError(
-                f"{settings.word_vectors} has none of {len(counts)} words; name another file of word vectors."
+                f"{settings.word_vectors} has none of the {len(counts)} words; use another file of word vectors."
             )
     words = choose(counts, vectors, settings.size)
     vocabulary = Vocabulary(

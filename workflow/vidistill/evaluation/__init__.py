@@ -1,1 +1,1 @@
-"""From predictions and moments to numbers; reads no video and no model."""
+"""Compare predictions with moments; reads no video and no model."""

@@ -1,15 +1,15 @@
-"""How far a mean over queries can be trusted: percentile bootstrap over the queries."""
+"""Confidence intervals of means over queries: percentile bootstrap."""
 
 import numpy as np
 
-CELLS = 4_000_000  # resampled queries held at a time, 32 MB each in two arrays
+CELLS = 4_000_000  # resampled queries in memory at a time, 32 MB in each of two arrays
 
 
 def intervals(values: np.ndarray, samples: int, confidence: float, seed: int) -> np.ndarray | None:
     """Percentile intervals of the mean of each column.
 
-    All columns share the resampled queries; differences between models, passed as columns, are thereby paired.
-    It covers the choice of queries, not that of training seeds.
+    All columns share the resampled queries, so differences between models, passed as columns, are paired.
+    The intervals cover the choice of queries, not that of training seeds.
 
     Args:
         values: (N, M); with several seeds, each query's mean over them.
@@ -18,7 +18,7 @@ def intervals(values: np.ndarray, samples: int, confidence: float, seed: int) ->
         seed: equal seeds give equal intervals.
 
     Returns:
-        (M, 2) lower and upper limit; None for fewer than two queries, which tell nothing about their spread.
+        (M, 2) lower and upper limit; None for fewer than two queries.
     """
     count = len(values)
     if count < 2:
@@ -36,5 +36,5 @@ def intervals(values: np.ndarray, samples: int, confidence: float, seed: int) ->
 
 
 def excludes_zero(interval: np.ndarray) -> bool:
-    """Whether a difference is resolved: its interval lies on one side of 0."""
+    """Whether a difference is clear: its interval lies on one side of 0."""
     return bool(interval[0] > 0 or interval[1] < 0)

@@ -1,4 +1,4 @@
-"""Which queries and videos a number stands on, and why the others are left out."""
+"""Queries and videos behind a number, and why others are left out."""
 
 import re
 from collections import Counter
@@ -15,19 +15,19 @@ USED = "used"
 DROPPED = "dropped in the annotations"
 MISSING, BAD = "video missing", "video bad"
 NO_WORDS, NO_MOMENT = "no word of the vocabulary", "no moment"
-NOT_PREDICTED = "not predicted"  # has all that it needs, and yet the model's file lacks it
+NOT_PREDICTED = "not predicted"  # usable, but missing from the model's predictions
 
 
 def outcomes(
     queries: pd.DataFrame, videos: Videos, wordless: Set[str], *, split: str, predicted: Set[str], with_moment: Set[str]
 ) -> pd.Series:
-    """What became of each query of the table: `USED` or why not.
+    """The outcome of each query: `USED`, or why it was not used.
 
     Args:
         queries: columns query_id, video_id, split.
-        wordless: ids of queries that have no word of the vocabulary.
-        split: the evaluated one, whose queries need a prediction and a moment, too. What is predicted counts as used
-            whatever the videos say, so that these counts never contradict the numbers.
+        wordless: ids of queries without a word of the vocabulary.
+        split: the evaluated split, whose queries also need a prediction and a moment. Predicted queries count as used
+            whatever the state of their videos, so that counts never contradict the numbers.
     """
 
     def outcome(query_id: str, video_id: str, own_split: str) -> str:
@@ -55,13 +55,13 @@ def describe(
     learned: Collection[str],
     cap: int,
 ) -> dict[str, Any]:
-    """Counts per split, and lists of at most `cap` entries, as the result shows them.
+    """Counts per split and lists of at most `cap` entries, for the result.
 
     Args:
-        outcome: of `outcomes`, a query each.
+        outcome: from `outcomes`, one per query.
         problems: `problems.csv`.
-        split: the evaluated one, counted even if it has no query.
-        learned: the splits that the model was trained on.
+        split: the evaluated split, listed even if it has no query.
+        learned: the training splits.
     """
     queries, known = data.queries, data.known_durations
     dropped_in = Counter(problems.loc[problems["action"] == "dropped", "split"])
@@ -98,7 +98,7 @@ def _capped(reasons: Mapping[str, str], cap: int) -> dict[str, str]:
 
 
 def _problems(problems: pd.DataFrame, cap: int) -> list[dict[str, Any]]:
-    """Rows by file, action and problem; numbers are taken out of the problem's text so that equal ones meet."""
+    """Rows by file, action and problem; numbers in problems are replaced by N, to group equal problems."""
     texts = problems["problem"].map(lambda text: re.sub(r"(?<![\w-])-?\d+(?:\.\d+)?(?:e[+-]?\d+)?(?![\w-])", "N", text))
     kinds = Counter(zip(problems["file"], problems["action"], texts, strict=True))
     return [

@@ -1,4 +1,4 @@
-"""What makes numbers doubtful: durations and moments that do not fit the videos, and test data that was trained on."""
+"""Warnings about numbers: durations or moments that do not fit the videos, and test data seen in training."""
 
 from collections.abc import Collection, Iterator, Mapping, Set
 from typing import Any
@@ -8,19 +8,19 @@ import pandas as pd
 
 from vidistill.base.wording import plural
 
-SLACK, SHARE = 0.5, 0.02  # seconds, and share of a duration, by which containers and annotators disagree anyway
+SLACK, SHARE = 0.5, 0.02  # seconds, and share of a duration; smaller differences are normal
 
 
 def durations(
     queries: pd.DataFrame, known: Mapping[str, float], partial: Set[str], slack: float, cap: int
 ) -> dict[str, Any]:
-    """Videos whose annotated duration is not that of their features, `cap` of them listed with both, in seconds.
+    """Videos whose annotated duration differs from that of their features; `cap` of them with both, in seconds.
 
     Args:
         queries: columns video_id, duration (seconds, NaN where unknown).
         known: video -> seconds that its features cover.
         partial: videos that are shorter because they are damaged.
-        slack: seconds by which the two may differ in any case.
+        slack: seconds by which the two may always differ.
     """
     rows = queries[["video_id", "duration"]].dropna().drop_duplicates()
     rows = rows[rows["video_id"].isin(known.keys() - partial)]
@@ -39,7 +39,7 @@ def durations(
 def beyond(
     queries: pd.DataFrame, targets: Mapping[str, np.ndarray], known: Mapping[str, float], slack: float, cap: int
 ) -> dict[str, Any]:
-    """Queries with a moment that lies wholly or partly behind the end of its video, `cap` of them listed.
+    """Queries with a moment partly or entirely after the end of the video; `cap` of them listed.
 
     Args:
         queries: columns query_id, video_id.
@@ -61,11 +61,11 @@ def beyond(
 
 
 def shared(queries: pd.DataFrame, learned: Collection[str], split: str, cap: int) -> dict[str, Any]:
-    """Videos, and rows of video and sentence, of the evaluated split that training has seen, too.
+    """Videos, and rows (video and sentence), of the evaluated split that are also in training.
 
     Args:
         queries: columns video_id, split, sentence.
-        learned: the splits that the model was trained on.
+        learned: the training splits.
     """
     seen, tested = queries[queries["split"].isin(list(learned))], queries[queries["split"] == split]
     videos = sorted(set(seen["video_id"]) & set(tested["video_id"]))
@@ -80,15 +80,15 @@ def shared(queries: pd.DataFrame, learned: Collection[str], split: str, cap: int
 
 
 def sentences(result: Mapping[str, Any]) -> Iterator[str]:
-    """A sentence for each doubt about a result, with its first example."""
+    """One sentence per warning about a result, with the first example."""
     covered = result["coverage"]
     about = covered["shared"]
     if about["videos"]:
         example = f", for example {about['listed'][0]}" if about["listed"] else ""
         rows = f", with {plural(about['rows'], 'equal row')} (video and sentence)" if about["rows"] else ""
         yield (
-            f"{plural(about['videos'], 'video')} of the split {result['split']} {_are(about['videos'])} in training "
-            f"({', '.join(about['with'])}), too{rows}{example}: the numbers are not those of unseen videos."
+            f"{plural(about['videos'], 'video')} of the split {result['split']} {_are(about['videos'])} also in "
+            f"training ({', '.join(about['with'])}){rows}{example}: the numbers are not for unseen videos only."
         )
     about = covered["durations"]
     if about["videos"]:
@@ -97,8 +97,8 @@ def sentences(result: Mapping[str, Any]) -> Iterator[str]:
             for video, both in list(about["listed"].items())[:1]
         )
         yield (
-            f"The annotated duration of {plural(about['videos'], 'video')} is not that of the video{example}; "
-            "that of the video counts."
+            f"The annotated duration of {plural(about['videos'], 'video')} differs from the video's{example}; "
+            "the video's duration counts."
         )
     about = covered["beyond"]
     if about["queries"]:
@@ -107,8 +107,8 @@ def sentences(result: Mapping[str, Any]) -> Iterator[str]:
             for row in about["listed"][:1]
         )
         yield (
-            f"The moment of {plural(about['queries'], 'query')} ends behind the end of its video{example}, "
-            f"{about['wholly']} of them wholly: it cannot be found there."
+            f"The moment of {plural(about['queries'], 'query')} ends after the end of the video{example}; "
+            f"{about['wholly']} of them lie entirely after it and cannot be found."
         )
 
 

@@ -1,4 +1,4 @@
-"""Stage `evaluate`: predictions beside moments, and what the numbers are worth."""
+"""Stage `evaluate`: compare predictions with moments; metrics, confidence intervals, baselines, coverage."""
 
 import json
 import logging
@@ -24,7 +24,7 @@ from vidistill.features.availability import Videos, check_bad, sort_videos
 from vidistill.settings.evaluate import EvaluateSection
 
 log = logging.getLogger(__name__)
-# Of a result without a query that can be scored, in place of `numbers`.
+# The numbers of a result without a query that can be scored.
 NO_NUMBERS: dict[str, Any] = {
     "metrics": None,
     "comparisons": {},
@@ -38,7 +38,7 @@ NO_NUMBERS: dict[str, Any] = {
 class EvaluateSettings(EvaluateSection):
     dataset: str
     model: str
-    compare_with: tuple[str, ...]  # models, query by query
+    compare_with: tuple[str, ...]  # models, compared query by query
     seeds: Several[int]
     max_bad_share: float
 
@@ -52,21 +52,21 @@ class EvaluateSettings(EvaluateSection):
 
     @property
     def names(self) -> list[str]:
-        """Of the metrics."""
+        """Names of the metrics."""
         return metrics.names(self.thresholds)
 
     def intervals(self, values: np.ndarray) -> np.ndarray | None:
-        """`bootstrap.intervals` as set: (N, M) -> (M, 2)."""
+        """`bootstrap.intervals` with these settings: (N, M) -> (M, 2)."""
         return bootstrap.intervals(values, self.bootstrap_samples, self.confidence, self.bootstrap_seed)
 
 
 def evaluate(s: EvaluateSettings, files: Files) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """The result, and the first seed's answers in the JSON-lines form of the field's evaluators.
+    """The result, and the first seed's answers in the JSON-lines format of the field's evaluators.
 
-    Where no query can be scored, the result says so and has no numbers.
+    If no query can be scored, the result has no numbers.
 
     Raises:
-        UserError: files do not fit together, or too many videos are bad.
+        UserError: files do not match, or too many videos are bad.
     """
     trainings = {
         model: {seed: inputs.read_training(files.models[model, seed]) for seed in s.seeds}
@@ -131,7 +131,7 @@ def numbers(
 
 
 def cover(s: EvaluateSettings, files: Files, data: DataSet, training: Training, videos: Videos) -> dict[str, Any]:
-    """Coverage as the result shows it."""
+    """The coverage section of the result."""
     outcome = coverage.outcomes(
         data.queries,
         videos,
@@ -149,11 +149,10 @@ def cover(s: EvaluateSettings, files: Files, data: DataSet, training: Training, 
 def read_seeds(
     s: EvaluateSettings, files: Files, model: str, data: DataSet, learned: Sequence[str]
 ) -> tuple[dict[int, Scored], Answers]:
-    """A model's seeds beside the moments, all on the same queries (no seed where none has a moment), and the first
-    seed's answers.
+    """A model's scored seeds, all on the same queries (empty if no query has a moment), and the first seed's answers.
 
     Raises:
-        UserError: predictions are of other queries.
+        UserError: seeds predict different queries, or queries of another data set.
     """
     scored: dict[int, Scored] = {}
     read = {seed: predictions.read(files.predictions[model, seed], s.split, learned) for seed in s.seeds}
@@ -161,17 +160,17 @@ def read_seeds(
     for seed, (found, answers) in read.items():
         path = files.predictions[model, seed]
         if not answers.query_ids.isin(data.queries["query_id"]).all():
-            raise UserError(f"{path} predicts queries that {files.queries} lacks; train {model} on this data set.")
+            raise UserError(f"{path} has queries that {files.queries} lacks; train {model} on this data set.")
         same = found.query_ids.equals(in_split.query_ids) if found and in_split else found is in_split
         if not same or not answers.query_ids.equals(first.query_ids):
-            raise UserError(f"{path} predicts other queries than seed {s.seeds[0]} does; train {model} again.")
+            raise UserError(f"{path} has other queries than seed {s.seeds[0]}; train {model} again.")
         if found and (beside := predictions.score(found, data.targets, s.thresholds, s.vote_weight)):
             scored[seed] = beside
     return scored, first
 
 
 def check_same(model: str, answers: Mapping[str, Answers]) -> None:
-    """Warn of compared models that do not answer all queries that `model` answers."""
+    """Warn about compared models that do not answer all queries of `model`."""
     ours = answers[model].query_ids
     for other, theirs in answers.items():
         if lacking := len(ours.difference(theirs.query_ids)):
@@ -181,17 +180,17 @@ def check_same(model: str, answers: Mapping[str, Answers]) -> None:
 def without_video(
     s: EvaluateSettings, data: DataSet, train_splits: Sequence[str], query_ids: pd.Index
 ) -> tuple[dict[str, np.ndarray | None], dict[str, list[float]] | None]:
-    """The video-free baselines on the evaluated queries, (N, M) percent each, and the constant intervals by metric.
+    """The video-free baselines on the evaluated queries, (N, M) percent each, and the constant intervals per metric.
 
-    Both are None for the constant one when no moment is known in the training splits.
+    The constant baseline and its intervals are None if the training splits have no moments.
     """
     moments = data.normalised(query_ids)
     whole = video_free.whole_video_per_query(moments, s.thresholds)
     in_training = data.queries["split"].isin(train_splits) & data.queries["query_id"].isin(data.targets.keys())
     train_ids = pd.Index(data.queries.loc[in_training, "query_id"])
-    train_ids = train_ids[data.durations(train_ids) > 0]  # a bad video's is unknown unless the annotations give it
+    train_ids = train_ids[data.durations(train_ids) > 0]  # unknown for a bad video without annotated duration
     if train_ids.empty:
-        log.warning("the training split has no moments, so there is no constant interval to compare with")
+        log.warning("the training split has no moments, so the constant interval cannot be fitted")
         return {"constant": None, "whole_video": whole}, None
     fitted = video_free.fit_constant(data.normalised(train_ids), s.thresholds, s.constant_steps)
     constant = video_free.constant_per_query(moments, fitted, s.thresholds)
@@ -201,7 +200,7 @@ def without_video(
 
 
 def against_baselines(s: EvaluateSettings, ours: Seeds, baselines: Mapping[str, np.ndarray | None]) -> dict[str, Any]:
-    """The model beside the best video-free baseline, chosen for each metric."""
+    """Compare the model with the best video-free baseline, chosen per metric."""
     there = {name: values for name, values in baselines.items() if values is not None}
     stacked = np.stack(list(there.values()))  # (B, N, M)
     best = stacked.mean(axis=1).argmax(axis=0)
@@ -216,7 +215,7 @@ def against_baselines(s: EvaluateSettings, ours: Seeds, baselines: Mapping[str, 
 
 
 def against_model(s: EvaluateSettings, ours: Seeds, theirs: Seeds, other: str) -> dict[str, Any]:
-    """The model beside another one, on the queries with moments that both predict; empty where there are none."""
+    """Compare the model with another, on the scored queries that both predict; empty if there are none."""
     query_ids = next(iter(ours.values())).query_ids
     query_ids = query_ids.intersection(next(iter(theirs.values())).query_ids if theirs else [])
     if query_ids.empty:

@@ -1,4 +1,4 @@
-"""The files of an evaluation: which belongs to which model and seed, what a model says of itself, the moments."""
+"""Input files of an evaluation: files by model and seed, metadata of models, moments."""
 
 import itertools
 import json
@@ -22,7 +22,7 @@ Labelled = Mapping[tuple[str, int], Path]  # (model, seed) -> file
 
 @dataclass(frozen=True)
 class Files:
-    """What the stage reads."""
+    """The stage's input files."""
 
     queries: Path
     moments: Path
@@ -35,7 +35,7 @@ class Files:
 
 @dataclass(frozen=True)
 class Training:
-    """What a trained model says of itself."""
+    """Metadata of a trained model."""
 
     streams: tuple[str, ...]
     train_splits: tuple[str, ...]
@@ -47,16 +47,16 @@ class Training:
         """The streams that the model reads.
 
         Raises:
-            UserError: one is not there.
+            UserError: a stream is missing.
         """
         if lacking := [name for name in self.streams if name not in features]:
-            raise UserError(f"the model reads the stream {lacking[0]!r}; name its files with --features.")
+            raise UserError(f"the model reads the stream {lacking[0]!r}; give its files with --features.")
         return {name: features[name] for name in self.streams}
 
 
 @dataclass(frozen=True)
 class DataSet:
-    """What is known apart from predictions."""
+    """Queries, moments and features, without predictions."""
 
     queries: pd.DataFrame
     targets: Mapping[str, np.ndarray]  # query id -> (G, 2) seconds
@@ -64,18 +64,18 @@ class DataSet:
 
     @cached_property
     def known_durations(self) -> dict[str, float]:
-        """Video -> seconds that its features cover, where they know."""
+        """Video -> seconds that its features cover, where known."""
         return states.file_durations(stream.durations for stream in self.features.values())
 
     @property
     def slack(self) -> float:
-        """Seconds by which features may miss a video's end: a row of features whose rows alone tell their duration."""
+        """Seconds by which features may differ from a video's end: one row, if rows determine the duration."""
         ways = [way for stream in self.features.values() for way in stream.provenances]
         steps = [way.get("settings", {}).get("seconds_per_row") or 0.0 for way in ways]
         return max([doubts.SLACK, *steps])
 
     def durations(self, query_ids: pd.Index) -> np.ndarray:
-        """(N,) seconds of the queries' videos, NaN where neither features nor annotations know."""
+        """(N,) seconds of the queries' videos; NaN if neither features nor annotations give them."""
         rows = self.queries.set_index("query_id").loc[query_ids]
         known = rows["video_id"].map(self.known_durations)
         return known.fillna(rows["duration"]).to_numpy(dtype=np.float64)
@@ -88,15 +88,15 @@ class DataSet:
         """
         durations = self.durations(query_ids)
         if len(unknown := query_ids[~(durations > 0)]):
-            raise UserError(f"the duration of query {unknown[0]}'s video is unknown; give it in the annotations.")
+            raise UserError(f"the duration of query {unknown[0]}'s video is unknown; add it to the annotations.")
         return video_free.normalise(predictions.pad([self.targets[q] for q in query_ids]), durations)
 
 
 def read_training(path: Path) -> Training:
-    """What `model.safetensors` says of itself, and its digest.
+    """Metadata and digest of a `model.safetensors`.
 
     Raises:
-        UserError: the file is no model of this workflow.
+        UserError: the file is not a model of this workflow.
     """
     try:
         metadata = store.read_model_metadata(path)
@@ -113,7 +113,7 @@ def read_training(path: Path) -> Training:
             sha256=store.file_digest(path),
         )
     except (KeyError, ValueError, TypeError) as error:
-        raise UserError(f"{path} is no model of this workflow ({error!r}); train it again.") from error
+        raise UserError(f"{path} is not a model of this workflow ({error!r}); train it again.") from error
 
 
 def read_moments(path: Path) -> dict[str, np.ndarray]:
@@ -128,7 +128,7 @@ def labelled(option: str, items: Iterable[str], models: Iterable[str], seeds: It
     """`MODEL:SEED=FILE` arguments by (model, seed).
 
     Raises:
-        UserError: an argument has another form, or a model's seed lacks its file.
+        UserError: an argument has a different form, or the file of a model's seed is missing.
     """
     files = {}
     for item in items:
@@ -139,5 +139,5 @@ def labelled(option: str, items: Iterable[str], models: Iterable[str], seeds: It
         files[model, int(seed)] = Path(path)
     for key in itertools.product(models, seeds):
         if key not in files:
-            raise UserError(f"{option} names no file for model {key[0]!r}, seed {key[1]}; add {key[0]}:{key[1]}=FILE.")
+            raise UserError(f"{option} has no file for model {key[0]!r}, seed {key[1]}; add {key[0]}:{key[1]}=FILE.")
     return files

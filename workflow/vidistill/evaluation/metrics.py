@@ -1,4 +1,4 @@
-"""IoU, and what the field reports of it: R@m, R5@m and mIoU, in percent."""
+"""IoU and the field's metrics, R@m, R5@m and mIoU, in percent."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ BEST_OF = 5  # R5@m: the best of this many predictions
 def iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Intersection over union of intervals [start, end], broadcast over (..., 2).
 
-    An interval whose end is not behind its start has no length: it overlaps nothing and its IoU is 0.
+    An interval whose end is not after its start is empty: its IoU is 0.
     """
     start_a, end_a, start_b, end_b = a[..., 0], a[..., 1], b[..., 0], b[..., 1]
     shared = np.maximum(np.minimum(end_a, end_b) - np.maximum(start_a, start_b), 0.0)
@@ -19,7 +19,7 @@ def iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def best_iou(windows: np.ndarray, moments: np.ndarray) -> np.ndarray:
-    """IoU of each window with that moment of its query which it fits best.
+    """The highest IoU of each window with any moment of its query.
 
     Args:
         windows: (N, K, 2) seconds.
@@ -35,18 +35,18 @@ def best_iou(windows: np.ndarray, moments: np.ndarray) -> np.ndarray:
 
 
 def names(thresholds: Sequence[float], *, best_of: bool = True) -> list[str]:
-    """The metrics' names in the columns' order of `per_query`."""
+    """Names of the metrics, in the column order of `per_query`."""
     several = [f"R{BEST_OF}@{m:g}" for m in thresholds] if best_of else []
     return [*(f"R@{m:g}" for m in thresholds), "mIoU", *several]
 
 
 def per_query(ranked: np.ndarray, thresholds: Sequence[float], *, best_of: bool = True) -> np.ndarray:
-    """What each query adds to each metric: its mean over queries is the metric.
+    """The contribution of each query to each metric; its mean over queries is the metric.
 
     Args:
         ranked: (N, K) IoU of a query's predictions, best prediction first.
-        thresholds: m; a query counts when its IoU >= m, as in CPL's and QVHighlights' evaluators.
-        best_of: with R5@m, which has no meaning for a single prediction.
+        thresholds: m; a query counts if its IoU >= m, as in CPL's and QVHighlights' evaluators.
+        best_of: include R5@m, which is meaningless for a single prediction.
 
     Returns:
         (N, M) percent, columns as `names`.

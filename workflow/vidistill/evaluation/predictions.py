@@ -1,4 +1,4 @@
-"""A model's predictions of one seed, and what they are worth beside the moments."""
+"""The predictions of one seed of a model, and their score against the moments."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,40 +19,40 @@ COLUMNS = ["epoch", "query_id", "split", "proposal_index", "start", "end", "scor
 
 @dataclass(frozen=True)
 class Answers:
-    """What a model answers to N queries after its last epoch, K proposals a query."""
+    """A model's answers to N queries after the last epoch, K proposals per query."""
 
     query_ids: pd.Index  # (N,)
     splits: np.ndarray  # (N,)
     ranked: np.ndarray  # (N, K, 3) start, end, score; best first
 
     def count(self) -> dict[str, int]:
-        """Split -> how many of its queries are answered."""
+        """Split -> number of answered queries."""
         return {str(split): int((self.splits == split).sum()) for split in np.unique(self.splits)}
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """The proposals of N queries after each of E epochs, K a query."""
+    """The proposals for N queries after each of E epochs, K per query."""
 
     query_ids: pd.Index  # (N,)
     epochs: np.ndarray  # (E,) ascending
     windows: np.ndarray  # (E, N, K, 2) seconds
     scores: np.ndarray  # (E, N, K)
-    errors: np.ndarray  # (E, N, K) reconstruction errors, NaN where the model has none
+    errors: np.ndarray  # (E, N, K) reconstruction errors, NaN if the model has none
 
 
 @dataclass(frozen=True)
 class Scored:
-    """One seed's predictions beside the moments; N queries, M metrics."""
+    """The score of one seed's predictions; N queries, M metrics."""
 
-    query_ids: pd.Index  # (N,) those with a moment
+    query_ids: pd.Index  # (N,) queries with a moment
     epochs: np.ndarray  # (E,)
     by_epoch: np.ndarray  # (E, M) percent, by score
-    values: dict[Rule, np.ndarray]  # (N, M) percent, last epoch; without loss and vote where there are no errors
+    values: dict[Rule, np.ndarray]  # (N, M) percent, last epoch; no loss and vote without errors
 
 
 def read_ids(path: Path, split: str) -> set[str]:
-    """The queries of `split` that are predicted."""
+    """The predicted queries of `split`."""
     table = store.read_table(path, ["query_id", "split"])
     return set(table.loc[table["split"] == split, "query_id"].unique())
 
@@ -61,15 +61,15 @@ def read(path: Path, split: str, learned: Collection[str]) -> tuple[Predictions 
     """A model's predictions for the queries of `split` after each epoch, and its answers after the last.
 
     Args:
-        split: the evaluated one; the first result is None when none of its queries is predicted.
-        learned: splits that the model was trained on, whose queries are answers only where there are no others.
+        split: the evaluated split; the first result is None if it has no predicted query.
+        learned: the training splits, whose queries are answers only if there are no others.
 
     Raises:
-        UserError: nothing is predicted, an epoch or a query lacks some proposals, or a number is missing.
+        UserError: there are no predictions, some proposals are missing, or a number is missing.
     """
     table = store.read_table(path, COLUMNS)
     if table.empty:
-        raise UserError(f"{path} predicts nothing; train the model again.")
+        raise UserError(f"{path} has no predictions; train the model again.")
     own = table[table["split"] == split]
     last = table[table["epoch"] == table["epoch"].max()]
     others = last[~last["split"].isin(list(learned))]
@@ -87,7 +87,7 @@ def read(path: Path, split: str, learned: Collection[str]) -> tuple[Predictions 
 
 
 def _grids(path: Path, table: pd.DataFrame) -> Predictions:
-    """A table with a row for each epoch, query and proposal as arrays."""
+    """Convert a table with one row per epoch, query and proposal to arrays."""
     numbers, query_ids = pd.factorize(table["query_id"], sort=True)
     order = np.lexsort([table["proposal_index"], numbers, table["epoch"]])
     epochs = np.unique(table["epoch"])
@@ -102,7 +102,7 @@ def _grids(path: Path, table: pd.DataFrame) -> Predictions:
         and (grid(table["epoch"].to_numpy()) == epochs[:, None, None]).all()
         and (grid(numbers) == np.arange(len(query_ids))[:, None]).all()
     ):
-        raise UserError(f"{path}: not every epoch has equally many proposals for each query; train the model again.")
+        raise UserError(f"{path}: the number of proposals differs between queries or epochs; train the model again.")
     predictions = Predictions(
         pd.Index(query_ids),
         epochs,
@@ -118,10 +118,10 @@ def _grids(path: Path, table: pd.DataFrame) -> Predictions:
 def score(
     predictions: Predictions, targets: Mapping[str, np.ndarray], thresholds: Sequence[float], vote_weight: VoteWeight
 ) -> Scored | None:
-    """Put the predictions beside the moments; None when none of the queries has one.
+    """Score predictions against moments; None if no query has a moment.
 
     Args:
-        targets: query id -> (G, 2) seconds, moments of the query; other queries are left out.
+        targets: query id -> (G, 2) moments in seconds; queries without moments are left out.
     """
     kept = np.array([query_id in targets for query_id in predictions.query_ids], dtype=bool)
     if not kept.any():
@@ -146,13 +146,13 @@ def score(
 
 
 def pad(moments: Sequence[np.ndarray]) -> np.ndarray:
-    """Lists of (G_n, 2) moments as one (N, G, 2), the first moment repeated where a query has fewer than G."""
+    """Stack (G_n, 2) moments to (N, G, 2); a query with fewer than G repeats its first moment."""
     most = max((len(m) for m in moments), default=1)
     return np.stack([np.concatenate([m, np.repeat(m[:1], most - len(m), axis=0)]) for m in moments])
 
 
 def json_lines(answers: Answers, queries: pd.DataFrame) -> list[dict[str, Any]]:
-    """One object a query, windows best first, in seconds; unrounded for the same ties elsewhere."""
+    """One object per query, windows best first, in seconds; not rounded, to keep ties the same elsewhere."""
     rows = queries.set_index("query_id").loc[answers.query_ids]
     return [
         {"qid": query_id, "query": sentence, "vid": video_id, "pred_relevant_windows": windows}

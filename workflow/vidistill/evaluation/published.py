@@ -1,4 +1,4 @@
-"""Numbers that papers report, percent, to stand beside ours."""
+"""Published numbers, in percent, for comparison."""
 
 from typing import NamedTuple
 
@@ -9,7 +9,7 @@ SOURCE = (
 
 _CHARADES = ("R@0.3", "R@0.5", "R@0.7")
 _ACTIVITYNET = ("R@0.1", "R@0.3", "R@0.5")
-# By data set and the names that config.yaml gives to the models; CPL is of another code.
+# By data set and model, under the names in config.yaml. CPL has its own code.
 _NUMBERS = {
     "charades-cpl": {
         "CPL": (66.40, 49.24, 22.39),
@@ -30,17 +30,17 @@ _NUMBERS = {
         "teacher": (82.89, 58.53, 32.98),
     },
 }
-# The papers do not report on Charades-STA whole; what they report is of the split that drops queries.
+# The papers do not report on all of Charades-STA, but on the split that drops queries.
 _SPLIT = {"charades": "charades-cpl"}
 
 
 class Published(NamedTuple):
-    dataset: str  # that the numbers are of
+    dataset: str  # of the numbers
     models: dict[str, dict[str, float]]  # model -> metric -> percent
 
 
 def published(dataset: str) -> Published:
-    """What papers report on a data set, or on the nearest that they do; no models for any other."""
+    """Published numbers for a data set, or for its closest published split; no models for others."""
     of = _SPLIT.get(dataset, dataset)
     names = _ACTIVITYNET if of == "activitynet" else _CHARADES
     rows = _NUMBERS.get(of, {})

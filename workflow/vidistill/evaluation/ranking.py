@@ -13,13 +13,13 @@ Rule = Literal["score", "loss", "vote"]
 def rank(
     rule: Rule, windows: np.ndarray, scores: np.ndarray, errors: np.ndarray, vote_weight: VoteWeight = "one"
 ) -> np.ndarray:
-    """Proposal indices (N, K), best first; of equals the lower proposal index comes first.
+    """Proposal indices (N, K), best first; ties go to the lower proposal index.
 
     Args:
-        rule: `score`: highest score; `loss`: lowest reconstruction error; `vote`: most votes, equal ones by loss.
+        rule: `score`: highest score; `loss`: lowest reconstruction error; `vote`: most votes, ties by loss.
         windows: (N, K, 2) seconds.
         scores: (N, K).
-        errors: (N, K) reconstruction errors; not read by `score`.
+        errors: (N, K) reconstruction errors; not used by `score`.
         vote_weight: see `votes`.
     """
     if rule == "score":

@@ -1,4 +1,4 @@
-"""Numbers as the result shows them: over seeds, over epochs, and beside others. All in percent, four decimals."""
+"""Numbers of the result: over seeds, over epochs, and comparisons. In percent, with four decimals."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -14,21 +14,21 @@ Intervals = Callable[[np.ndarray], np.ndarray | None]  # (N, M) -> (M, 2), `boot
 Seeds = Mapping[int, Scored]
 
 CPL_RULES: tuple[Rule, ...] = ("loss", "vote")
-ORACLE = "the epoch was chosen on the very queries that are reported: not a result, and not to be compared with"
+ORACLE = "the epoch was chosen on the reported queries: do not report it or compare with it"
 
 
 def number(value: float) -> float:
-    """Rounded so that equal runs on machines with other linear algebra write equal bytes; never -0.0."""
+    """Rounded, so that equal runs write equal bytes with any linear algebra library; never -0.0."""
     return round(float(value), 4) + 0.0
 
 
 def means(values: np.ndarray, names: Sequence[str]) -> dict[str, float]:
-    """(N, M') as one number a metric, for the first M' of `names`."""
+    """(N, M') to one number per metric, for the first M' of `names`."""
     return {name: number(mean) for name, mean in zip(names, values.mean(axis=0), strict=False)}
 
 
 def over_seeds(values: np.ndarray, names: Sequence[str], seeds: Sequence[int]) -> dict[str, dict[str, Any]]:
-    """Mean, sample standard deviation (None for one seed) and each seed of (S, M)."""
+    """Mean, sample standard deviation (None for one seed) and single seeds of (S, M)."""
     spread = values.std(axis=0, ddof=1) if len(seeds) > 1 else None
     return {
         name: {
@@ -41,14 +41,14 @@ def over_seeds(values: np.ndarray, names: Sequence[str], seeds: Sequence[int]) -
 
 
 def by_rule(scored: Seeds, rule: Rule, names: Sequence[str]) -> dict[str, dict[str, Any]] | None:
-    """The last epoch under one ranking rule; None where a seed has no reconstruction errors."""
+    """Metrics of the last epoch by one ranking rule; None if a seed has no reconstruction errors."""
     if any(rule not in s.values for s in scored.values()):
         return None
     return over_seeds(np.stack([s.values[rule].mean(axis=0) for s in scored.values()]), names, list(scored))
 
 
 def over_queries(scored: Seeds, query_ids: pd.Index) -> np.ndarray:
-    """(N, M) of the given queries, mean over seeds."""
+    """(N, M) for the given queries, mean over seeds."""
     return np.mean([s.values["score"][s.query_ids.get_indexer(query_ids)] for s in scored.values()], axis=0)
 
 
@@ -77,7 +77,7 @@ def compare(ours: np.ndarray, theirs: np.ndarray, names: Sequence[str], interval
 def selection(
     scored: Seeds, histories: Mapping[int, pd.DataFrame], names: Sequence[str], oracle_metric: str
 ) -> dict[str, Any]:
-    """What the choice of the epoch would change: last (reported), best on the test split, lowest held-out loss.
+    """Metrics for other choices of the epoch: last (reported), best on the test split, lowest held-out loss.
 
     Args:
         histories: seed -> `history.parquet`.
@@ -98,7 +98,7 @@ def selection(
 
 
 def lowest_held_out(epochs: np.ndarray, history: pd.DataFrame) -> int | None:
-    """Index into `epochs` of the lowest held-out loss; None without one, or without predictions after it."""
+    """Index in `epochs` of the lowest held-out loss; None without such a loss or predictions of that epoch."""
     if "held_out_loss" not in history:
         return None
     losses = history.set_index("epoch")["held_out_loss"].dropna().astype(np.float64)

@@ -1,4 +1,4 @@
-"""Stage `tables`: the results of many models side by side, beside the paper's."""
+"""Stage `tables`: results of many models side by side, with published numbers."""
 
 import json
 import logging
@@ -16,7 +16,7 @@ from vidistill.evaluation import doubts
 from vidistill.evaluation.published import SOURCE, Published, published
 
 log = logging.getLogger(__name__)
-OTHER_CODE = "CPL"  # published, and no model of ours: in the first table
+OTHER_CODE = "CPL"  # published only; shown in the first table
 COLUMNS = [
     *("table", "row", "minus", "metric", "value", "std", "seeds", "queries", "low", "high", "resolved"),
     *("published", "published_on"),
@@ -29,10 +29,10 @@ class TablesSettings(Section):
 
 
 def rows(s: TablesSettings, results: Mapping[str, Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
-    """Every number of every table: models, what needs no video, and paired differences."""
+    """Every number of every table: models, video-free baselines, and paired differences."""
     papers = published(s.dataset)
     for table, listed in s.tables.items():
-        models = [model for model in listed if results[model]["metrics"]]  # of the others there is no number
+        models = [model for model in listed if results[model]["metrics"]]  # others have no numbers
         if not models:
             continue
         first = results[models[0]]
@@ -76,7 +76,7 @@ def _limits(interval: list[float] | None) -> dict[str, float]:
 
 
 def markdown(s: TablesSettings, table: pd.DataFrame, results: Mapping[str, Mapping[str, Any]]) -> str:
-    """All tables as a person reads them."""
+    """All tables as Markdown."""
     result = next(iter(results.values()))
     papers = published(s.dataset)
     text = [f"# {s.dataset}, split {result['split']}"]
@@ -84,24 +84,24 @@ def markdown(s: TablesSettings, table: pd.DataFrame, results: Mapping[str, Mappi
     if scored:
         text.append(
             f"Percent of {_queries(results)}; {_over(result['seeds'])}. Differences are "
-            "paired, query by query; one whose bootstrap interval over queries contains 0 is not resolved. "
-            "The constant interval is fitted on the training moments for each column alone."
+            "paired, query by query; a difference is within noise if its bootstrap interval over queries contains 0. "
+            "The constant interval is fitted on the training moments, separately for each column."
         )
     if scored and papers.models:
-        where = "" if papers.dataset == s.dataset else f" of {papers.dataset}, which are other queries"
+        where = "" if papers.dataset == s.dataset else f" for {papers.dataset}, which has other queries"
         text.append(
-            f"In brackets, published numbers{where}; their code takes the best epoch on the test split. {SOURCE}."
+            f"Square brackets: published numbers{where}; their code takes the best epoch on the test split. {SOURCE}."
         )
     text += dict.fromkeys(sentence for about in results.values() for sentence in doubts.sentences(about))
     if unscored := [model for model in results if model not in scored]:
         text.append(
-            f"Nothing can be scored of {', '.join(unscored)}: no query of the split {result['split']} has both a "
+            f"{', '.join(unscored)} cannot be scored: no query of the split {result['split']} has both a "
             "moment (start and end) and a prediction. "
             f"Their answers are in results/{s.dataset}/MODEL/predictions.jsonl."
         )
     for name, part in table.groupby("table", sort=False):
         alone, paired = part[part["minus"].isna()], part[part["minus"].notna()]
-        text += [f"## {name}", _grid(alone, alone["row"], _value)]
+        text += [f"## {name}", _grid(alone, alone["row"], value)]
         if not paired.empty:
             text.append(_grid(paired, paired["row"] + " minus " + paired["minus"], _difference))
     return "\n\n".join(text) + "\n"
@@ -113,20 +113,21 @@ def _over(seeds: Sequence[int]) -> str:
 
 
 def _queries(results: Mapping[str, Mapping[str, Any]]) -> str:
-    """How many queries are scored, which may differ from model to model."""
+    """The number of scored queries, which may differ between models."""
     counts = sorted({result["queries"] for result in results.values() if result["metrics"]})
     return " to ".join([*map(str, counts[:-1][:1]), plural(counts[-1], "query")])
 
 
 def _grid(part: pd.DataFrame, labels: pd.Series, cell: Any) -> str:
-    """Rows by label, columns by metric, both in the order in which they come."""
+    """Rows by label, columns by metric, both in order of appearance."""
     cells = part.assign(label=labels, cell=part.apply(cell, axis=1))
     grid = cells.pivot(index="label", columns="metric", values="cell").fillna("")
     grid = grid.loc[list(dict.fromkeys(cells["label"])), list(dict.fromkeys(cells["metric"]))]
     return str(grid.rename_axis(None).to_markdown(stralign="right"))
 
 
-def _value(row: pd.Series) -> str:
+def value(row: pd.Series) -> str:
+    """A model's number, its spread over seeds, and in square brackets the published one."""
     ours = "" if pd.isna(row["value"]) else percent(row["value"], row["queries"])
     spread = "" if pd.isna(row["std"]) else f" ± {percent(row['std'], row['queries'])}"
     theirs = "" if pd.isna(row["published"]) else f" [{row['published']:.2f}]"
@@ -140,8 +141,8 @@ def _difference(row: pd.Series) -> str:
     )
     if low is None:
         return str(value)
-    resolved = "" if row["resolved"] else ", not resolved"
-    return f"{value} ({low} to {high}{resolved})"
+    noise = "" if row["resolved"] else ", within noise"
+    return f"{value} ({low} to {high}{noise})"
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -156,7 +157,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         result = json.loads(path.read_text(encoding="utf-8"))
         results[result["model"]] = result
     if absent := {model for models in s.tables.values() for model in models} - results.keys():
-        raise UserError(f"no result is of {', '.join(sorted(absent))}, which the tables name; give theirs too.")
+        raise UserError(f"the tables need results of {', '.join(sorted(absent))}; add them to --results.")
     table = pd.DataFrame(rows(s, results), columns=COLUMNS)
     with store.atomic(args.csv) as temporary:
         table.to_csv(temporary, index=False)

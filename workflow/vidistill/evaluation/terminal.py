@@ -1,4 +1,4 @@
-"""The result as a person reads it on a terminal."""
+"""Print a result on the terminal."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -10,7 +10,7 @@ WIDTH = 15
 
 
 def lines(result: Mapping[str, Any]) -> Iterator[str]:
-    """A table, metric by metric, and what of it is sure."""
+    """Coverage, warnings, a table of metrics, and differences."""
     coverage = result["coverage"]["splits"][result["split"]]
     queries, videos = coverage["queries"], coverage["videos"]
     yield (
@@ -28,7 +28,7 @@ def lines(result: Mapping[str, Any]) -> Iterator[str]:
 
 
 def unscored(result: Mapping[str, Any]) -> str:
-    """What a result without numbers has in their place."""
+    """The message for a result without numbers."""
     answered = ", ".join(f"{count} of split {split}" for split, count in result["answered"].items())
     return (
         f"Nothing can be scored: no query of the split {result['split']} has both a moment (start and end) and a "
@@ -69,10 +69,12 @@ def _table(result: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _spread(metrics: Mapping[str, Any], queries: int) -> dict[str, str]:
-    return {
-        name: percent(m["mean"], queries) + ("" if m["std"] is None else f" ± {percent(m['std'], queries)}")
-        for name, m in metrics.items()
-    }
+    return {name: number(found, queries) for name, found in metrics.items()}
+
+
+def number(found: Mapping[str, Any], queries: int) -> str:
+    """A mean and, of several seeds, its spread."""
+    return percent(found["mean"], queries) + ("" if found["std"] is None else f" ± {percent(found['std'], queries)}")
 
 
 def _plain(metrics: Mapping[str, float] | None, queries: int) -> dict[str, str]:
@@ -80,4 +82,4 @@ def _plain(metrics: Mapping[str, float] | None, queries: int) -> dict[str, str]:
 
 
 def _difference(compared: Mapping[str, Any], queries: int) -> str:
-    return percent(compared["difference"], queries, sign=True) + ("" if compared["resolved"] else " (not resolved)")
+    return percent(compared["difference"], queries, sign=True) + ("" if compared["resolved"] else " (within noise)")

@@ -1,6 +1,6 @@
-"""What can be had without looking at a video: one constant interval, or the whole of it.
+"""Video-free baselines: one constant interval, or the whole video.
 
-Moments are normalised here, [start, end] / duration in [0, 1], since that is where a constant interval is constant.
+Moments are normalised, [start, end] / duration in [0, 1], since a constant interval is a constant share of a video.
 """
 
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ import numpy as np
 from vidistill.evaluation.metrics import best_iou, per_query
 
 WHOLE = np.array([0.0, 1.0])
-CHUNK = 4_000_000  # IoU values held at a time
+CHUNK = 4_000_000  # IoU values in memory at a time
 
 
 def normalise(moments: np.ndarray, durations: np.ndarray) -> np.ndarray:
@@ -19,10 +19,10 @@ def normalise(moments: np.ndarray, durations: np.ndarray) -> np.ndarray:
 
 
 def fit_constant(moments: np.ndarray, thresholds: Sequence[float], steps: int) -> np.ndarray:
-    """For each threshold the interval with the highest R@m on `moments`, and last the one with the highest mIoU.
+    """The interval with the highest R@m on `moments` for each threshold, and last the one with the highest mIoU.
 
-    The search is exhaustive over [i, j] / steps, 0 <= i < j <= steps; of equals the earliest start, then the earliest
-    end. 50 steps on Charades-STA and 20 on ActivityNet Captions give the field's numbers (tests/test_metrics.py).
+    The search is exhaustive over [i, j] / steps, 0 <= i < j <= steps; ties go to the earliest start, then the earliest
+    end. 50 steps on Charades-STA and 20 on ActivityNet Captions give the field's numbers.
 
     Args:
         moments: (T, G, 2) normalised moments of the training queries, T > 0.
@@ -43,7 +43,7 @@ def fit_constant(moments: np.ndarray, thresholds: Sequence[float], steps: int) -
 
 
 def constant_per_query(moments: np.ndarray, constants: np.ndarray, thresholds: Sequence[float]) -> np.ndarray:
-    """(N, M) percent of `per_query` without R5@m, each metric with its own interval of `fit_constant`.
+    """(N, M) percent of `per_query` without R5@m; each metric uses its own interval from `fit_constant`.
 
     Args:
         moments: (N, G, 2) normalised.

@@ -1,1 +1,1 @@
-"""From frames and flow to snippet features, and features that a user already has."""
+"""Extract features from frames and flow, and import existing features."""

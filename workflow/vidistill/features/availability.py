@@ -1,4 +1,4 @@
-"""Stage `availability`: which of a data set's videos have the features that a model reads, before it is trained."""
+"""Stage `availability`: before training, which videos of a data set have the features that a model reads."""
 
 import csv
 import logging
@@ -24,19 +24,19 @@ class AvailabilitySettings(Section):
 
 @dataclass(frozen=True)
 class Videos:
-    """The data set's videos by what became of them: id -> why (for a missing one: the streams that lack it)."""
+    """The data set's videos by state: id -> reason (for a missing video: the streams that lack it)."""
 
     annotated: Set[str]
     missing: Mapping[str, str]
     bad: Mapping[str, str]
-    partial: Mapping[str, str]  # used as far as they go
+    partial: Mapping[str, str]  # used as far as they were decoded
 
     @property
     def usable(self) -> Set[str]:
         return self.annotated - self.missing.keys() - self.bad.keys()
 
     def state(self, video_id: str) -> tuple[str, str]:
-        """`ok`, `partial`, `bad` or `missing`, and why."""
+        """`ok`, `partial`, `bad` or `missing`, and the reason."""
         for status, found in (("bad", self.bad), ("missing", self.missing), ("partial", self.partial)):
             if video_id in found:
                 return status, found[video_id]
@@ -44,7 +44,7 @@ class Videos:
 
 
 def sort_videos(video_ids: Collection[str], by_stream: Mapping[str, Stream]) -> Videos:
-    """Sort a data set's videos by the state of their features; a video is usable when every stream has it."""
+    """Sort a data set's videos by the state of their features; a video is usable if every stream has it."""
     missing, bad, partial = {}, {}, {}
     for video_id in sorted(set(video_ids)):
         states = {name: stream.videos.get(video_id) for name, stream in by_stream.items()}
@@ -62,14 +62,14 @@ def sort_videos(video_ids: Collection[str], by_stream: Mapping[str, Stream]) -> 
 
 
 def _joined(reasons: Mapping[str, str]) -> str:
-    """One reason when the streams agree, as they do when the video itself is at fault."""
+    """One reason if the streams agree, as they do if the video itself is broken."""
     if len(set(reasons.values())) == 1:
         return next(iter(reasons.values()))
     return "; ".join(f"{name}: {reason}" for name, reason in reasons.items())
 
 
 def check_bad(videos: Videos, max_bad_share: float) -> None:
-    """Stop when too many of the videos that are there cannot be read; a missing video is no error.
+    """Stop if too many of the existing videos cannot be read. Missing videos are not an error.
 
     Raises:
         UserError: the share of bad videos is above `max_bad_share`; all of them are listed.
@@ -94,7 +94,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     ids = store.read_table(args.queries, ["video_id"])["video_id"].unique()
     videos = sort_videos(ids, states.read_all(args.features))
     counts = f"{len(videos.bad)} bad, {len(videos.partial)} partial, {len(videos.missing)} missing"
-    log.info("%s, %s: %d of %d videos can be used; %s", s.dataset, s.model, len(videos.usable), len(ids), counts)
+    log.info("%s, %s: %d of %d videos are usable; %s", s.dataset, s.model, len(videos.usable), len(ids), counts)
     check_bad(videos, s.max_bad_share)
     with store.atomic(args.output) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
         table = csv.writer(file, lineterminator="\n")

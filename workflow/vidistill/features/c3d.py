@@ -1,8 +1,7 @@
 """C3D (Tran et al., ICCV 2015, Fig. 3) to fc6 or fc7, and the PCA behind ActivityNet Captions' 500-d features.
 
-No published weights, mean or PCA could be had when this was written: shapes and arithmetic are tested, the published
-numbers are not. Parameters have the names that conversions of the Caffe model to PyTorch share: conv1 ... conv5b, fc6,
-fc7.
+No published weights, mean or PCA were available for this code: shapes and arithmetic are tested, the published numbers
+are not. Parameters are named as in most PyTorch conversions of the Caffe model: conv1 ... conv5b, fc6, fc7.
 """
 
 from pathlib import Path
@@ -23,8 +22,7 @@ CROP = 112
 GRID = one_each(FRAMES)
 ENDPOINTS = ("fc6", "fc7")
 DIMENSION = 4096
-COMPONENTS = 500  # of the PCA that ActivityNet Captions' features keep
-GREY = 128.0  # subtracted where there is no mean, with random weights
+GREY = 128.0  # subtracted instead of a mean, with random weights
 
 CONVOLUTIONS = {
     "conv1": (3, 64),
@@ -40,7 +38,7 @@ POOLED = ("conv1", "conv2", "conv3b", "conv4b", "conv5b")  # followed by a max p
 
 
 class C3D(nn.Module):
-    """16 frames of 112x112 -> 4096; an endpoint is taken behind its ReLU, as the published features are."""
+    """16 frames of 112x112 -> 4096. Endpoints are taken after the ReLU, as in the published features."""
 
     def __init__(self, endpoint: str = "fc7"):
         super().__init__()
@@ -65,7 +63,7 @@ class C3D(nn.Module):
 
 
 def prepare(images: np.ndarray) -> np.ndarray:
-    """(n, H, W, 3) uint8 RGB -> (n, 112, 112, 3) uint8 BGR: all of a frame squeezed to 128x171, its centre cropped."""
+    """(n, H, W, 3) uint8 RGB -> (n, 112, 112, 3) uint8 BGR: the whole frame resized to 128x171, its centre cropped."""
     height, width = RESIZED
     top, left = (height - CROP) // 2, (width - CROP) // 2
     resized = [cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR) for image in images]
@@ -73,18 +71,18 @@ def prepare(images: np.ndarray) -> np.ndarray:
 
 
 def read_mean(path: str | Path) -> Tensor:
-    """The training set's mean in the order BGR, cropped like the frames: (3, 16, 112, 112) or (3, 1, 1, 1).
+    """The training set's BGR mean, cropped like the frames: (3, 16, 112, 112) or (3, 1, 1, 1).
 
     Args:
         path: .npy of the mean cube, (3, 16, 128, 171) or (16, 128, 171, 3), or of a mean per channel, (3,).
 
     Raises:
-        UserError: it is no such array.
+        UserError: the file holds no such array.
     """
     try:
         mean = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
-        raise UserError(f"{path} is no .npy file ({error}); correct c3d.mean in the configuration.") from error
+        raise UserError(f"{path} is not a .npy file ({error}); correct c3d.mean in the configuration.") from error
     shape = getattr(mean, "shape", ())
     if shape == (1, 3, FRAMES, *RESIZED):
         mean = mean[0]  # as Caffe's own file has it
@@ -94,11 +92,11 @@ def read_mean(path: str | Path) -> Tensor:
         mean = mean.reshape(3, 1, 1, 1)
     elif shape != (3, FRAMES, *RESIZED):
         raise UserError(
-            f"{path} has the shape {shape}; c3d.mean accepts (3, 16, 128, 171), (16, 128, 171, 3) and, a mean per "
-            "channel, (3,)."
+            f"{path} has the shape {shape}; c3d.mean accepts (3, 16, 128, 171), (16, 128, 171, 3) and (3,), a mean per "
+            "channel."
         )
     if mean.dtype.kind not in "fiu" or not np.isfinite(mean).all() or mean.min() < 0 or mean.max() > 255:
-        raise UserError(f"{path} has values outside 0 to 255; name the mean of uint8 frames as c3d.mean.")
+        raise UserError(f"{path} has values outside 0 to 255; set c3d.mean to the mean of uint8 frames.")
     if mean.shape[2] > 1:
         top, left = (RESIZED[0] - CROP) // 2, (RESIZED[1] - CROP) // 2
         mean = mean[:, :, top : top + CROP, left : left + CROP]
@@ -109,14 +107,14 @@ def read_pca(path: str | Path, dimension: int) -> tuple[np.ndarray, np.ndarray]:
     """The PCA's mean (4096,) and its first `dimension` components (4096, dimension), from HDF5 `data/x_mean`, `data/U`.
 
     Raises:
-        UserError: the file has no such data sets, or of other sizes.
+        UserError: the file lacks these data sets, or they have other sizes.
     """
     try:
         with h5py.File(path, "r") as file:
             mean, components = file["data/x_mean"][()].reshape(-1), file["data/U"][()]
     except (OSError, KeyError, AttributeError) as error:
         raise UserError(
-            f"{path} has no data/x_mean and data/U ({error}); name the PCA's HDF5 file as c3d.pca."
+            f"{path} has no data/x_mean and data/U ({error}); set c3d.pca to the PCA's HDF5 file."
         ) from error
     if (
         mean.shape != (DIMENSION,)
@@ -125,8 +123,8 @@ def read_pca(path: str | Path, dimension: int) -> tuple[np.ndarray, np.ndarray]:
         or components.shape[1] < dimension
     ):
         raise UserError(
-            f"{path}: data/x_mean has {mean.size} values and data/U the shape {components.shape}; {DIMENSION} and "
-            f"({DIMENSION}, {dimension} or more) are expected."
+            f"{path}: data/x_mean has {mean.size} values and data/U the shape {components.shape}; expected {DIMENSION} "
+            f"and ({DIMENSION}, {dimension} or more)."
         )
     if not (np.isfinite(mean).all() and np.isfinite(components).all()):
         raise UserError(f"{path} has values that are not finite; download it again.")

@@ -14,6 +14,7 @@ from vidistill.base import code, store
 from vidistill.base.settings import parse
 from vidistill.base.spelling import nfc
 from vidistill.base.stage import UserError, arguments, run
+from vidistill.base.wording import plural
 from vidistill.features import feature_files, feature_names
 from vidistill.features.feature_files import Found, Source
 from vidistill.settings.external import ExternalSettings
@@ -24,30 +25,28 @@ log = logging.getLogger(__name__)
 
 def main(argv: Sequence[str] | None = None) -> None:
     parser = arguments(__doc__)
-    parser.add_argument("--source", type=Path, help="file or folder, when it is not the one that the settings name")
+    parser.add_argument("--source", type=Path, help="file or folder, if not the one in the settings")
     parser.add_argument(
         "--ids",
         required=True,
         help="a file with one video id per line, or JSON: a list of ids, or an object id -> file in the source",
     )
-    parser.add_argument(
-        "--others", default="[]", help="more ids, whose features are not wanted, to see how the source names them"
-    )
+    parser.add_argument("--others", default="[]", help="further ids, only to see how the source names videos")
     parser.add_argument("--output", type=Path, required=True)
     args = parser.parse_args(argv)
     settings = parse(ExternalSettings, args.settings)
     source = args.source or (settings.source and Path(settings.source))
     if not source:
-        raise UserError("no features are named; set `source` of the stream to their file or folder.")
+        raise UserError("the stream has no `source`; set it to the file or folder of the features.")
     convert(source, read_ids(args.ids), args.output, settings, read_ids(args.others))
     frames.report(args.output)
 
 
 def read_ids(text: str) -> list[str] | dict[str, str | None]:
-    """Video ids from JSON (see `--ids`), or from the file of this name, which has one per line or JSON.
+    """Video ids from JSON (see `--ids`), or from a file with one per line or JSON.
 
     Raises:
-        UserError: they are neither.
+        UserError: `text` is neither.
     """
     try:
         content = text if text.lstrip().startswith(("[", "{")) else Path(text).read_text(encoding="utf-8")
@@ -66,14 +65,14 @@ def convert(
     settings: ExternalSettings,
     others: Iterable[str] = (),
 ) -> None:
-    """Write the features of `video_ids`, laid out as docs/architecture.md has it; one that is not there is left out.
+    """Write the features of `video_ids` in the layout of docs/architecture.md; videos without features are left out.
 
     Args:
-        video_ids: those of a mapping are in these files of the folder `path`, None where there is no file.
-        others: more ids that the source may have; how all of them are named there decides.
+        video_ids: ids, or id -> file in the folder `path` (None without a file).
+        others: further ids that the source may have; the naming scheme is inferred from all ids.
 
     Raises:
-        UserError: the source, or what it has of a video, cannot be used; or it has none of all these videos.
+        UserError: the source or the features of a video cannot be used, or the source has none of the videos.
     """
     with (
         _opened(path, video_ids, others, settings) as (source, names),
@@ -84,7 +83,7 @@ def convert(
         missing = []
         dimension = settings.dimension
         for video_id in video_ids:
-            if video_id not in names:  # not bad, but missing, as a video without a file is
+            if video_id not in names:  # missing rather than bad, like a video without a file
                 missing.append(video_id)
                 continue
             found = source.read(names[video_id], video_id)
@@ -96,14 +95,15 @@ def convert(
                 _write(group, values, found, settings)
         if missing:
             has = feature_names.some(source.names.values())
-            log.warning("%s lacks %d videos (%s); it has %s", path, len(missing), feature_names.some(missing), has)
+            lacks = f"{plural(len(missing), 'video')} ({feature_names.some(missing)})"
+            log.warning("%s lacks %s; it has %s", path, lacks, has)
 
 
 @contextmanager
 def _opened(
     path: Path, video_ids: Iterable[str] | Mapping[str, str | None], others: Iterable[str], settings: ExternalSettings
 ) -> Iterator[tuple[Source, dict[str, str]]]:
-    """The source, and by what name it has each video that it has."""
+    """The source, and video id -> name in the source."""
     if isinstance(video_ids, Mapping):
         names = {video_id: file for video_id, file in video_ids.items() if file is not None}
         yield feature_files.Folder(path, names.values(), settings.key), names
@@ -132,45 +132,45 @@ def checked(values: np.ndarray, where: str, dimension: int | None) -> np.ndarray
     """Features as (T, D) float32; singleton axes such as those of (T, 1, 1, D) are dropped.
 
     Args:
-        where: the video, as an error's sentence begins.
+        where: the video; the beginning of the message.
 
     Raises:
-        UserError: another shape, another dimension than `dimension`, no numbers, or some that are not finite.
+        UserError: wrong shape, a dimension other than `dimension`, or values that are not finite numbers.
     """
     shape = values.shape
     while values.ndim > 2 and 1 in values.shape:
-        # Axes between come first, then those behind and before: a video may have one row.
+        # Inner axes first, then the last and the first: a video may have one row.
         order = [*range(1, values.ndim - 1), values.ndim - 1, 0]
         values = values.squeeze(next(axis for axis in order if values.shape[axis] == 1))
     if values.dtype.kind not in "fiu" or values.ndim != 2 or 0 in values.shape:
         raise UserError(
-            f"{where} are {values.dtype} of shape {shape}; numbers of shape (rows, dimension) are expected."
+            f"{where} are {values.dtype} of shape {shape}; expected are numbers of shape (rows, dimension)."
         )
     if dimension is not None and values.shape[1] != dimension:
         transposed = "; they seem to be transposed" if values.shape[0] == dimension else ""
         raise UserError(
-            f"{where} have {values.shape[1]} dimensions, {dimension} are expected{transposed}; correct the "
+            f"{where} have {values.shape[1]} dimensions instead of {dimension}{transposed}; correct the "
             "file, or `dimension`."
         )
     return _fitting(values, np.float32, where)
 
 
 def _fitting(values: np.ndarray, dtype: npt.DTypeLike, where: str) -> np.ndarray:
-    """`values` (T, D) as `dtype`, which has to hold all of them."""
-    with np.errstate(over="ignore"):  # what overflows is found here
+    """`values` (T, D) as `dtype`, which must represent all of them."""
+    with np.errstate(over="ignore"):  # overflows are found below
         cast = values.astype(dtype)
     if bad := np.flatnonzero(~np.isfinite(cast).all(axis=1)).tolist():
         raise UserError(
-            f"{where} have values in {len(bad)} rows, {bad[0]} first, that are not finite or too large for "
-            f"{np.dtype(dtype).name}; mend or remove this video's features, or set dtype: float32."
+            f"{where} are not finite or too large for {np.dtype(dtype).name} in {plural(len(bad), 'row')} (first: "
+            f"{bad[0]}); repair or remove this video's features, or set dtype: float32."
         )
     return cast
 
 
 def temporal_difference(values: np.ndarray) -> np.ndarray:
-    """(T, D) -> (T, D): row t+1 minus row t, the last one repeated as that of optical flow is; of a single row zero.
+    """(T, D) -> (T, D): row t+1 minus row t, the last difference repeated as in optical flow; zero for a single row.
 
-    A stand-in for motion where there is no flow.
+    A substitute for motion without flow.
     """
     if len(values) == 1:
         return np.zeros_like(values)
@@ -179,7 +179,7 @@ def temporal_difference(values: np.ndarray) -> np.ndarray:
 
 
 def describe(path: Path, source: Source, settings: ExternalSettings) -> str:
-    """Where the features come from, as JSON; how they were made only where they say so."""
+    """The origin of the features as JSON, with their provenance if the source records it."""
     made = [json.loads(text) for text in source.provenance]
     stated = {way.get("pretrained") for way in made}
     return json.dumps(

@@ -1,4 +1,4 @@
-"""Stage `extract`: features of a shard's videos, by I3D or C3D, from their frames or their optical flow."""
+"""Stage `extract`: I3D or C3D features of a shard's videos, from frames or optical flow."""
 
 import functools
 import json
@@ -20,22 +20,20 @@ from vidistill.video import frames
 
 log = logging.getLogger(__name__)
 
-FILES = ("weights", "mean", "pca")  # settings that name a file: its content counts, not its path
-# At once: one is computed while the next is read; most videos are too short for reading ahead within them.
+FILES = ("weights", "mean", "pca")  # settings that name a file; its content counts, not its path
+# At the same time: one is computed while the next is read. Most videos are too short to read ahead within them.
 VIDEOS_ON_A_GPU = 2
-WHERE = ("device", "threads")  # settings that say where it runs, not what it makes
+WHERE = ("device", "threads")  # settings that do not affect the result
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     parser = arguments(__doc__)
     parser.add_argument(
-        "--input", type=Path, required=True, help="a shard's frames or flow, as stage decode or flow has them"
+        "--input", type=Path, required=True, help="a shard's frames or flow, as written by stage decode or flow"
     )
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--work", type=Path, required=True)
-    parser.add_argument(
-        "--weights", nargs="*", help="all files that the settings name, when given: none but these are read"
-    )
+    parser.add_argument("--weights", nargs="*", help="all files in the settings; if given, no others are read")
     args = parser.parse_args(argv)
     settings = options.read(args.settings)
     check_listed(settings, args.weights)
@@ -56,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def describe(settings: I3DSettings | C3DSettings, extractor: Extractor, origin: dict[str, str]) -> str:
-    """How the features are made, as JSON: all that they depend on besides the video.
+    """The provenance of the features as JSON: everything they depend on besides the video.
 
     Args:
         origin: how the frames or the flow were made.
@@ -79,14 +77,14 @@ def describe(settings: I3DSettings | C3DSettings, extractor: Extractor, origin: 
 
 
 def files(settings: I3DSettings | C3DSettings) -> str:
-    """Where the files of the extractor were, as JSON: for finding them again, and no part of the provenance."""
+    """Paths of the extractor's files as JSON, to find them again; not part of the provenance."""
     return json.dumps({name: path for name in FILES if (path := getattr(settings, name, None))}, sort_keys=True)
 
 
 def extract(
     video_id: str, group: h5py.Group, *, path: Path, extractor: Extractor, settings: I3DSettings | C3DSettings
 ) -> None:
-    """Write one video's features, laid out as docs/architecture.md has it; a bad one's status and reason go on.
+    """Write one video's features in the layout of docs/architecture.md; for a bad video, only status and reason.
 
     Raises:
         UserError: as `write_features`.
@@ -121,7 +119,7 @@ def write_features(
     times, fps = video["times"][:], float(video.attrs["fps"])
     pieces = extractor.pieces(len(times))
     features = np.concatenate(list(_vectors(images, len(times), pieces, extractor)))
-    with np.errstate(over="ignore"):  # what overflows is found below
+    with np.errstate(over="ignore"):  # overflows are found below
         features = features.astype(settings.dtype)
     if not np.isfinite(features).all():
         raise UserError(
@@ -136,7 +134,7 @@ def write_features(
 def _vectors(
     images: Callable[[int, int], np.ndarray], count: int, pieces: list[windows.Piece], extractor: Extractor
 ) -> Iterator[np.ndarray]:
-    """(n, D) float32 of each piece of `count` images. While the network works on a batch, the next one is read."""
+    """(n, D) float32 per piece of `count` images. The next batch is read while the network computes."""
 
     def clips(batch: list[windows.Piece]) -> np.ndarray:
         start, stop, index = windows.frames_of(batch, count)
@@ -148,7 +146,7 @@ def _vectors(
 
 
 def _ahead(items: list[Any], make: Callable[[Any], np.ndarray]) -> Iterator[tuple[Any, np.ndarray]]:
-    """(item, make(item)), the next one already in the making."""
+    """(item, make(item)); the next item is already being made."""
     with ThreadPoolExecutor(1) as pool:
         coming = pool.submit(make, items[0])
         for item, following in zip(items, [*items[1:], None], strict=True):
@@ -159,12 +157,12 @@ def _ahead(items: list[Any], make: Callable[[Any], np.ndarray]) -> Iterator[tupl
 
 
 def identities(path: Path) -> tuple[dict[str, str], dict[str, str]]:
-    """Video id -> text that changes with its frames or flow; and how the whole file was made.
+    """Video id -> text that changes with its frames or flow; and the provenance of the file.
 
     Raises:
-        UserError: it is no such file.
+        UserError: it is not a file of frames or flow.
     """
-    # The attributes hold a digest of the frames, and flow follows from these and the settings that it was made with.
+    # The attributes hold a digest of the frames. Flow follows from the frames and its settings.
     found = {video_id: json.dumps(_plain(group.attrs), sort_keys=True) for video_id, group in frames.videos(path)}
     return found, frames.origin(path)
 
@@ -174,10 +172,10 @@ def _plain(attributes: h5py.AttributeManager) -> dict[str, Any]:
 
 
 def check_listed(settings: I3DSettings | C3DSettings, listed: list[str] | None) -> None:
-    """The workflow lists the files that it tracks: none but these may be read."""
+    """Raise UserError if the settings name a file that the workflow does not track."""
     named = [getattr(settings, name) for name in FILES if getattr(settings, name, None)]
     if listed is not None and (unlisted := [path for path in named if path not in listed]):
-        raise UserError(f"the settings name {unlisted[0]}, which --weights does not list; add it there.")
+        raise UserError(f"the settings use {unlisted[0]}, which --weights does not list; add it there.")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Feature files that a user has, in the forms that the field uses, all read as one array a video."""
+"""A user's feature files in the formats of the field, read as one array per video."""
 
 import zipfile
 import zlib
@@ -16,25 +16,25 @@ from vidistill.settings.external import Format
 
 
 class Found(NamedTuple):
-    """A video's features as the file has them, and what is known besides."""
+    """A video's features as stored, and what else the file says about them."""
 
-    values: np.ndarray | None  # None: the video is there, but could not be used when the features were made
+    values: np.ndarray | None  # None: a bad video
     times: np.ndarray | None = None  # (T, 2) seconds
     attributes: dict[str, object] = {}  # noqa: RUF012  # never changed
 
 
 class Source(Protocol):
-    """Features by name; `provenance` is how they were made, where the source says so.
+    """Features by name; `provenance` holds the provenances that the source records.
 
     Attributes:
-        names: of what is there, and what of it is compared with the ids of videos.
+        names: name -> the part of it that is compared with video ids.
     """
 
     provenance: list[str]
     names: dict[str, str]
 
     def read(self, name: str, video_id: str) -> Found:
-        """The features of this name, which are those of `video_id`.
+        """The features `name`, which belong to `video_id`.
 
         Raises:
             UserError: they cannot be read.
@@ -46,11 +46,11 @@ def opened(path: Path, form: Format, key: str | None, ids: Collection[str]) -> I
     """The features at `path`, a file or a folder.
 
     Args:
-        key: the data set within a video's group or file, or the array within its .npz; None when there is one alone.
-        ids: of videos, which tell a folder with a file for each from one of files with many.
+        key: the data set in a video's group or file, or the array in its .npz; None if there is only one.
+        ids: video ids, to distinguish a folder with one file per video from files with many videos.
 
     Raises:
-        UserError: there is nothing, or something in none of the known forms.
+        UserError: `path` does not exist, or has none of the known formats.
     """
     if not path.exists():
         raise UserError(f"{path} does not exist; correct `source` of the stream in the configuration.")
@@ -67,12 +67,25 @@ def opened(path: Path, form: Format, key: str | None, ids: Collection[str]) -> I
         yield _Own(opened_files) if own else _Hdf5(opened_files, key)
 
 
+def width(path: str | None, form: Format, key: str | None, ids: Collection[str]) -> int:
+    """How many numbers a row of the features at `path` has, by the first video that has any; see `opened`.
+
+    Raises:
+        UserError: as `opened`, or there are no features of these videos, or they cannot be read.
+    """
+    with opened(Path(path or ""), form, key, ids) as source:
+        for video_id, name in feature_names.match(source.names, ids, str(path)).items():
+            if (values := source.read(name, video_id).values) is not None:
+                return values.shape[1] if values.ndim == 2 else [1, *(n for n in values.shape if n > 1)][-1]
+        raise feature_names.nothing(source.names.values(), ids, str(path))
+
+
 def _hdf5(path: Path) -> h5py.File:
     try:
         return h5py.File(path, "r")
     except OSError as error:
         raise UserError(
-            f"{path} is no whole HDF5 file ({error}); name one, or a folder of .npy or .npz files, as `source`."
+            f"{path} is not a complete HDF5 file ({error}); set `source` to one, or to a folder of .npy or .npz files."
         ) from error
 
 
@@ -82,7 +95,7 @@ def _is_own(file: h5py.File) -> bool:
 
 
 class Folder:
-    """A file for each video: .npy, as LGI and VSLNet have them, .npz or HDF5."""
+    """One file per video: .npy (LGI, VSLNet), .npz or HDF5."""
 
     def __init__(self, folder: Path, files: Iterable[str], key: str | None):
         self.folder, self.key = folder, key
@@ -96,18 +109,20 @@ class Folder:
                 with _hdf5(path) as file:
                     found = _data_sets(file)
                     return Found(found[_the_one(list(found), self.key, str(path))][()])
-            # Without pickle: a file of arrays cannot run code.
+            # Without pickle, a file cannot run code.
             loaded = np.load(path, allow_pickle=False)
             if isinstance(loaded, np.lib.npyio.NpzFile):
                 with loaded:
                     return Found(loaded[_the_one(list(loaded), self.key, str(path))])
             return Found(loaded)
         except (OSError, ValueError, EOFError, KeyError, TypeError, zipfile.BadZipFile, zlib.error) as error:
-            raise UserError(f"{path}: features of video {video_id!r} are damaged ({error}); get them again.") from error
+            raise UserError(
+                f"{path}: features of video {video_id!r} are damaged ({error}); download them again."
+            ) from error
 
 
 class _Hdf5:
-    """A data set for each video, as CPL and LGI have them, or a group for each, as ActivityNet has them."""
+    """One data set per video (CPL, LGI) or one group per video (ActivityNet)."""
 
     def __init__(self, files: list[h5py.File], key: str | None):
         self.files = {name: file for file in reversed(files) for name in file}
@@ -123,11 +138,11 @@ class _Hdf5:
                 item = item[_the_one(list(item), self.key, where)]
             return Found(item[()])
         except (OSError, KeyError, TypeError) as error:
-            raise UserError(f"{where} cannot be read ({error}); get the file again, or correct `key`.") from error
+            raise UserError(f"{where} cannot be read ({error}); download the file again, or correct `key`.") from error
 
 
 class _Own:
-    """This project's own files, one or all shards of a stream."""
+    """This project's own format: one or all shards of a stream."""
 
     def __init__(self, files: list[h5py.File]):
         self.groups = {name: group for file in reversed(files) for name, group in file.items()}
@@ -141,7 +156,7 @@ class _Own:
 
 
 def _data_sets(file: h5py.File) -> dict[str, h5py.Dataset]:
-    """All data sets of a file, however deep."""
+    """All data sets of a file, at any depth."""
     found: dict[str, h5py.Dataset] = {}
 
     def add(name: str, item: h5py.Group | h5py.Dataset) -> None:
@@ -153,7 +168,7 @@ def _data_sets(file: h5py.File) -> dict[str, h5py.Dataset]:
 
 
 def _the_one(names: list[str], key: str | None, where: str) -> str:
-    """The name to read: `key`, within groups or not, or without one the only name there is."""
+    """The name to read: `key`, possibly within groups, or the only name if `key` is None."""
     fitting = [name for name in names if key in (None, name, name.rpartition("/")[2])]
     if len(fitting) == 1:
         return fitting[0]

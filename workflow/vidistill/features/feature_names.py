@@ -1,6 +1,6 @@
-"""Which name in a source of features is which video's: a file in a folder, or a key in a file.
+"""Match names in a source of features (files in a folder, keys in a file) to videos.
 
-Light, since the rules ask for it, too.
+Light, since the rules use it, too.
 """
 
 import os
@@ -16,10 +16,10 @@ _SUFFIXES = {"npy_folder": (".npy",), "npz_folder": (".npz",), "hdf5": _HDF5, "o
 
 
 def of_form(files: Iterable[str], form: Format, where: str) -> list[str]:
-    """The files of a form among the names in a folder; with `auto` of .npy, .npz and HDF5 the first that there is.
+    """The files of a format among the names in a folder; with `auto`, the first of .npy, .npz and HDF5 that is there.
 
     Raises:
-        UserError: there is no such file.
+        UserError: the folder has no such file.
     """
     suffixes = {file: os.path.splitext(file)[1].lower() for file in sorted(files)}
     for wanted in [_SUFFIXES[form]] if form != "auto" else ((".npy",), (".npz",), _HDF5):
@@ -27,12 +27,12 @@ def of_form(files: Iterable[str], form: Format, where: str) -> list[str]:
             return found
     kinds = " or ".join(_SUFFIXES[form] if form != "auto" else (".npy", ".npz", ".h5"))
     raise UserError(
-        f"{where} has no {kinds} files but {some(suffixes)}; name the file or folder of the features as `source`."
+        f"{where} has no {kinds} files but {some(suffixes)}; set `source` to the file or folder of the features."
     )
 
 
 def one_each(files: Collection[str], form: Format, ids: Iterable[str], where: str) -> dict[str, str] | None:
-    """Id -> file, of `files` (see `of_form`) with one for each video; None where they hold many videos each.
+    """Id -> file, for `files` (see `of_form`) with one video each; None if a file holds many videos.
 
     Raises:
         UserError: as `match`.
@@ -44,16 +44,16 @@ def one_each(files: Collection[str], form: Format, ids: Iterable[str], where: st
 
 
 def match(names: Mapping[str, str], ids: Iterable[str], where: str) -> dict[str, str]:
-    """Video id -> the name that is its own: the id itself, or the id with the same text around it as around the others.
+    """Video id -> its name: the id itself, or the id with a prefix and suffix that all names share.
 
-    Of several ways, such as {id} and {id}_rgb, the one that most ids are named in counts, and where as many are, {id}.
-    What is around an id is set off by a character that is neither letter nor digit: `v10` is not another name of `v1`.
+    Of several schemes, such as {id} and {id}_rgb, the most frequent one counts; {id} wins ties. A character that is
+    neither letter nor digit must separate the id from prefix and suffix: `v10` is not a name of `v1`.
 
     Args:
-        names: name -> what of it is compared with the ids, such as a file's stem; both spellings of letters are equal.
+        names: name -> the part of it that is compared with ids, such as a file's stem; Unicode spelling is ignored.
 
     Raises:
-        UserError: two names fit a video, and neither is named as the others are.
+        UserError: two names match a video, and neither scheme is clearly more frequent.
     """
     ids = set(ids)
     ways: dict[tuple[str, str], dict[str, str]] = defaultdict(dict)
@@ -75,13 +75,13 @@ def match(names: Mapping[str, str], ids: Iterable[str], where: str) -> dict[str,
 
 
 def some(names: Iterable[str]) -> str:
-    """The first of these names, to show what they look like."""
+    """The first of these names, as examples."""
     names = list(names)
     return ", ".join(map(repr, names[:3])) + (", ..." if len(names) > 3 else "") or "nothing"
 
 
 def _readings(text: str, ids: set[str]) -> Iterator[tuple[tuple[str, str], str]]:
-    """Each way to see an id in a text: (what is before it, what is behind it), id."""
+    """Every occurrence of an id in a text: (prefix, suffix), id."""
     borders = [place for place, character in enumerate(text) if not character.isalnum()]
     for start in (0, *(place + 1 for place in borders)):
         for end in (*borders, len(text)):
@@ -90,16 +90,16 @@ def _readings(text: str, ids: set[str]) -> Iterator[tuple[tuple[str, str], str]]
 
 
 def nothing(names: Iterable[str], ids: Collection[str], where: str) -> UserError:
-    """What to say when none of the `ids` is found among the `names`."""
+    """The error if none of the `ids` is among the `names`."""
     count = "the video" if len(ids) == 1 else f"any of {len(ids)} videos"
     return UserError(
         f"{where} has no features of {count} ({some(sorted(ids))}), it has {some(names)}; name them by the "
-        "videos' ids, alone or with the same text around each, as in v_ID or ID_rgb."
+        "videos' ids, alone or with a common prefix or suffix, as in v_ID or ID_rgb."
     )
 
 
 def _two(video: str, one: str, other: str, where: str) -> UserError:
     return UserError(
-        f"{where} has two features of the video {video!r}, {one!r} and {other!r}; keep those of one kind there, and "
-        "move the others to a folder or file of their own."
+        f"{where} has two features of the video {video!r}, {one!r} and {other!r}; keep one of them there, and "
+        "move the others to another folder or file."
     )

@@ -1,4 +1,4 @@
-"""Stage `flow_features`: features of a shard's optical flow, straight from its frames; the flow is not stored."""
+"""Stage `flow_features`: features of a shard's optical flow, computed from its frames without storing the flow."""
 
 import functools
 import json
@@ -24,12 +24,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--frames", type=Path, required=True, help="a shard's frames, as stage decode writes them")
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--work", type=Path, required=True)
-    parser.add_argument(
-        "--weights", nargs="*", help="all files that the settings name, when given: none but these are read"
-    )
+    parser.add_argument("--weights", nargs="*", help="all files in the settings; if given, no others are read")
     parser.add_argument("--workers", type=int, default=1, help="threads that compute flow, or read frames for a GPU")
     args = parser.parse_args(argv)
-    sections = json.loads(args.settings)  # those of the two stages that this one stands for
+    sections = json.loads(args.settings)  # the settings of both stages
     settings = options.read(json.dumps(sections["extract"]))
     flow_settings = settings_module.parse(FlowSettings, json.dumps(sections["flow"]))
     extract.check_listed(settings, args.weights)
@@ -71,7 +69,7 @@ def write(
     place: str,
     threads: int,
 ) -> None:
-    """Write one video's features as stages `flow` and `extract` together do; `place` is the device of the flow."""
+    """Write one video's features, like stage `flow` followed by `extract`; `place` is the device of the flow."""
     with h5py.File(path, "r") as file:
         video = file[store.group_name(video_id)]
         group.attrs.update(video.attrs)
@@ -83,7 +81,7 @@ def write(
 
 
 class InOrder:
-    """Rows of blocks that come one after the other, by ranges whose starts never decrease; the rest is forgotten."""
+    """Rows of consecutive blocks, by ranges whose starts never decrease; earlier rows are discarded."""
 
     def __init__(self, blocks: Iterator[np.ndarray]):
         self._blocks, self._rows, self._first = blocks, next(blocks), 0

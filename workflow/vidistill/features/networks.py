@@ -18,11 +18,11 @@ log = logging.getLogger(__name__)
 
 
 class Extractor(Protocol):
-    """What the stage needs of a network.
+    """A network as the stage uses it.
 
     Attributes:
-        grid: how its vectors lie on the frames.
-        batch: pieces that it is shown at once.
+        grid: positions of its vectors on the frames.
+        batch: pieces per batch.
         digests: SHA-256 of its files by setting.
     """
 
@@ -31,20 +31,20 @@ class Extractor(Protocol):
     digests: dict[str, str]
 
     def pieces(self, frames: int) -> list[Piece]:
-        """What it is shown of a video."""
+        """The pieces of a video that go through the network."""
 
     def prepare(self, images: np.ndarray) -> np.ndarray:
         """(n, H, W, C) uint8 -> (n, h, w, C) uint8, image by image."""
 
     def __call__(self, clips: np.ndarray) -> np.ndarray:
-        """(B, T, h, w, C) uint8, prepared -> (B, V, D) float32; `grid` tells V."""
+        """(B, T, h, w, C) uint8, prepared -> (B, V, D) float32; `grid` gives V."""
 
 
 def build(settings: I3DSettings | C3DSettings, device: torch.device) -> Extractor:
     """The extractor that the settings describe.
 
     Raises:
-        UserError: one of its files cannot be used.
+        UserError: a file cannot be used.
     """
     return I3DExtractor(settings, device) if isinstance(settings, I3DSettings) else C3DExtractor(settings, device)
 
@@ -63,7 +63,7 @@ class I3DExtractor:
         self._network = _Network(network, settings, device)
         self._settings = settings
         self.grid = i3d.grid(settings.endpoint)
-        self.batch = settings.batch if settings.window else 1  # a chunk is large enough to bound the memory
+        self.batch = settings.batch if settings.window else 1  # the chunk size bounds the memory
         if settings.temporal_mean and settings.window:
             self.grid = windows.one_each(settings.window)
         self.digests = _digests(weights=settings.weights)
@@ -75,7 +75,7 @@ class I3DExtractor:
         return windows.sliding(frames, s.window, s.stride, s.last, self.grid)
 
     def prepare(self, images: np.ndarray) -> np.ndarray:
-        """The centre; a side shorter than the crop stays whole, since the network takes any size."""
+        """Crop the centre; a side shorter than the crop stays whole, since the network accepts any size."""
         height, width = images.shape[1:3]
         h, w = (min(side, self._settings.crop or side) for side in (height, width))
         top, left = (height - h) // 2, (width - w) // 2
@@ -96,7 +96,7 @@ class C3DExtractor:
         if settings.weights:
             weights.load_into(network, settings.weights)
         else:
-            clips = random_weights.synthetic_clips(3, settings.seed)[:4]  # the network is a slow one
+            clips = random_weights.synthetic_clips(3, settings.seed)[:4]  # the network is slow
             sized = nn.functional.interpolate(clips, size=(c3d.FRAMES, c3d.CROP, c3d.CROP))
             self._refine = _randomise(network, settings.seed, (sized + 1) * 127.5 - c3d.GREY)
         self._network = _Network(network, settings, device)
@@ -118,7 +118,7 @@ class C3DExtractor:
 
 
 class _Network:
-    """A network on its device, in inference."""
+    """A network on its device, for inference."""
 
     def __init__(self, network: nn.Module, settings: I3DSettings | C3DSettings, device: torch.device):
         for unit in network.modules():
@@ -129,7 +129,7 @@ class _Network:
         self._network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]  # torch's own stub lacks it
         if settings.compile:
             self._network.compile(dynamic=True)  # the last piece of a video is shorter
-        self._lock = threading.Lock()  # of one device, whatever the number of videos that are read at once
+        self._lock = threading.Lock()  # one video at a time on the device, however many are read
         self._device, self._bf16 = device, settings.precision == "bf16"
         torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = settings.precision == "tf32"
 
@@ -144,8 +144,7 @@ class _Network:
 
 def _randomise(network: nn.Module, seed: int, clips: Tensor) -> random_weights.Whitening:
     log.warning(
-        "no weights are named: the network's are random (seed %d); features tell colour, texture and motion apart, but "
-        "results are not those of a trained network",
+        "this feature network has random weights (none configured, seed %d): fine for the demo, not for real videos",
         seed,
     )
     random_weights.initialise(network, seed)

@@ -1,10 +1,10 @@
-"""Seeded random weights, for a run without downloaded ones, and a calibration that makes their features useful.
+"""Seeded random weights, for runs without downloaded weights, and a calibration that makes their features useful.
 
-Random convolutions with He's initialisation keep what tells inputs apart, but in small differences between vectors
-that all point in nearly one direction: the mean cosine between clips is 0.96 to 0.99. So features are centred and
-whitened by the statistics of synthetic clips. (Setting each batch normalisation to such statistics parts the vectors,
-too, but makes the network chaotic: a linear classifier then told a drawn object's action by Mixed_5c in 26 % of clips
-instead of 68 %.) No video of the user's is looked at, and equal seeds give equal weights.
+Random convolutions with He's initialisation keep the differences between inputs, but all vectors point in nearly the
+same direction: the mean cosine between clips is 0.96 to 0.99. Features are therefore centred and whitened with the
+statistics of synthetic clips. (Setting each batch normalisation to such statistics separates the vectors, too, but
+makes the network chaotic: a linear classifier on Mixed_5c then recognised a drawn object's action in 26 % of clips
+instead of 68 %.) The user's videos are not used, and equal seeds give equal weights.
 """
 
 from collections.abc import Callable
@@ -16,12 +16,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 CLIPS, FRAMES, SIZE = 32, 16, 48  # of the synthetic input
-FLOOR = 0.03  # smallest standard deviation that is scaled to 1, as a share of the largest
+FLOOR = 0.03  # the smallest standard deviation scaled to 1, as a share of the largest
 
 
 @torch.no_grad()
 def initialise(network: nn.Module, seed: int) -> None:
-    """Draw every convolution and linear layer as He et al. (ICCV 2015, Eq. 10) do; biases are zero."""
+    """Initialise every convolution and linear layer as He et al. (ICCV 2015, Eq. 10); biases are zero."""
     generator = torch.Generator().manual_seed(seed)
     for module in network.modules():
         if isinstance(module, nn.Conv3d | nn.Linear):
@@ -32,12 +32,12 @@ def initialise(network: nn.Module, seed: int) -> None:
 
 @dataclass(frozen=True)
 class Whitening:
-    """A linear map after which the features it was made of have no preferred direction, but for the weakest ones."""
+    """A linear map that whitens the sample features, except in their weakest directions."""
 
     mean: np.ndarray  # (D,)
     directions: np.ndarray  # (r, D), orthonormal
-    gains: np.ndarray  # (r,) beyond that of all others
-    gain: float  # of all others
+    gains: np.ndarray  # (r,) minus the gain of all other directions
+    gain: float  # of all other directions
 
     def __call__(self, features: np.ndarray) -> np.ndarray:
         """(..., D) -> (..., D), float32."""
@@ -46,7 +46,7 @@ class Whitening:
 
 
 def whitening(features: np.ndarray) -> Whitening:
-    """Of sample features (N, D). The map is symmetric, so that the arbitrary signs of singular vectors cancel out."""
+    """Fit to sample features (N, D). The map is symmetric, so the arbitrary signs of singular vectors cancel."""
     mean = features.mean(0, dtype=np.float64)
     _, deviations, directions = np.linalg.svd((features - mean) / len(features) ** 0.5, full_matrices=False)
     least = FLOOR * deviations[0]
@@ -57,14 +57,14 @@ def whitening(features: np.ndarray) -> Whitening:
 
 @torch.no_grad()
 def calibrate(network: Callable[[Tensor], Tensor], clips: Tensor, batch: int = 8) -> Whitening:
-    """The whitening of a network's features (B, V, D) by synthetic clips as it is shown them."""
+    """The whitening of a network's features (B, V, D) of synthetic clips."""
     return whitening(torch.cat([network(part) for part in clips.split(batch)]).flatten(0, 1).numpy())
 
 
 def synthetic_clips(channels: int, seed: int) -> Tensor:
     """(CLIPS, channels, FRAMES, SIZE, SIZE) in [-1, 1]: textured discs that move over textured backgrounds.
 
-    With three channels they are pictures; with two, optical flow: the background rests and a disc shows its velocity.
+    Three channels are RGB. Two channels are optical flow: 0 in the background, the velocity in a disc.
     """
     generator = torch.Generator().manual_seed(seed)
 
@@ -74,7 +74,7 @@ def synthetic_clips(channels: int, seed: int) -> Tensor:
     y, x = torch.meshgrid(torch.arange(SIZE), torch.arange(SIZE), indexing="ij")
     clips = []
     for _ in range(CLIPS):
-        velocity = (draw(2) - 0.5) * 6  # pixels a frame
+        velocity = (draw(2) - 0.5) * 6  # pixels per frame
         centre, radius = draw(2) * SIZE, SIZE * (0.1 + 0.2 * float(draw(1)))
         if channels == 2:
             behind, front = torch.zeros(2), velocity.flip(0) / 20  # (u, v) as a share of the usual bound
@@ -89,7 +89,7 @@ def synthetic_clips(channels: int, seed: int) -> Tensor:
         frames = []
         for t in range(FRAMES):
             at = centre + velocity * t
-            # Across the edges it comes in at the opposite side.
+            # It wraps around at the edges.
             dy = (y - at[0] + SIZE / 2) % SIZE - SIZE / 2
             dx = (x - at[1] + SIZE / 2) % SIZE - SIZE / 2
             shift = [round(float(v)) for v in velocity * t]

@@ -1,4 +1,4 @@
-"""What a feature file says of itself: its provenance, and the state of each video. Reads no feature."""
+"""Read the attributes of feature files: provenance and the state of each video, without the features."""
 
 import json
 import logging
@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 
 
 class State(NamedTuple):
-    """A video's: `ok`, `partial` or `bad`, and why."""
+    """The state of a video: `ok`, `partial` or `bad`, and the reason."""
 
     status: str
     reason: str
@@ -29,7 +29,7 @@ class Stream:
 
     provenances: list[dict[str, Any]]  # one, unless shards were made in different ways
     videos: dict[str, State]
-    durations: dict[str, float]  # seconds, of the videos that have it
+    durations: dict[str, float]  # seconds, where known
 
 
 def read(name: str, files: Iterable[Path]) -> Stream:
@@ -53,7 +53,7 @@ def read(name: str, files: Iterable[Path]) -> Stream:
                         durations[video_id] = float(group.attrs["duration"])
         except (OSError, KeyError, json.JSONDecodeError) as error:
             raise UserError(
-                f"{file} is no feature file ({error}); delete it and make stream {name!r} again."
+                f"{file} of stream {name!r} is not a feature file ({error}); delete it and run the same command again."
             ) from error
     if len(provenances) > 1:
         log.warning(
@@ -65,9 +65,9 @@ def read(name: str, files: Iterable[Path]) -> Stream:
 
 
 def file_durations(by_stream: Iterable[Mapping[str, float]]) -> dict[str, float]:
-    """Video -> seconds that its features cover, of the first stream that knows: the time line of all predictions.
+    """Video -> seconds that its features cover, from the first stream that records it: the time line of predictions.
 
-    A model looks at features, so that a share of a video is a share of these seconds, whatever annotations say.
+    A model sees features, so a share of a video is a share of these seconds, whatever the annotated duration is.
     """
     found: dict[str, float] = {}
     for durations in by_stream:
@@ -81,7 +81,7 @@ def by_stream(items: Iterable[str]) -> dict[str, list[Path]]:
     """`STREAM=FILE` arguments by stream.
 
     Raises:
-        UserError: an argument has another form.
+        UserError: an argument has a different form.
     """
     files: dict[str, list[Path]] = {}
     for item in items:
@@ -93,12 +93,12 @@ def by_stream(items: Iterable[str]) -> dict[str, list[Path]]:
 
 
 def read_all(features: Iterable[str]) -> dict[str, Stream]:
-    """`read` of each stream that `STREAM=H5` arguments name."""
+    """`read` each stream of `STREAM=H5` arguments."""
     return {name: read(name, files) for name, files in by_stream(features).items()}
 
 
 def describe(stream: Stream) -> dict[str, Any]:
-    """A stream as the result shows it; the digest is over provenance and the videos' states, not over the features."""
+    """A stream for the result. The digest covers provenance and the videos' states, not the features."""
     states = [f"{video_id}\n{state.status}\n{state.reason}" for video_id, state in sorted(stream.videos.items())]
     ways = [json.dumps(way, sort_keys=True) for way in stream.provenances]
     pretrained = [way.get("pretrained") for way in stream.provenances]

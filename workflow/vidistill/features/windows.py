@@ -1,7 +1,7 @@
-"""Which frames a network is shown at once, which of its vectors count, and which seconds each of them covers.
+"""Cut videos into pieces for a network, and assign its vectors to seconds.
 
-Pure functions of numbers of frames. A network is shown either windows, each on its own, or the whole video, which then
-goes through it in chunks with context, so that memory stays bounded whatever the length.
+Pure functions of numbers of frames. A network sees either separate windows or the whole video. The whole video goes
+through it in chunks with context, so that memory is bounded whatever the length.
 """
 
 from typing import NamedTuple
@@ -12,27 +12,27 @@ from vidistill.settings.extract import Last
 
 
 class Grid(NamedTuple):
-    """How a network's vectors lie on its frames."""
+    """Positions of a network's vectors on its frames."""
 
     stride: int  # frames from one vector to the next
     cells: int  # steps of `stride` that one vector covers
-    before: int  # frames in front of those that a vector covers that it sees as well
-    after: int  # and behind
+    before: int  # frames of context before those that a vector covers
+    after: int  # and after them
 
     def count(self, frames: int) -> int:
-        """Vectors of `frames` frames; one at least."""
+        """Number of vectors of `frames` frames; at least one."""
         return max(-(-frames // self.stride) - self.cells + 1, 1)
 
 
 def one_each(window: int) -> Grid:
-    """Of a network that makes one vector of a window."""
+    """The grid of a network with one vector per window."""
     return Grid(window, 1, 0, 0)
 
 
 class Piece(NamedTuple):
-    """Frames `start` to `stop` (exclusive) are shown; of the vectors those from `first` to `last` (exclusive) count.
+    """Frames `start` to `stop` (exclusive) go in; vectors `first` to `last` (exclusive) are kept.
 
-    Where `stop` lies beyond the video's end its last frame is repeated.
+    If `stop` is beyond the video's end, the last frame is repeated.
     """
 
     start: int
@@ -42,12 +42,12 @@ class Piece(NamedTuple):
 
 
 def sliding(frames: int, window: int, stride: int, last: Last, grid: Grid) -> list[Piece]:
-    """Windows of `window` frames, one each `stride`.
+    """Windows of `window` frames, one every `stride` frames.
 
     Args:
-        frames: of the video; a video shorter than a window has one.
-        last: when windows do not end with the video: one more, `shift`ed back to its end, or one more, `pad`ded with
-            the last frame; or `drop` the rest.
+        frames: of the video; a video shorter than a window gets one window.
+        last: if the last window ends before the video: add one `shift`ed back to the video's end, add one `pad`ded
+            with the last frame, or `drop` the remaining frames.
     """
     starts = list(range(0, max(frames - window, 0) + 1, stride))
     if starts[-1] + window < frames:
@@ -55,19 +55,19 @@ def sliding(frames: int, window: int, stride: int, last: Last, grid: Grid) -> li
             starts.append(frames - window)
         elif last == "pad" and starts[-1] + stride < frames:
             starts.append(starts[-1] + stride)
-    # A vector that starts behind the end would tell of repeated frames alone.
+    # A vector that starts after the end would describe repeated frames only.
     within = [min(grid.count(window), -(-(frames - start) // grid.stride)) for start in starts]
     return [Piece(start, start + window, 0, n) for start, n in zip(starts, within, strict=True)]
 
 
 def chunks(frames: int, chunk: int, context: int | None, grid: Grid) -> list[Piece]:
-    """Pieces of about `chunk` frames which together are the whole video, as if it were shown at once.
+    """Pieces of about `chunk` frames that give the vectors of the whole video in one pass.
 
     Args:
-        context: frames shown on either side of a chunk; None for as many as the network sees, without any seam.
+        context: frames on either side of a chunk; None for the network's full context, without any seam.
 
-    Each piece starts at a multiple of the network's stride and, but for the last, ends where the video's length leaves
-    the same remainder, because SAME padding depends on that: only so do vectors lie on the same frames.
+    Each piece starts at a multiple of the network's stride. All but the last have the same remainder of their length
+    as the video. SAME padding depends on both, so only such pieces put the vectors on the same frames.
     """
     before, after = (grid.before, grid.after) if context is None else (context, context)
     before = -(-before // grid.stride)  # in strides
@@ -78,14 +78,14 @@ def chunks(frames: int, chunk: int, context: int | None, grid: Grid) -> list[Pie
         last = min(first + step, total)
         start = max(first - before, 0)
         spare = max(frames - last * grid.stride - after, 0) // grid.stride if last < total else 0
-        # Too few frames for one vector: the last one is repeated.
+        # With too few frames for one vector, the last frame is repeated.
         stop = max(frames - spare * grid.stride, grid.cells * grid.stride)
         pieces.append(Piece(start * grid.stride, stop, first - start, last - start))
     return pieces
 
 
 def covered(pieces: list[Piece], grid: Grid, frames: int) -> np.ndarray:
-    """(V, 2) frames that each vector covers, from the first to behind the last, within the video."""
+    """(V, 2) frames that each vector covers, start and exclusive stop, within the video."""
     starts = np.concatenate([piece.start + np.arange(piece.first, piece.last) * grid.stride for piece in pieces])
     ends = np.concatenate([np.full(piece.last - piece.first, piece.stop) for piece in pieces])
     stops = np.minimum(np.minimum(starts + grid.cells * grid.stride, ends), frames)
@@ -96,8 +96,8 @@ def seconds(spans: np.ndarray, times: np.ndarray, fps: float, duration: float) -
     """(V, 2) frames -> (V, 2) seconds.
 
     Args:
-        times: (T,) when each frame appears; it is shown for 1/fps.
-        duration: of the video, which no vector exceeds; NaN when unknown.
+        times: (T,) when each frame appears; each is shown for 1/fps.
+        duration: of the video, which no vector exceeds; NaN if unknown.
     """
     starts, stops = times[spans[:, 0]], times[spans[:, 1] - 1] + 1 / fps
     return np.stack([starts, np.maximum(np.fmin(stops, duration), starts)], 1)
@@ -116,7 +116,7 @@ def batches(pieces: list[Piece], size: int) -> list[list[Piece]]:
 
 
 def frames_of(pieces: list[Piece], frames: int) -> tuple[int, int, np.ndarray]:
-    """The frames of pieces of equal length: from `start` to `stop` is to be read, and (N, L) indices into that."""
+    """The frames of pieces of equal length: read `start` to `stop`, then select them by indices (N, L)."""
     start = min(min(piece.start for piece in pieces), frames - 1)
     stop = min(max(piece.stop for piece in pieces), frames)
     index = np.stack([np.arange(piece.start, piece.stop) for piece in pieces])

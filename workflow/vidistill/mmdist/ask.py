@@ -1,4 +1,4 @@
-"""A trained network asked about one video: what it finds for sentences that no training has seen."""
+"""Apply a trained network to one video and new sentences."""
 
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -21,13 +21,13 @@ class Found(NamedTuple):
 
     row: int  # of the sentence
     moments: np.ndarray  # (K, 2) starts and ends as shares of the video
-    score: np.ndarray  # (K,) the higher the better
+    score: np.ndarray  # (K,) higher is better
     errors: np.ndarray  # (K,) of reconstruction
-    activation_map: np.ndarray | None  # (L,); None of a model without a local branch
+    activation_map: np.ndarray | None  # (L,); None without a local branch
 
 
 def resampled(settings: TrainSettings, features: dict[str, np.ndarray]) -> list[Tensor]:
-    """A video's features (T, D) by stream as the network reads them, (1, L, D) of each of its streams."""
+    """Resample a video's features (T, D) for the network: (1, L, D) per stream."""
     streams = (samples.resample(features[name], settings.snippets, settings.normalise) for name in settings.streams)
     return [torch.from_numpy(values)[None] for values in streams]
 
@@ -44,8 +44,8 @@ def ask(
     """Proposals for each sentence, in any order.
 
     Args:
-        features: as `resampled` makes them.
-        query_ids: decide which words are hidden while scoring.
+        features: from `resampled`.
+        query_ids: determine which words are masked for scoring.
     """
     count, s = len(sentences), settings
     asked = Samples(

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 class Attention(nn.Module):
     """Multi-head scaled dot-product attention, no dropout inside.
 
-    Initialised as CPL's, which draws query, key and value as one (3d, d) matrix by Xavier; biases are zero.
+    Initialised like CPL's: query, key and value as one (3d, d) Xavier matrix; biases are zero.
     """
 
     def __init__(self, dim: int, heads: int):
@@ -27,7 +27,7 @@ class Attention(nn.Module):
     def forward(self, x: Tensor, memory: Tensor, bias: Tensor | None, copies: int = 1) -> Tensor:
         """x (N, T, d) attends to memory (N, S, d); bias (N or 1, T or 1, S) is added to the logits.
 
-        With `copies` the bias is (N * copies, T or 1, S), those of one x together, and the result (N * copies, T, d).
+        With `copies`, bias is (N * copies, T or 1, S), grouped by x, and the result (N * copies, T, d).
         """
         n, t, d = x.shape
         q, k, v = (
@@ -42,10 +42,10 @@ class Attention(nn.Module):
         return self.out(y.transpose(1, 2).reshape(n * copies, t, d))
 
     def few_to_many(self, x: Tensor, memory: Tensor, bias: Tensor | None) -> Tensor:
-        """The same for few x and a long memory, which is not projected: the queries and what they read are.
+        """The same, cheaper for few x and a long memory: queries and outputs are projected instead of the memory.
 
-        (W_q x) . (W_k m) = (W_k^T W_q x) . m, and a sum of W_v m is W_v of the sum; the keys' bias shifts all logits of
-        a softmax alike, the values' is added once. bias (N or 1, 1, S).
+        (W_q x) . (W_k m) = (W_k^T W_q x) . m, and a sum of W_v m is W_v of the sum. The keys' bias shifts all logits of
+        a softmax equally; the values' bias is added once. bias (N or 1, 1, S).
         """
         n, t, d = x.shape
         h = self.heads
@@ -81,7 +81,7 @@ class Layer(nn.Module):
         copies: int = 1,
         last_only: bool = False,
     ) -> Tensor:
-        """What `Stack.forward` does, once."""
+        """One layer of `Stack.forward`."""
         source = x
         if last_only:
             x, bias = x[:, -1:], bias[:, -1:]
@@ -94,7 +94,7 @@ class Layer(nn.Module):
 
 
 class Stack(nn.Module):
-    """Layers that share one bias; the cross-attention is used when a memory is given."""
+    """Layers with a common bias; cross-attention is used if a memory is given."""
 
     def __init__(self, dim: int, heads: int, feed_forward: int, layers: int, dropout: float):
         super().__init__()
@@ -110,15 +110,15 @@ class Stack(nn.Module):
         copies: int = 1,
         last_only: bool = False,
     ) -> Tensor:
-        """Encode x (N, T, d), which reads `memory` (N, S, d) where there is one.
+        """Encode x (N, T, d), with cross-attention to `memory` (N, S, d) if given.
 
         Args:
-            bias: (N or 1, T, T), or (N * copies, T, T): each x under several biases, those of one x together.
+            bias: (N or 1, T, T), or (N * copies, T, T): several biases per x, grouped by x.
             memory_bias: (N or 1, 1, S).
-            last_only: compute the last position alone where the others are not needed, in the last layer.
+            last_only: compute only the last position in the last layer.
 
         Returns:
-            (N * copies, T, d), or (N * copies, 1, d) of the last position.
+            (N * copies, T, d), or (N * copies, 1, d) for the last position.
         """
         for i, layer in enumerate(self.layers):
             x = layer(
@@ -133,7 +133,7 @@ class Stack(nn.Module):
 
 
 def causal_bias(size: int, device: torch.device) -> Tensor:
-    """(1, size, size): 0 where a position may look (itself and before), -inf elsewhere."""
+    """(1, size, size): 0 for itself and earlier positions, -inf for later ones."""
     return torch.full((size, size), -math.inf, device=device).triu(1).unsqueeze(0)
 
 

@@ -1,4 +1,4 @@
-"""Queries as MMDist reads them: the tokens of their sentences, what masking needs, and batches of them."""
+"""Queries for MMDist: tokens, masking weights and batches."""
 
 import hashlib
 from collections.abc import Iterable, Sequence
@@ -19,12 +19,12 @@ from vidistill.training.samples import Samples
 
 
 class Batch(NamedTuple):
-    """Queries and their videos; the teacher's entries are None unless a student is trained."""
+    """Queries and their videos; the teacher's entries are None except in training a student."""
 
     features: list[Tensor]  # streams of (B, L, F)
     video_index: Tensor  # (B,)
     tokens: Tensor  # (B, W), 0 for padding
-    hidden_words: Tensor  # (B, W) bool
+    masked_words: Tensor  # (B, W) bool
     teacher_proposal: Tensor | None = None  # (B, 2) normalised center and width of the pseudo label
     teacher_index: Tensor | None = None  # (B,) its index among the teacher's proposals
     teacher_map: Tensor | None = None  # (B, L)
@@ -43,8 +43,8 @@ class Queries(Samples):
         taken = super().take(keep)
         return replace(taken, tokens=self.tokens[rows], weights=self.weights[rows], keys=self.keys[rows])
 
-    def batch(self, rows: np.ndarray, hidden_words: np.ndarray, device: torch.device) -> Batch:
-        """The queries `rows` (B,), cut to their longest sentence; `hidden_words` (N, W) are all queries' masks."""
+    def batch(self, rows: np.ndarray, masked_words: np.ndarray, device: torch.device) -> Batch:
+        """The queries `rows` (B,), cut to their longest sentence; `masked_words` (N, W) is for all queries."""
         index = torch.from_numpy(rows)
         tokens = self.tokens[index]
         longest = int((tokens > 0).sum(1).max())
@@ -53,7 +53,7 @@ class Queries(Samples):
             features=[x[videos].to(device).float() for x in self.features],
             video_index=videos.to(device),
             tokens=tokens[:, :longest].to(device),
-            hidden_words=torch.from_numpy(hidden_words[rows, :longest]).to(device),
+            masked_words=torch.from_numpy(masked_words[rows, :longest]).to(device),
         )
 
     def digest(self) -> str:
@@ -69,7 +69,7 @@ def load(
     snippets: int,
     normalise: Normalise,
 ) -> Queries:
-    """`samples.load`, without the queries of whose sentences the vocabulary knows no word.
+    """`samples.load`, without queries that have no word in the vocabulary.
 
     Raises:
         UserError: no query is left.
@@ -77,12 +77,12 @@ def load(
     found = samples.load(queries, features, splits=splits, snippets=snippets, normalise=normalise)
     keep = np.array([bool(encode(sentence, vocabulary)) for sentence in found.sentences], dtype=bool)
     if not keep.any():
-        raise UserError(f"{queries}: the vocabulary knows no word of any query; give sentences in its language.")
+        raise UserError(f"{queries}: no query has a word in the vocabulary; use sentences in its language.")
     return with_words(found.take(keep), vocabulary)
 
 
 def with_words(found: Samples, vocabulary: Vocabulary) -> Queries:
-    """Queries with the words of their sentences that the vocabulary knows, and the words' weights in masking."""
+    """Add the tokens of words in the vocabulary, and their weights in masking."""
     tokens = np.zeros((len(found), vocabulary.max_words), dtype=np.int64)
     for row, sentence in enumerate(found.sentences):
         ids = encode(sentence, vocabulary)

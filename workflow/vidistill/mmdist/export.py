@@ -1,4 +1,4 @@
-"""Stage `export`: what a teacher knows, as two Parquet tables (pseudo labels and semantic activation maps)."""
+"""Stage `export`: a teacher's pseudo labels and semantic activation maps, as two Parquet tables."""
 
 import json
 import logging
@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 
 def pseudo_labels(queries: Queries, predicted: Predicted, teacher: str, seed: int) -> pd.DataFrame:
-    """One row per (query, proposal), rank 0 the best score; ties go to the lower proposal index."""
+    """One row per (query, proposal); rank 0 has the best score, ties go to the lower proposal index."""
     table = predict.proposal_table(queries, predicted)
     table = table.sort_values(["query_id", "score", "proposal_index"], ascending=[True, False, True])
     table["rank"] = table.groupby("query_id").cumcount()
@@ -35,7 +35,7 @@ def pseudo_labels(queries: Queries, predicted: Predicted, teacher: str, seed: in
 def activation_maps(
     queries: Queries, predicted: Predicted, teacher: str, streams: tuple[str, ...], seed: int
 ) -> pd.DataFrame:
-    """One row per (query, stream) and one for their mean, `fused`."""
+    """One row per (query, stream), and one for their mean, `fused`."""
     named = dict(zip(streams, predicted.maps, strict=True)) if len(predicted.maps) > 1 else {}
     fused = predict.fuse(predicted.maps)
     rows = [

@@ -1,4 +1,4 @@
-"""Every loss of MMDist, a function each; equation numbers are the paper's (Bao et al., AAAI 2024)."""
+"""The losses of MMDist, one function each; equation numbers are the paper's (Bao et al., AAAI 2024)."""
 
 import torch
 import torch.nn.functional as F
@@ -12,7 +12,7 @@ def reconstruction_error(logits: Tensor, tokens: Tensor, label_smoothing: float)
 
     Args:
         logits: (B, R, W, V+1).
-        tokens: (B, W) ids, 0 for padding, which is no target.
+        tokens: (B, W) ids, 0 for padding, which does not count.
 
     Returns:
         (B, R), in nats.
@@ -57,17 +57,17 @@ def similarity(maps: Tensor, top_share: float) -> Tensor:
 
 
 def same_pairs(video_index: Tensor, tokens: Tensor) -> Tensor:
-    """(B, B) bool: pairs i != j with the same video or the same token sequence, which are no negatives."""
+    """(B, B) bool: pairs i != j with the same video or the same token sequence, which are not negatives."""
     same = (video_index.unsqueeze(1) == video_index) | (tokens.unsqueeze(1) == tokens).all(-1)
     return same & ~torch.eye(len(same), dtype=torch.bool, device=same.device)
 
 
 def pairing(similarities: Tensor, excluded: Tensor, temperature: float) -> Tensor:
-    """Eq. 6: log-probability that sentence j is the one of video i, among all sentences of the batch.
+    """Eq. 6: log-probability that sentence j belongs to video i, among all sentences of the batch.
 
     Args:
         similarities: (B, B), video i with sentence j.
-        excluded: (B, B) bool, pairs kept out of the denominator.
+        excluded: (B, B) bool, pairs left out of the denominator.
 
     Returns:
         (B, B), -inf for excluded pairs.

@@ -1,4 +1,4 @@
-"""Which words of a sentence are hidden: a pure function of (seed, query id, epoch)."""
+"""Draw the masked words of a sentence: a pure function of (seed, query id, epoch)."""
 
 import hashlib
 
@@ -14,7 +14,7 @@ def query_keys(query_ids: list[str]) -> np.ndarray:
     )
 
 
-def hidden_words(keys: np.ndarray, weights: np.ndarray, seed: int, epoch: int) -> np.ndarray:
+def masked_words(keys: np.ndarray, weights: np.ndarray, seed: int, epoch: int) -> np.ndarray:
     """Draw max(floor(n/3), 1) distinct words of each sentence, without replacement, by weight (Gumbel top-k).
 
     Args:

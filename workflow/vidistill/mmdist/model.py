@@ -1,4 +1,4 @@
-"""MMDist's models, built from settings and from model files."""
+"""Build MMDist's models from settings and from model files."""
 
 import json
 from pathlib import Path
@@ -24,7 +24,7 @@ def build(
 
 
 def save(path: Path, network: Network, **metadata: str) -> None:
-    """Write the network; `metadata` are texts that travel with it."""
+    """Write the network; `metadata` are further texts in the file."""
     about = {
         "network": json.dumps(network.settings.model_dump(), sort_keys=True),
         "shape": json.dumps({"feature_dims": network.feature_dims, "local": network.has_local_branch}),
@@ -51,5 +51,5 @@ def load(path: Path) -> tuple[Network, dict[str, str]]:
         )
         network.load_state_dict(tensors)
     except (SafetensorError, KeyError, RuntimeError) as error:
-        raise UserError(f"{path} is no model that this version can read ({error}); train it again.") from error
+        raise UserError(f"{path} is not a model that this version can read ({error}); train it again.") from error
     return network.eval(), metadata

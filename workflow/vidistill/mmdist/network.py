@@ -1,4 +1,4 @@
-"""The baseline's network, and the student's: proposals, reconstruction and the local branch."""
+"""The network of baseline and student: proposals, reconstruction and the local branch."""
 
 from typing import NamedTuple
 
@@ -21,7 +21,7 @@ class Sentence(NamedTuple):
 
 
 class LocalBranch(nn.Module):
-    """Two convolutions over the snippets, before they are compared with the sentence (Eq. 4)."""
+    """Two convolutions over the snippets, before the comparison with the sentence (Eq. 4)."""
 
     def __init__(self, dim: int):
         super().__init__()
@@ -37,9 +37,9 @@ class Network(nn.Module):
     """CPL's network with MMDist's local branch.
 
     Args:
-        feature_dims: width of each stream; here they are concatenated and seen as one.
+        feature_dims: width of each stream; the streams are concatenated.
         word_vectors: (V+1, E), row 0 the padding.
-        learned_words: train the word vectors too.
+        learned_words: train the word vectors, too.
     """
 
     def __init__(
@@ -78,7 +78,9 @@ class Network(nn.Module):
     def project_frames(self, features: list[Tensor]) -> Tensor:
         """Streams of (B, L, F) -> (B, L+1, d), the prediction token last."""
         raw = torch.cat(features, dim=-1)
-        token = self.prediction_token.expand(raw.shape[0], 1, -1)  # len() would fix the batch of an exported network
+        token = self.prediction_token.expand(
+            raw.shape[0], 1, -1
+        )  # len() would fix the batch size of an exported network
         return self.frame_projection(self._dropout(torch.cat([raw, token], dim=1)))
 
     def encode_sentence(self, tokens: Tensor) -> Sentence:
@@ -101,12 +103,12 @@ class Network(nn.Module):
         center, width = self.proposal_head(hidden[:, -1]).view(frames.shape[0], -1, 2).float().sigmoid().unbind(-1)
         return center, width
 
-    def reconstruct(self, frames: Tensor, sentence: Sentence, hidden_words: Tensor, masks: Tensor) -> Tensor:
-        """Predict each word from the words before it and what each mask shows of the video.
+    def reconstruct(self, frames: Tensor, sentence: Sentence, masked_words: Tensor, masks: Tensor) -> Tensor:
+        """Predict each word from the words before it and the video under each mask.
 
         Args:
             frames: projected, (B, L+1, d).
-            hidden_words: (B, W) bool, words replaced by the mask token.
+            masked_words: (B, W) bool, words replaced by the mask token.
             masks: (B, R, P) weights of R masks over the P reconstruction positions; all ones for the whole video.
 
         Returns:
@@ -114,12 +116,12 @@ class Network(nn.Module):
         """
         b, r, p = masks.shape
         snippets = frames[:, self.reconstruction_index(frames.shape[1] - 1, frames.device)]  # (B, P, d)
-        # Multiplying softmaxed attention by (g + 1e-10) and renormalising is adding its logarithm to the logits.
+        # Multiplying softmaxed attention by (g + 1e-10) and renormalising equals adding its logarithm to the logits.
         mask_bias = (masks.reshape(b * r, 1, p) + 1e-10).log()
         video = self.video_stack(snippets, self._video_bias(p, frames.device) + mask_bias, copies=r)
 
         mask_word = self.word_projection(self.mask_token)
-        words = torch.where(hidden_words.unsqueeze(-1), mask_word, sentence.words[:, 1:])
+        words = torch.where(masked_words.unsqueeze(-1), mask_word, sentence.words[:, 1:])
         words = torch.cat([sentence.words[:, :1], words[:, :-1]], dim=1)
         words = words + self._positions(words)
         w = words.shape[1]
@@ -130,7 +132,7 @@ class Network(nn.Module):
         return self.word_head(out).view(b, r, w, -1)
 
     def snippet_features(self, features: list[Tensor], frames: Tensor) -> list[Tensor]:
-        """V^ of each map, (B, L, d): here one, from the projected frames (B, L+1, d)."""
+        """V^ for each map, (B, L, d): here one map, from the projected frames (B, L+1, d)."""
         return [self.local_branches[0](frames[:, :-1])]
 
     def reconstruction_index(self, snippets: int, device: torch.device) -> Tensor:
@@ -172,7 +174,7 @@ class Encoded(NamedTuple):
 
 
 def encode(network: Network, features: list[Tensor], tokens: Tensor) -> Encoded:
-    """Projected frames, sentences, and the proposals with their masks."""
+    """Project frames and sentences, and propose moments with their masks."""
     s = network.settings
     frames = network.project_frames(features)
     sentence = network.encode_sentence(tokens)

@@ -1,4 +1,4 @@
-"""What one training step minimises: the baseline's, the teacher's and the student's objective over a batch."""
+"""The loss of a batch for baseline, teacher and student."""
 
 from contextlib import AbstractContextManager
 
@@ -12,7 +12,7 @@ from vidistill.settings.mmdist import DistillationSettings, LossSettings
 
 
 class Objective:
-    """The loss of a batch and its terms, for whichever model the settings describe."""
+    """The loss of a batch and its terms, for the model that the settings describe."""
 
     def __init__(
         self,
@@ -46,24 +46,24 @@ class Objective:
         return total.mean(), means
 
     def _select(self, batch: Batch, encoded: Encoded) -> Tensor:
-        """k* = argmin_k r_k (B,), without gradients: only k*, its negatives and the whole video carry any.
+        """k* = argmin_k r_k (B,), without gradients: only k*, its negatives and the whole video need them.
 
-        The selection pass draws no dropout of its own; that is the only difference from computing all with gradients.
+        The selection pass uses no dropout. That is the only difference from computing everything with gradients.
         """
         training = self.network.training
         self.network.eval()
         with torch.no_grad(), self.selection_autocast:
             frames, sentence = encoded.frames, encoded.sentence
-            if not torch.is_autocast_enabled(frames.device.type):  # they may have been encoded in bf16
+            if not torch.is_autocast_enabled(frames.device.type):  # the encoding may have used bf16
                 frames = frames.float()
                 sentence = Sentence(*(part.float() if part.is_floating_point() else part for part in sentence))
-            logits = self.network.reconstruct(frames, sentence, batch.hidden_words, encoded.masks)
+            logits = self.network.reconstruct(frames, sentence, batch.masked_words, encoded.masks)
             errors = losses.reconstruction_error(logits, batch.tokens, self.loss.label_smoothing)
         self.network.train(training)
         return errors.argmin(1)
 
     def _teacher_proposal(self, batch: Batch, encoded: Encoded) -> tuple[Tensor, tuple[Tensor, Tensor] | None]:
-        """k^T of Eq. 10: the index (B,) of one of the student's proposals, or the teacher's Gaussian in its place."""
+        """k^T of Eq. 10: the index (B,) of a proposal of the student, and the teacher's Gaussian if it replaces it."""
         assert self.distillation is not None
         assert batch.teacher_proposal is not None
         assert batch.teacher_index is not None
@@ -82,7 +82,7 @@ class Objective:
         progress: float,
         terms: dict[str, Tensor],
     ) -> list[Tensor]:
-        """L_global (B,) of each target proposal (B,), diversity counted once; the terms are those of the first."""
+        """L_global (B,) of each target proposal (B,); diversity counts once, terms are those of the first target."""
         loss, s = self.loss, self.network.settings
         masks = []
         for i, target in enumerate(targets):
@@ -98,13 +98,13 @@ class Objective:
         if loss.global_learning:
             masks.append(torch.ones_like(masks[0]))
         logits = self.network.reconstruct(
-            encoded.frames, encoded.sentence, batch.hidden_words, torch.stack(masks, dim=1)
+            encoded.frames, encoded.sentence, batch.masked_words, torch.stack(masks, dim=1)
         )
         errors = losses.reconstruction_error(logits, batch.tokens, loss.label_smoothing).unbind(1)
         diversity = losses.diversity_loss(encoded.masks, loss.diversity_lambda)
         nothing = torch.zeros_like(diversity)
         terms["diversity"] = diversity
-        if not loss.global_learning:  # proposals stay: their error and diversity are kept, what ranks them is not
+        if not loss.global_learning:  # error and diversity of proposals are kept, ranking is not
             terms["reconstruction"] = errors[0]
             return [error + loss.diversity_weight * (nothing if i else diversity) for i, error in enumerate(errors)]
         full = errors[-1]
@@ -133,7 +133,7 @@ class Objective:
         return maps, local
 
     def _with_local(self, own: Tensor, local: Tensor, maps: list[Tensor], terms: dict[str, Tensor]) -> Tensor:
-        """The baseline's loss of one map, the teacher's of several; (B,)."""
+        """The baseline's loss for one map, the teacher's for several; (B,)."""
         loss = self.loss
         if len(maps) == 1:
             return losses.baseline_loss(own, local[0], loss.local_weight)
@@ -143,7 +143,7 @@ class Objective:
     def _with_teacher(
         self, baseline: Tensor, distilled: list[Tensor], batch: Batch, maps: list[Tensor], terms: dict[str, Tensor]
     ) -> Tensor:
-        """The student's loss (B,): the baseline's and, of what the teacher says, what the settings want."""
+        """The student's loss (B,): the baseline's, and the distillation terms that the settings enable."""
         assert self.distillation is not None
         from_proposal = from_map = torch.zeros_like(baseline)
         if distilled:

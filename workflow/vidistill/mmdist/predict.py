@@ -1,4 +1,4 @@
-"""From a trained network to proposals with scores, and to semantic activation maps."""
+"""Predict scored proposals and semantic activation maps with a trained network."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -14,18 +14,18 @@ from vidistill.mmdist.network import Network, encode, semantic_map
 from vidistill.settings.mmdist import LossSettings
 from vidistill.training import predictions
 
-BATCH = 64  # of queries; what is predicted does not depend on it
+BATCH = 64  # queries; predictions do not depend on it
 
 
 class Predicted(NamedTuple):
     """A batch of queries, all on the CPU."""
 
-    rows: np.ndarray  # (B,) into the samples
+    rows: np.ndarray  # (B,) indices of the samples
     center: Tensor  # (B, K)
     width: Tensor
     errors: Tensor
     score: Tensor
-    maps: list[Tensor]  # (B, L) of each stream; none without a local branch
+    maps: list[Tensor]  # (B, L) per stream; empty without a local branch
 
 
 def score(center: Tensor, width: Tensor, errors: Tensor, semantic: Tensor | None, weight: float) -> Tensor:
@@ -36,7 +36,7 @@ def score(center: Tensor, width: Tensor, errors: Tensor, semantic: Tensor | None
 
 
 def map_mean(center: Tensor, width: Tensor, semantic: Tensor) -> Tensor:
-    """Mean (B, K) of maps (B, L) over each proposal: snippets floor(sL) to max(that, ceil(eL) - 1)."""
+    """Mean (B, K) of maps (B, L) over each proposal: snippets from floor(sL) to ceil(eL) - 1, at least one."""
     size = semantic.shape[-1]
     start, end = (proposals.moments(center, width).double() * size).unbind(-1)
     first = start.floor().long().clamp(max=size - 1)
@@ -49,14 +49,14 @@ def map_mean(center: Tensor, width: Tensor, semantic: Tensor) -> Tensor:
 def predict(
     network: Network, queries: Queries, loss: LossSettings, *, seed: int, score_weight: float, device: torch.device
 ) -> Iterator[Predicted]:
-    """Predict all queries; words are hidden by (seed, query id), so order and batches do not matter."""
+    """Predict all queries. Masked words depend on (seed, query id) only, so order and batches do not matter."""
     network.eval()
-    hidden = masking.hidden_words(queries.keys, queries.weights, seed, masking.EVALUATION)
-    # Sentences of equal length together: batches are cut to their longest.
+    masked = masking.masked_words(queries.keys, queries.weights, seed, masking.EVALUATION)
+    # Sentences of equal length together, since batches are cut to their longest sentence.
     order = np.argsort((queries.weights > 0).sum(1), kind="stable")
     for first in range(0, len(order), BATCH):
         rows = order[first : first + BATCH]
-        batch = queries.batch(rows, hidden, device)
+        batch = queries.batch(rows, masked, device)
         center, width, errors, scores, maps = infer(network, batch, loss, score_weight)
         yield Predicted(rows, center.cpu(), width.cpu(), errors.cpu(), scores.cpu(), [m.cpu() for m in maps])
 
@@ -64,9 +64,9 @@ def predict(
 def infer(
     network: Network, batch: Batch, loss: LossSettings, score_weight: float
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, list[Tensor]]:
-    """Of a batch centres, widths, errors and scores (B, K), and the map (B, L) of each stream, where there are maps."""
+    """Centres, widths, errors and scores (B, K) of a batch, and the maps (B, L) of its streams, if any."""
     encoded = encode(network, batch.features, batch.tokens)
-    logits = network.reconstruct(encoded.frames, encoded.sentence, batch.hidden_words, encoded.masks)
+    logits = network.reconstruct(encoded.frames, encoded.sentence, batch.masked_words, encoded.masks)
     errors = losses.reconstruction_error(logits, batch.tokens, loss.label_smoothing)
     maps: list[Tensor] = []
     if network.has_local_branch:

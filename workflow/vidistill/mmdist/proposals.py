@@ -1,16 +1,16 @@
-"""Proposals: Gaussians over a video's normalised time, the moments they stand for, and their negatives (CPL)."""
+"""Proposals: Gaussians over a video's normalised time, their moments, and their negatives (CPL)."""
 
 import torch
 from torch import Tensor
 
-MIN_WIDTH = 0.01  # CPL's floor under the widths of Gaussians
+MIN_WIDTH = 0.01  # CPL's smallest width of Gaussians
 
 
 def gaussian(center: Tensor, std: Tensor, positions: int) -> Tensor:
     """Gaussian masks (..., positions) over linspace(0, 1), each divided by its maximum."""
     x = torch.linspace(0, 1, positions, device=center.device)
     exponent = -((x - center.unsqueeze(-1)) ** 2) / (2 * std.unsqueeze(-1) ** 2)
-    # The maximum is divided out in the exponent: a narrow Gaussian between two positions would underflow to 0 / 0.
+    # Divide in the exponent: a narrow Gaussian between two positions would underflow to 0 / 0.
     return torch.exp(exponent - exponent.amax(-1, keepdim=True))
 
 
@@ -54,8 +54,8 @@ def overlap(a: Tensor, b: Tensor) -> Tensor:
 def nearest_proposal(center: Tensor, width: Tensor, target: Tensor) -> Tensor:
     """Eq. 10: k^T, the index (B,) of the proposal (B, K) that overlaps most with the pseudo label `target` (B, 2).
 
-    Where none overlaps, the one of the nearest centre.
+    If none overlaps, the proposal with the nearest centre.
     """
     ious = overlap(moments(center, width), target.unsqueeze(1))
-    distance = (center - target.mean(-1, keepdim=True)).abs()  # at most 1: below every IoU once shifted
+    distance = (center - target.mean(-1, keepdim=True)).abs()  # negated below, so smaller than every IoU
     return torch.where(ious.amax(-1, keepdim=True) > 0, ious, -distance).argmax(-1)

@@ -18,11 +18,11 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Targets:
-    """What a teacher knows of N queries; None is what the student does not learn.
+    """A teacher's targets for N queries; None for targets that the student does not use.
 
     Attributes:
         proposal: (N, 2) normalised center and width of the pseudo label.
-        index: (N,) its index among the teacher's proposals, -1 where the teacher has none.
+        index: (N,) its index among the teacher's proposals, -1 if unknown.
         maps: (N, L) semantic activation maps.
     """
 
@@ -31,7 +31,7 @@ class Targets:
     maps: Tensor | None
 
     def names_proposals(self, count: int) -> bool:
-        """Whether each index is that of one of `count` proposals."""
+        """Whether every index is in the range of `count` proposals."""
         return self.index is None or bool(((self.index >= 0) & (self.index < count)).all())
 
     def add_to(self, batch: Batch, rows: np.ndarray) -> Batch:
@@ -45,13 +45,13 @@ class Targets:
 def read(
     queries: Queries, pseudo_labels: Path | None, activation_maps: Path | None, snippets: int
 ) -> tuple[Queries, Targets]:
-    """The queries that the teacher knows, and its targets, in their order.
+    """The queries for which the teacher has targets, and the targets, in the same order.
 
     Args:
-        pseudo_labels, activation_maps: None for a table that the student does not learn from.
+        pseudo_labels, activation_maps: None for a table that the student does not use.
 
     Raises:
-        UserError: a table is of several teachers or knows none of the queries, or a map has another length.
+        UserError: a table has several teachers or no query of the student, or a map has another length.
     """
     labels = None if pseudo_labels is None else _of_one(knowledge.labels([pseudo_labels]), pseudo_labels)
     maps = None if activation_maps is None else _of_one(knowledge.maps([activation_maps]), activation_maps)
@@ -64,10 +64,10 @@ def read(
         known &= pd.Index(queries.query_ids).isin(maps.index)
     if not known.any():
         file = pseudo_labels or activation_maps
-        raise UserError(f"{file} knows none of the queries to train on; was it made from another data set?")
+        raise UserError(f"{file} has none of the queries to train on; use tables of the same data set.")
     if not known.all():
         log.warning(
-            "%d of %d queries are left out: the teacher does not know them, or their video's duration is unknown",
+            "%d of %d queries are left out: the teacher has no target, or the video's duration is unknown",
             (~known).sum(),
             len(known),
         )
@@ -81,13 +81,15 @@ def read(
 def _of_one(table: pd.DataFrame, file: Path) -> pd.DataFrame:
     teachers = table.index.get_level_values("teacher").unique()
     if len(teachers) > 1:
-        raise UserError(f"{file} holds the teachers {', '.join(teachers)}; this student learns from exactly one.")
+        raise UserError(
+            f"{file} has several teachers ({', '.join(teachers)}); MMDist's student learns from exactly one."
+        )
     return table.droplevel("teacher")
 
 
 def _proposals(labels: pd.DataFrame, durations: np.ndarray) -> tuple[Tensor, Tensor]:
     start, end = (labels[c].to_numpy(np.float64) / durations for c in ("start", "end"))
-    # A teacher from elsewhere may know the moment alone; its centre and width then follow from it.
+    # An external teacher may give the moment only; centre and width then follow from it.
     center = labels["center"].fillna(np.nan).to_numpy(np.float64)
     width = labels["width"].fillna(np.nan).to_numpy(np.float64)
     proposal = np.stack(
@@ -100,7 +102,7 @@ def _maps(maps: pd.DataFrame, snippets: int, file: Path | None) -> Tensor:
     if (wrong := maps["num_snippets"] != snippets).any():
         query_id, found = maps.index[wrong.argmax()], maps["num_snippets"][wrong].iloc[0]
         raise UserError(
-            f"{file}: the map of query {query_id} has {found} snippets, the student {snippets}; give both the same "
-            "train.snippets."
+            f"{file}: the map of query {query_id} has {found} snippets, the student {snippets}; use the same "
+            "train.snippets for both."
         )
     return torch.from_numpy(np.stack(maps["values"].to_list()))

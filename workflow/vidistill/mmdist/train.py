@@ -1,4 +1,4 @@
-"""Stage `train` of MMDist: baseline, teacher and student; no moment is ever read."""
+"""Stage `train` of MMDist: baseline, teacher and student. It never reads moments."""
 
 import functools
 import json
@@ -38,29 +38,29 @@ def train(
     at_last: Queries,
     checkpoint: Checkpoint,
 ) -> None:
-    """Train from where `checkpoint` stands to the last epoch; predictions for `watched` are kept after each epoch.
+    """Train from `checkpoint` to the last epoch; predictions for `watched` are kept after each epoch.
 
     Args:
-        network: on its device; it is trained in place.
-        taught: the teacher's targets of `training`, in its order; None but for a student.
-        watched: test queries, and the held-out ones.
-        at_last: queries that are predicted after the last epoch alone.
+        network: on its device; trained in place.
+        taught: the teacher's targets for `training`, in the same order; None without a teacher.
+        watched: test and held-out queries.
+        at_last: queries that are predicted only after the last epoch.
     """
     s, o = settings, settings.optimisation
     where = next(network.parameters()).device
     if s.compile:
         for stack in (network.video_stack, network.text_stack):
-            stack.compile(dynamic=True)  # lengths of sentences differ from batch to batch
+            stack.compile(dynamic=True)  # sentence lengths differ between batches
     selection = loop.autocast(s.selection_precision, where)
     objective = Objective(network, s.loss, s.distillation if s.teachers else None, selection)
     held_out = watched.take(np.isin(watched.splits, s.train_splits))
 
     @functools.lru_cache(maxsize=1)
-    def hidden_words(epoch: int) -> np.ndarray:
-        return masking.hidden_words(training.keys, training.weights, s.seed, epoch)
+    def masked_words(epoch: int) -> np.ndarray:
+        return masking.masked_words(training.keys, training.weights, s.seed, epoch)
 
     def loss(rows: np.ndarray, epoch: int) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-        asked = training.batch(rows, hidden_words(epoch), where)
+        asked = training.batch(rows, masked_words(epoch), where)
         return objective(asked if taught is None else taught.add_to(asked, rows), epoch / o.epochs)
 
     def predicted(last: bool) -> pd.DataFrame:
@@ -87,43 +87,45 @@ def train(
 
 @torch.no_grad()
 def held_out_loss(objective: Objective, settings: TrainSettings, held_out: Queries, where: torch.device) -> float:
-    """The label-free loss on the held-out queries, without what a teacher adds; NaN when there are none."""
+    """The label-free loss on the held-out queries, without distillation; NaN without held-out queries."""
     if len(held_out) == 0:
         return float("nan")
     network = objective.network.eval()
     alone = Objective(network, objective.loss, None, objective.selection_autocast)
-    hidden = masking.hidden_words(held_out.keys, held_out.weights, settings.seed, masking.EVALUATION)
+    masked = masking.masked_words(held_out.keys, held_out.weights, settings.seed, masking.EVALUATION)
     size = settings.optimisation.batch_size
     total = 0.0
     for first in range(0, len(held_out), size):
         rows = np.arange(first, min(first + size, len(held_out)))
-        total += alone(held_out.batch(rows, hidden, where), 1.0)[0].item() * len(rows)
+        total += alone(held_out.batch(rows, masked, where), 1.0)[0].item() * len(rows)
     return total / len(held_out)
 
 
 def read_targets(
     settings: TrainSettings, training: Queries, pseudo_labels: list[Path], activation_maps: list[Path]
 ) -> tuple[Queries, Targets, list[Path]]:
-    """The queries that the teacher knows, its targets, and the tables that they are from: those that a loss reads.
+    """The queries for which the teacher has targets, the targets, and the tables that the losses read.
 
     Raises:
-        UserError: there are several teachers, a table is missing, or one does not fit the student.
+        UserError: there are several teachers, a table is missing, or a table does not match the student.
     """
     s = settings
     if len(s.teachers) > 1:
-        raise UserError(f"{s.model} names the teachers {', '.join(s.teachers)}; this student learns from exactly one.")
+        raise UserError(
+            f"{s.model} has several teachers ({', '.join(s.teachers)}); MMDist's student learns from exactly one."
+        )
     wanted = {
         "--pseudo-labels": (s.distillation.global_level, pseudo_labels),
         "--activation-maps": (s.distillation.local_level and s.loss.local_learning, activation_maps),
     }
     for option, (needed, files) in wanted.items():
         if needed and len(files) != 1:
-            raise UserError(f"{s.model} learns from one table of its teacher, and {option} names {len(files)}.")
+            raise UserError(f"{s.model} needs one table of its teacher for {option}, not {len(files)}.")
     labels, maps = (files[0] if needed else None for needed, files in wanted.values())
     training, taught = targets.read(training, labels, maps, s.snippets)
     if s.distillation.proposal == "index" and not taught.names_proposals(s.network.proposals):
         raise UserError(
-            f"{labels} names no proposal of the student's {s.network.proposals} for some query; set "
+            f"{labels} has a proposal_index outside the student's {s.network.proposals} proposals; set "
             "mmdist.distillation.proposal: overlap."
         )
     return training, taught, [file for file in (labels, maps) if file is not None]
@@ -158,7 +160,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     in_training = np.isin(loaded.splits, s.train_splits)
     held_out = in_training & np.array([loop.is_held_out(v, s.held_out) for v in loaded.video_ids])
     each_epoch = held_out | (~in_training & np.isin(loaded.splits, s.test_splits))
-    # Where there is no other query, answers to those of training are what is wanted.
+    # Without other queries, the training queries are answered.
     once = ~each_epoch & (in_training if in_training.all() else ~in_training)
     training, watched, at_last = (loaded.take(rows) for rows in (in_training & ~held_out, each_epoch, once))
     if len(training) == 0:
@@ -170,7 +172,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         example = repr(undated[0]) if len(undated) == 1 else f"{undated[0]!r} and others"
         raise UserError(
             f"the duration of {plural(len(undated), 'video')} is unknown ({example}), and predictions are in seconds; "
-            "give it in the annotations (duration), name the folder of the videos, or set seconds_per_row of the "
+            "add it to the annotations (duration), set the folder of the videos, or set seconds_per_row of the "
             "features."
         )
     taught, tables = None, list[Path]()
@@ -192,8 +194,8 @@ def main(argv: Sequence[str] | None = None) -> None:
             network,
             settings=json.dumps(s.model_dump(), sort_keys=True),
             vocabulary=args.vocabulary.read_text(encoding="utf-8"),
-            features=json.dumps(samples.provenance(args.features), sort_keys=True),
-            files=json.dumps(samples.provenance(args.features, "files"), sort_keys=True),
+            features=json.dumps(samples.provenance(files), sort_keys=True),
+            files=json.dumps(samples.provenance(files, "files"), sort_keys=True),
             code=code_of_it,
             versions=json.dumps(store.versions("torch", "numpy"), sort_keys=True),
         )

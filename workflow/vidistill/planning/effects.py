@@ -1,4 +1,4 @@
-"""Settings of models that would do nothing: each is an error, since its author expects an effect."""
+"""Model settings without effect are errors, since their author expects an effect."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,7 +1,7 @@
-"""What is on disk, for the rules: annotations, which videos a collection has and in which shards, existing features.
+"""What is on disk, for the rules: annotations, videos, their shards, existing features.
 
-Everything is looked up when a target needs it and not before: an absent folder of one data set hinders no other.
-Standard library only, as all that the rules import.
+Everything is looked up only when a target needs it, so a missing folder of one data set affects no other.
+Standard library only, like everything the rules import.
 """
 
 import json
@@ -9,8 +9,8 @@ import logging
 import os
 import zlib
 from collections import defaultdict
+from collections.abc import Callable
 from functools import cache
-from typing import Any
 
 from vidistill.base import fingerprints
 from vidistill.base import settings as settings_module
@@ -27,8 +27,8 @@ from vidistill.planning.plan import Plan
 
 log = logging.getLogger(__name__)
 DEMO_VIDEOS = "results/demo/videos"
-LONGEST_COMMAND = 100_000  # characters of its lists; Linux takes 131,072 for a whole command
-OTHER_IDS = 5_000  # characters of ids that only show how those in a source of features are named
+LONGEST_COMMAND = 100_000  # characters of its lists; Linux limits a whole command to 131,072
+OTHER_IDS = 5_000  # characters of ids that only show how a source of features names videos
 
 
 def shard_of(video_id: str, shards: int) -> int:
@@ -38,15 +38,8 @@ def shard_of(video_id: str, shards: int) -> int:
 
 def _plain(path: str) -> str:
     if "{" in path and "}" in path:
-        raise UserError(f"{path}: Snakemake takes {{...}} for a wildcard; rename the file.")
+        raise UserError(f"{path}: Snakemake reads {{...}} as a wildcard; rename the file.")
     return path
-
-
-def _width(settings: dict[str, Any]) -> int:
-    """How many numbers a vector has, as far as settings tell: 1024 of I3D, and of most features that users have."""
-    if settings.get("extractor") == "c3d" and settings["pca"] is None:
-        return 4096
-    return settings.get("dimension") or 1024
 
 
 class Inventory:
@@ -60,45 +53,51 @@ class Inventory:
         self._unread = cache(self._find_unread)
         self._features = cache(self._match_features)
         self._shards = cache(self._sort_into_shards)
+        self._width = cache(self._find_width)
 
     def demo_files(self) -> list[str]:
-        """The demo's video files, which the workflow makes: a function of its settings."""
+        """The demo's video files, which the workflow draws: a function of its settings."""
         settings = settings_module.parse(scenes.DemoSettings, json.dumps(self.plan.config["demo"]))
         return [f"{DEMO_VIDEOS}/{name}" for name in scenes.video_files(settings)]
 
     def videos_folder(self, collection: str) -> str | None:
-        """Where the videos of a collection are; None when it has features alone."""
+        """The folder of a collection's videos; None if it has only features."""
         return DEMO_VIDEOS if self.plan.is_drawn(collection) else self.plan.collections[collection].get("videos")
 
-    def feature_bytes(self, dataset: str, model: str) -> int:
-        """What the features of a model's streams take in memory, as 32-bit numbers, if no video is missing."""
-        snippets, width = self.plan.train(dataset, model, 0)["snippets"], 0
-        for role in self.plan.roles([model]):
-            settings = self.plan.features(self.plan.collection(dataset), self.plan.stream(dataset, role))
-            width += _width(settings)
+    def feature_bytes(self, dataset: str, model: str, existing: Callable[..., int]) -> int:
+        """Memory of the features of a model's streams, as 32-bit numbers, if no video is missing.
+
+        Args:
+            existing: gives the width of features that a user has by source, format, key and ids. Finding it takes more
+                than the standard library.
+        """
+        collection, snippets = self.plan.collection(dataset), self.plan.train(dataset, model, 0)["snippets"]
+        width = sum(
+            self._width(collection, self.plan.stream(dataset, role), existing) for role in self.plan.roles([model])
+        )
         return 4 * width * snippets * len(self._video_ids(dataset))
 
     def is_made(self, dataset: str) -> bool:
-        """Whether the workflow itself makes the annotations of a data set: nothing is known of them before."""
+        """Whether the workflow makes the annotations of a data set, so that nothing is known about them yet."""
         return self.plan.is_drawn(self.plan.collection(dataset))
 
     def annotation_files(self, dataset: str) -> list[str]:
-        """The files of annotations and durations."""
+        """All files of annotations and durations."""
         settings = self.plan.queries(dataset)
         return [*(file for files in settings["annotations"].values() for file in files), *settings["durations"]]
 
     def sentences(self, dataset: str) -> str:
-        """A digest of what training can see of the annotations."""
+        """A digest of the part of the annotations that training sees."""
         if self.is_made(dataset):
             return ""
         return f"sentences = {rows.digest(self._annotations(dataset), self.plan.queries(dataset)['beyond_duration'])}"
 
     def annotated_rows(self, dataset: str) -> list[str]:
-        """Digests of the annotation files as they are."""
+        """Digests of the annotation files."""
         return [] if self.is_made(dataset) else fingerprints.whole(self.annotation_files(dataset))
 
     def undated_videos(self, dataset: str) -> list[str]:
-        """The files of a data set's videos whose duration no annotation gives, so that they have to be asked."""
+        """The videos of a data set without annotated duration, whose files must be read for it."""
         collection = self.plan.collection(dataset)
         if self.plan.is_drawn(collection):
             return self.demo_files()
@@ -107,27 +106,27 @@ class Inventory:
         return [videos[name] for name in sorted(ids & videos.keys()) if os.path.exists(videos[name])]
 
     def unscored(self, dataset: str, split: str) -> str | None:
-        """A sentence when no row of a split has a moment, so that no result can have numbers; None when one has."""
-        if self.plan.is_drawn(self.plan.collection(dataset)):  # whose table is still to be made, and has moments
+        """A message if no row of a split has a moment, so that results have no numbers; None otherwise."""
+        if self.plan.is_drawn(self.plan.collection(dataset)):  # its table is still to be written, and has moments
             return None
         if any(
             row.split == split and row.start is not None and row.end is not None for row in self._annotations(dataset)
         ):
             return None
         return (
-            f"{dataset}: no row of the split {split} has start and end, so that nothing can be scored: models are "
-            "trained and answer every sentence (predictions.jsonl), and the result has no numbers."
+            f"{dataset}: no row of the split {split} has start and end, so nothing can be scored. Models are trained "
+            "and answer every sentence (predictions.jsonl); the result has no numbers."
         )
 
     def shard_ids(self, collection: str, shard: int, *, extracted: bool) -> list[str]:
-        """The ids in one shard: of the videos that exist, or of all, since features may exist without a video.
+        """The ids in one shard: existing videos if `extracted`, else all, since features may exist without a video.
 
         Raises:
-            UserError: there are none, or too many for one command.
+            UserError: there are no ids, or too many for one command.
         """
         ids = self._shards(collection, extracted).get(shard, [])
         if not ids:
-            raise UserError(f"shard {shard} of collection {collection!r} has no video, so nothing can be made of it.")
+            raise UserError(f"shard {shard} of collection {collection!r} has no video; request another shard.")
         return self._checked(ids, collection)
 
     def shard_videos(self, collection: str, shard: int) -> list[str]:
@@ -139,14 +138,14 @@ class Inventory:
         return [file for file in self._shard_files(collection, shard) if self._is_there(file, collection)]
 
     def dangling_links(self, collection: str, shard: int) -> list[str]:
-        """Those of one shard's video files that lead nowhere: no input of a job, and listed as bad all the same."""
+        """Dangling links among one shard's video files: not inputs of a job, but listed as bad videos."""
         return [file for file in self._shard_files(collection, shard) if not self._is_there(file, collection)]
 
     def shard_numbers(self, dataset: str, role: str) -> list[int]:
-        """The shards with the features, in the stream of this role, of a data set's videos.
+        """The shards that hold the features of a data set's videos, in the stream of this role.
 
         Raises:
-            UserError: there are none.
+            UserError: there are no such shards.
         """
         collection, stream = self.plan.collection(dataset), self.plan.stream(dataset, role)
         shards, ids = self._shards(collection, self.plan.is_extracted(collection, stream)), self._video_ids(dataset)
@@ -155,13 +154,13 @@ class Inventory:
             unread = sorted(file for name, file in self._unread(collection).items() if name in ids)
             remedy = f"name the files by their ids, as in {min(ids, default='ID')}.mp4"
             if unread:
-                remedy = f"convert the files that are not read ({feature_names.some(unread)}), to .mp4 for example"
+                remedy = f"convert the files of unsupported formats ({feature_names.some(unread)}), for example to .mp4"
             raise UserError(
-                f"none of the {len(ids)} videos that data set {dataset!r} names is in "
+                f"none of the {len(ids)} videos of data set {dataset!r} is in "
                 f"{self.videos_folder(collection)}; {remedy}, or correct collections.{collection}.videos."
             )
         if self.plan.is_extracted(collection, stream):
-            self._unread(collection)  # which warns of them
+            self._unread(collection)  # warns about them
         elif (files := self._features(collection, stream)) is not None and ids.isdisjoint(files):
             settings = self.plan.features(collection, stream)
             names = feature_names.of_form(self._listed(settings["source"]), settings["format"], settings["source"])
@@ -173,7 +172,7 @@ class Inventory:
         return [path for key, path in self.plan.features(collection, stream).items() if key in STREAM_FILES and path]
 
     def existing_features(self, collection: str, stream: str, shard: int) -> list[str]:
-        """The files, of those that a user has, with the features of one shard's videos.
+        """The user's files with the features of one shard's videos.
 
         Raises:
             UserError: as `shard_ids`.
@@ -190,10 +189,10 @@ class Inventory:
         return self._checked([_plain(os.path.join(source, name)) for name in found], collection)
 
     def feature_names(self, collection: str, stream: str, shard: int) -> list[str] | dict[str, str | None]:
-        """The ids in one shard, with the file of each where those features are a folder with a file for each video.
+        """The ids in one shard; for a folder with one file per video, id -> file.
 
         Raises:
-            UserError: as `shard_ids`, or two files fit a video.
+            UserError: as `shard_ids`, or two files match a video.
         """
         ids, files = self.shard_ids(collection, shard, extracted=False), self._features(collection, stream)
         if files is None:
@@ -211,6 +210,15 @@ class Inventory:
             found.append(name)
         return found
 
+    def _find_width(self, collection: str, stream: str, existing: Callable[..., int]) -> int:
+        """How many numbers a vector has."""
+        settings = self.plan.features(collection, stream)
+        if settings.get("extractor") == "c3d" and settings["pca"] is None:
+            return 4096
+        if not settings.get("dimension") and not self.plan.is_extracted(collection, stream):
+            return existing(settings["source"], settings["format"], settings["key"], self._named(collection))
+        return settings.get("dimension") or 1024
+
     def _shard_files(self, collection: str, shard: int) -> list[str]:
         videos = self._videos(collection)
         return self._checked([videos[name] for name in self.shard_ids(collection, shard, extracted=True)], collection)
@@ -227,7 +235,7 @@ class Inventory:
         return {annotation.video_id for annotation in self._annotations(dataset)}
 
     def _list_videos(self, collection: str) -> dict[str, str]:
-        """Id -> file; of the demo, files that are still to be made."""
+        """Id -> file; the demo's files may not exist yet."""
         folder = self.videos_folder(collection)
         if self.plan.is_drawn(collection):
             return {video_id(file): file for file in self.demo_files()}
@@ -245,23 +253,25 @@ class Inventory:
         return {key: os.path.join(folder, name) for key, name in found.items()}
 
     def _find_unread(self, collection: str) -> dict[str, str]:
-        """Missing videos for which there is something of their name that is not read as a video: id -> file."""
+        """Missing videos with a file of their name in an unsupported format: id -> file."""
         folder = self.videos_folder(collection)
         if self.plan.is_drawn(collection) or folder is None or not os.path.isdir(folder):
             return {}
         missing = self._named(collection) - self._videos(collection).keys()
-        # A download that broke off is named ID.mp4.part.
+        # An interrupted download is named ID.mp4.part.
         keys = ((name, (nfc(name), video_id(os.path.splitext(name)[0]))) for name in self._listed(folder))
         found = {key: name for name, both in keys for key in both if key in missing}
         if found:
             files = feature_names.some(found.values())
             log.warning(
-                "%s: files of missing videos are not read (%s); convert them, to .mp4 for example", folder, files
+                "%s: files of missing videos have unsupported formats (%s); convert them, for example to .mp4",
+                folder,
+                files,
             )
         return found
 
     def _match_features(self, collection: str, stream: str) -> dict[str, str] | None:
-        """Id -> file in a folder with a file for each video; None of other features that exist."""
+        """Id -> file in a folder with one file per video; None for other existing features."""
         settings = self.plan.features(collection, stream)
         source, form = settings["source"], settings["format"]
         if not os.path.isdir(source):
@@ -270,7 +280,7 @@ class Inventory:
         return feature_names.one_each(names, form, self._named(collection), source)
 
     def _named(self, collection: str) -> set[str]:
-        """What the data sets of a collection name, but for those whose own annotations are absent."""
+        """Video ids named by the data sets of a collection, except data sets whose annotations are missing."""
         datasets = [name for name in self.plan.datasets if self.plan.collection(name) == collection]
         ready = [d for d in datasets if all(os.path.exists(need.path) for need in needs.annotation_files(self.plan, d))]
         return set().union(*(self._video_ids(dataset) for dataset in ready))

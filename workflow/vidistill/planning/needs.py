@@ -1,4 +1,4 @@
-"""Which files and folders a run needs, and what to say of those that are absent. Standard library only."""
+"""Files and folders that a run needs, and messages for missing ones. Standard library only."""
 
 import os
 from collections.abc import Iterable, Iterator
@@ -12,16 +12,16 @@ STREAM_FILES = ("weights", "mean", "pca", "source")  # keys of a stream that nam
 
 
 class Need(NamedTuple):
-    """A file or folder that a run needs, and what to say when it is absent."""
+    """A file or folder that a run needs."""
 
     path: str
-    key: str  # that names it
+    key: str  # of the configuration
     get_from: str | None
     instead: str = "correct the key"
 
 
 def lacks(plan: Plan, dataset: str, models: Iterable[str]) -> list[str]:
-    """A sentence for each file or folder that these models need on a data set and that is absent."""
+    """One message per missing file or folder that these models need on a data set."""
     models = list(models)
     collection = plan.collection(dataset)
     needs = [*annotation_files(plan, dataset), *_word_vectors(plan, dataset)]
@@ -29,22 +29,22 @@ def lacks(plan: Plan, dataset: str, models: Iterable[str]) -> list[str]:
         needs += _stream_files(plan, collection, stream)
     needs += [need for model in models for need in _tables_from_elsewhere(plan, dataset, model)]
     return [
-        f"{need.path} does not exist, which {need.key} names; {_remedy(plan, need, (dataset, collection))}."
+        f"{need.path} is missing (set by {need.key}); {_remedy(plan, need, (dataset, collection))}."
         for need in dict.fromkeys(needs)
         if not os.path.exists(need.path)
     ]
 
 
 def _remedy(plan: Plan, need: Need, preferred: tuple[str, ...]) -> str:
-    """What can be done about a file that is absent; preferred are the names of downloads that bring more of it."""
+    """What to do about a missing file. `preferred` names downloads that fetch related files, too."""
     command = downloads.command(plan.config.get("downloads", {}), need.path, preferred)
-    remedies = [f"run `{command}`"] if command else []
+    remedies = [f"fetch it with `{command}`"] if command else []
     remedies += [f"get it from {need.get_from}"] if need.get_from else []
     return f"{', '.join(remedies)}, or {need.instead}" if remedies else need.instead
 
 
 def annotation_files(plan: Plan, dataset: str) -> Iterator[Need]:
-    """The files of annotations and durations; nothing where the workflow makes them."""
+    """The files of annotations and durations; none if the workflow makes them."""
     if plan.is_drawn(plan.collection(dataset)):
         return
     about, settings = plan.datasets[dataset], plan.queries(dataset)
@@ -58,7 +58,7 @@ def _word_vectors(plan: Plan, dataset: str) -> Iterator[Need]:
     if path := plan.vocabulary(dataset)["word_vectors"]:
         is_own = "word_vectors" in plan.datasets[dataset].get("vocabulary", {})
         key = f"datasets.{dataset}.vocabulary.word_vectors" if is_own else "vocabulary.word_vectors"
-        yield Need(path, key, "https://nlp.stanford.edu/projects/glove", "set null for vectors learned with the model")
+        yield Need(path, key, "https://nlp.stanford.edu/projects/glove", "set the key to null to learn vectors")
 
 
 def _stream_files(plan: Plan, collection: str, stream: str) -> Iterator[Need]:
@@ -66,8 +66,8 @@ def _stream_files(plan: Plan, collection: str, stream: str) -> Iterator[Need]:
     settings = plan.features(collection, stream)
     if not plan.is_extracted(collection, stream) and not settings["source"]:
         raise UserError(
-            f"configuration, collections.{collection}.streams.{stream}: features are to be read and none are "
-            "named; give their file or folder as source."
+            f"configuration, collections.{collection}.streams.{stream}: the extractor 'external' needs "
+            "existing features; set their file or folder as source."
         )
     for key, path in settings.items():
         if key in STREAM_FILES and path:
@@ -77,8 +77,8 @@ def _stream_files(plan: Plan, collection: str, stream: str) -> Iterator[Need]:
         about = plan.collections[collection]
         if "videos" not in about:
             raise UserError(
-                f"configuration, collections.{collection}: its stream {stream!r} is made from videos; give their "
-                "folder as videos, or read features that exist (extractor: external)."
+                f"configuration, collections.{collection}: its stream {stream!r} is made from videos; set their "
+                "folder as videos, or read existing features (extractor: external)."
             )
         yield Need(about["videos"], f"collections.{collection}.videos", about.get("get_from"))
 

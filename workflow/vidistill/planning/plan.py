@@ -1,6 +1,6 @@
-"""The configuration resolved, for the rules: what a model inherits, and which settings a stage gets.
+"""The resolved configuration, for the rules: what a model inherits, and the settings of each stage.
 
-Like all that the rules import, standard library only: every job on a cluster parses the Snakefile anew.
+Standard library only, like everything the rules import: every job on a cluster parses the Snakefile again.
 """
 
 import re
@@ -12,15 +12,15 @@ from vidistill.base.stage import UserError
 from vidistill.planning import effects
 
 Settings = dict[str, Any]
-RESERVED = ("benchmarks", "features", "logs", "report", "tables", "videos")  # folders that results/ has already
-MADE_FOR = {"decode": ("frames", "flow"), "flow": ("flow",)}  # settings of a stream's own, and inputs that need them
-EXTRACTORS = ("i3d", "c3d")  # others read features that exist
-# Of a stream's keys those that are not its extractor's.
+RESERVED = ("benchmarks", "features", "logs", "report", "tables", "videos")  # folders in results/
+MADE_FOR = {"decode": ("frames", "flow"), "flow": ("flow",)}  # a stream's own settings, and the inputs that need them
+EXTRACTORS = ("i3d", "c3d")  # the other extractor reads existing features
+# Keys of a stream that do not belong to its extractor.
 ABOUT_STREAM = ("recipe", "about", "extractor", "input", "decode", "flow", "get_from")
 
 
 def merge(*layers: Mapping[str, Any]) -> Settings:
-    """Later layers over earlier ones, sections within sections too; lists are replaced whole."""
+    """Merge layers, later ones over earlier ones, recursively; lists are replaced whole."""
     merged: Settings = {}
     for layer in layers:
         for key, value in layer.items():
@@ -30,10 +30,10 @@ def merge(*layers: Mapping[str, Any]) -> Settings:
 
 
 def fill_in_recipes(config: Settings) -> None:
-    """Give every stream that names a recipe the recipe's keys, under its own.
+    """Add the keys of its recipe to every stream that names one; the stream's own keys win.
 
     Raises:
-        UserError: there is no such recipe, or nothing says what makes the stream.
+        UserError: the recipe does not exist, or the stream has no extractor.
     """
     recipes = config["recipes"]
     for name, collection in config["collections"].items():
@@ -41,24 +41,24 @@ def fill_in_recipes(config: Settings) -> None:
             where = f"configuration, collections.{name}.streams.{stream}"
             if "recipe" in about:
                 if about["recipe"] not in recipes:
-                    raise UserError(f"{where}: there is no recipe {about['recipe']!r}; known are {', '.join(recipes)}.")
+                    raise UserError(f"{where}: unknown recipe {about['recipe']!r}; recipes are {', '.join(recipes)}.")
                 about = collection["streams"][stream] = merge(recipes[about["recipe"]], about)
             if "extractor" not in about:
-                raise UserError(f"{where}: the key 'extractor' is missing; give it, or a recipe that has it.")
+                raise UserError(f"{where}: the key 'extractor' is missing; add it, or name a recipe.")
 
 
 def own_keys(stream: Mapping[str, Any]) -> Settings:
-    """Of a stream's keys those that are its extractor's."""
+    """The keys of a stream that belong to its extractor."""
     return {key: value for key, value in stream.items() if key not in ABOUT_STREAM}
 
 
 class Plan:
-    """One configuration, complete (defaults included) and sound by the schema.
+    """One configuration, with defaults filled in and checked against the schema.
 
     Precedence: a stage's own section < the model, its parents first < the data set (or the collection, the stream).
 
     Raises:
-        UserError: a name that cannot be part of a path, or that something refers to and nothing has.
+        UserError: a name cannot be part of a path, or a key refers to a name that does not exist.
     """
 
     def __init__(self, config: Settings):
@@ -70,25 +70,25 @@ class Plan:
 
     @cached_property
     def models(self) -> Settings:
-        """Every model with what it inherits."""
+        """Every model, with inherited keys."""
         return {name: self._inherit(name, ()) for name in self.config["models"]}
 
     def seeds(self, dataset: str) -> list[int]:
         return self.datasets[dataset].get("seeds", self.config["seeds"])
 
     def compared(self, model: str) -> list[str]:
-        """The model itself and those that its result compares it with."""
+        """The model and the models that its result compares it with."""
         return list(dict.fromkeys([model, *self.models[model].get("compare_with", [])]))
 
     def teachers(self, model: str) -> list[str | Settings]:
-        """Of each teacher its name, or the keys name, pseudo_labels and activation_maps of tables from elsewhere."""
+        """The name of each teacher, or, for external tables, the keys name, pseudo_labels and activation_maps."""
         return self.models[model].get("teachers", [])
 
     def tables_of_teachers(self, dataset: str, model: str) -> dict[str, list[str]]:
-        """The paths, {seed} in them, of the tables that a model learns from: those that one of its losses reads.
+        """Paths (with {seed}) of the teachers' tables that a model's losses read.
 
         Raises:
-            UserError: a teacher from elsewhere gives no such table.
+            UserError: an external teacher lacks such a table.
         """
         s = self.train(dataset, model, 0)
         maps = s["distillation"]["local_level"] and s["loss"]["local_learning"]
@@ -105,8 +105,8 @@ class Plan:
                     path = teacher[table]
                 else:
                     raise UserError(
-                        f"configuration, models.{model}.teachers: {teacher['name']} gives no {table}, which {model} "
-                        f"learns from; name its file as {table}, or set train.distillation.{level}: false."
+                        f"configuration, models.{model}.teachers: {teacher['name']} has no {table}, which {model} "
+                        f"learns from; set its file as {table}, or set train.distillation.{level}: false."
                     )
                 tables.setdefault(table, []).append(path)
         return tables
@@ -116,7 +116,7 @@ class Plan:
         return str(self.models[model].get("method", "mmdist"))
 
     def trained(self, model: str) -> list[str]:
-        """All models that `model` needs trained for its result, itself first."""
+        """All models to train for the result of `model`, itself first."""
         return self.with_teachers(self.compared(model))
 
     def with_teachers(self, models: Iterable[str]) -> list[str]:
@@ -131,35 +131,35 @@ class Plan:
         return found
 
     def in_tables(self) -> list[str]:
-        """All models that the tables name, each once."""
+        """All models in the tables, each once."""
         return list(dict.fromkeys(model for models in self.config["tables"].values() for model in models))
 
     def trained_for_tables(self) -> list[str]:
-        """All models that the tables need trained, each once."""
+        """All models to train for the tables, each once."""
         return list(dict.fromkeys(name for model in self.in_tables() for name in self.trained(model)))
 
     def roles(self, models: Iterable[str]) -> list[str]:
-        """The streams that these models read, each once."""
+        """All streams that these models read, each once."""
         return list(dict.fromkeys(role for model in models for role in self.models[model]["streams"]))
 
     def stream(self, dataset: str, role: str) -> str:
-        """The collection's stream that plays this role in a data set."""
+        """The collection's stream that a data set uses for this role."""
         name = self.datasets[dataset].get("streams", {}).get(role, role)
         collection = self.datasets[dataset]["collection"]
         if name not in self.collections[collection]["streams"]:
             raise UserError(
                 f"configuration: a model reads the stream {role!r}, which the collection {collection!r} lacks; "
-                f"name one of its streams as datasets.{dataset}.streams.{role}, or add "
+                f"set one of its streams as datasets.{dataset}.streams.{role}, or add "
                 f"collections.{collection}.streams.{name}."
             )
         return name
 
     def collection(self, dataset: str) -> str:
-        """The collection whose videos a data set is about."""
+        """The collection of a data set's videos."""
         return str(self.datasets[dataset]["collection"])
 
     def is_drawn(self, collection: str) -> bool:
-        """Whether the workflow draws the videos itself and writes their annotations, as it does for the demo."""
+        """Whether the workflow draws the videos and writes their annotations (the demo)."""
         return bool(self.collections[collection].get("demo"))
 
     def made_by(self, collection: str, stream: str) -> str:
@@ -171,28 +171,28 @@ class Plan:
         return "flow_features" if in_memory else "extract"
 
     def is_extracted(self, collection: str, stream: str) -> bool:
-        """Whether the workflow makes the features itself, from videos."""
+        """Whether the workflow extracts the features from videos."""
         return self.collections[collection]["streams"][stream]["extractor"] in EXTRACTORS
 
     def extracted_from(self, collection: str, stream: str) -> str:
-        """The folder of what a stream's extractor is given: `frames` or `flow`, or `frames-STREAM` for a stream that
-        has settings of its own for them."""
+        """The folder of the extractor's input: `frames` or `flow`, or `frames-STREAM` or `flow-STREAM` for a stream
+        with its own settings for it."""
         about = self.collections[collection]["streams"][stream]
         kind = str(about.get("input", "frames"))
         own = "decode" in about or (kind == "flow" and "flow" in about)
         return f"{kind}-{stream}" if own else kind
 
     def frames_of(self, collection: str, flow: str) -> str:
-        """The folder of the frames that this folder of flow is made from."""
+        """The folder of frames from which this folder of flow is computed."""
         stream = self._owner(collection, flow)
         return flow.replace("flow", "frames", 1) if "decode" in stream else "frames"
 
     def _owner(self, collection: str, folder: str) -> Settings:
-        """The stream that a folder of frames or flow is of; no keys for the collection's."""
+        """The keys of the stream that owns a folder of frames or flow; empty for the collection's folders."""
         _, _, stream = folder.partition("-")
         return dict(self.collections[collection]["streams"][stream]) if stream else {}
 
-    # Settings of the stages, named as these.
+    # Settings of the stages, under the stages' names.
 
     def queries(self, dataset: str) -> Settings:
         keys = ("format", "annotations", "durations", "beyond_duration")
@@ -210,7 +210,7 @@ class Plan:
         return merge(self.config["flow"], *(layer.get("flow", {}) for layer in layers), self._device)
 
     def features(self, collection: str, stream: str) -> Settings:
-        """Of `extract` or `external`, whichever makes the stream."""
+        """Settings of `extract` or `external`, whichever makes the stream."""
         about = self.collections[collection]["streams"][stream]
         kind = {"extractor": about["extractor"], "input": about.get("input", "frames"), **self._device}
         return merge(self.config[about["extractor"]], own_keys(about), kind if about["extractor"] in EXTRACTORS else {})
@@ -259,7 +259,7 @@ class Plan:
 
     def _inherit(self, name: str, heirs: tuple[str, ...]) -> Settings:
         if name in heirs:
-            raise UserError(f"configuration, models.{name}: it is its own parent by way of {', '.join(heirs)}.")
+            raise UserError(f"configuration, models.{name}: it is its own parent, through {', '.join(heirs)}.")
         own = dict(self.config["models"][name])
         parent = own.pop("parent", None)
         return merge(self._inherit(parent, (*heirs, name)), own) if parent else own
@@ -273,10 +273,10 @@ class Plan:
             if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9.-]*", name):
                 raise UserError(
                     f"configuration, {where}: the name {name!r} cannot be part of a path; "
-                    "use letters, digits, '-' and '.', and no '_', which parts model and data set."
+                    "use letters, digits, '-' and '.' ('_' separates model and data set)."
                 )
             if where == "datasets" and name in RESERVED:
-                raise UserError(f"configuration, datasets: results/{name}/ is taken; give {name!r} another name.")
+                raise UserError(f"configuration, datasets: results/{name}/ is reserved; rename {name!r}.")
 
     def _check_references(self) -> None:
         parents = [(f"models.{m}.parent", about.get("parent")) for m, about in self.config["models"].items()]
@@ -294,20 +294,22 @@ class Plan:
         ]
         self._check_exist(refers)
         if self.config["flow_in_memory"] and self.config["keep_flow"]:
-            raise UserError("configuration: flow_in_memory leaves nothing for keep_flow; set one of them to false.")
+            raise UserError(
+                "configuration: flow_in_memory writes no flow that keep_flow could keep; set one of them to false."
+            )
         for collection, about in self.collections.items():
             for stream, keys in about["streams"].items():
                 kind = keys.get("input", "frames") if keys["extractor"] in EXTRACTORS else "nothing"
                 unread = [key for key, kinds in MADE_FOR.items() if key in keys and kind not in kinds]
                 if unread:
                     raise UserError(
-                        f"configuration, collections.{collection}.streams.{stream}: its extractor is given {kind}, so "
-                        f"{unread[0]!r} would be for nothing; remove it, or correct 'input'."
+                        f"configuration, collections.{collection}.streams.{stream}: its extractor reads {kind}, so "
+                        f"{unread[0]!r} has no effect; remove it, or correct 'input'."
                     )
         for name, about in self.models.items():
             for key in ("streams", "network"):
                 if key not in about:
-                    raise UserError(f"configuration, models.{name}: the key {key!r} is missing; give it, or a parent.")
+                    raise UserError(f"configuration, models.{name}: the key {key!r} is missing; add it, or a parent.")
             own = self.config["models"][name].get("train", {})
             effects.check(name, own, about, merge(self.config["train"], about.get("train", {})))
 
@@ -315,4 +317,4 @@ class Plan:
         for key, name, part in refers:
             if name not in self.config[part]:
                 known = ", ".join(self.config[part])
-                raise UserError(f"configuration, {key}: there is no {name!r} in {part}; known are {known}.")
+                raise UserError(f"configuration, {key}: there is no {name!r} in {part}, which are {known}.")

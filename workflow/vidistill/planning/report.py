@@ -1,18 +1,18 @@
-"""The part of the plan that is about the report, for the rules: settings of stage `figures`, and what it reads.
+"""The report, for the rules: settings of stage `figures`, and what it reads.
 
-Standard library only, as all that the rules import.
+Standard library only, like everything the rules import.
 """
 
 from vidistill.planning.plan import Plan, Settings, merge
 
 
 def exported(plan: Plan, model: str) -> list[str]:
-    """Models of this configuration whose pseudo labels and maps a report shows: the model and its teachers."""
+    """Models whose pseudo labels and maps a report shows: the model and its teachers in this configuration."""
     return [model, *(teacher for teacher in plan.teachers(model) if isinstance(teacher, str))]
 
 
 def elsewhere(plan: Plan, model: str) -> dict[str, Settings]:
-    """The model's teachers that come as tables from elsewhere: name -> where."""
+    """The model's external teachers: name -> their tables."""
     return {teacher["name"]: teacher for teacher in plan.teachers(model) if not isinstance(teacher, str)}
 
 
@@ -38,9 +38,9 @@ def overview(dataset: str, model: str) -> Settings:
 
 
 def _folders(plan: Plan, dataset: str, model: str) -> tuple[str, str | None]:
-    """Of which frames and which flow there are pictures: those that the first of the streams shown is made of.
+    """The folders of frames and flow to show: those of the first stream of the models shown.
 
-    A report that shows flow shows the frames that it is made from.
+    A report that shows flow shows the frames from which it is computed.
     """
     collection = plan.datasets[dataset]["collection"]
     streams = [plan.stream(dataset, role) for role in plan.roles(exported(plan, model))]
@@ -51,6 +51,6 @@ def _folders(plan: Plan, dataset: str, model: str) -> tuple[str, str | None]:
 
 
 def _on_cpu(flow: Settings) -> Settings:
-    """For a few pictures no GPU is asked for."""
+    """Settings for the CPU: a few pictures need no GPU."""
     instead = {"opencv-cuda": "opencv-cpu"}.get(flow["backend"], flow["backend"])
     return merge(flow, {"device": "cpu", "backend": instead})

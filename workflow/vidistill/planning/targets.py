@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 
 def result(name: str, models: Iterable[str], datasets: Iterable[str]) -> str:
-    """For `name` under results/, which is neither {model}_{dataset}.json nor tables_{dataset}.csv or .md."""
+    """The message for an unknown file `name` in results/."""
     models, datasets = list(models), list(datasets)
     found = re.fullmatch(r"(.*)_(.*)\.(json|csv|md)", name)
     model, dataset, suffix = found.groups() if found else (name, "", "")
@@ -18,17 +18,16 @@ def result(name: str, models: Iterable[str], datasets: Iterable[str]) -> str:
         strange = [f"model {model!r}"] if model not in models else []
         strange += [f"data set {dataset!r}"] if dataset not in datasets else []
     return (
-        f"there is no {' and no '.join(strange)}{meant}; models are {', '.join(models)}; data sets are "
-        f"{', '.join(datasets)}."
+        f"unknown {' and '.join(strange)}{meant}; models are {', '.join(models)}; data sets are {', '.join(datasets)}."
     )
 
 
 def download(name: str, known: Iterable[str]) -> str:
     known = list(known)
-    return f"there is no download {name!r}{near(name, known, 'download_')}; known are {', '.join(known) or 'none'}."
+    return f"unknown download {name!r}{near(name, known, 'download_')}; downloads are {', '.join(known) or 'none'}."
 
 
 def near(name: str, known: list[str], prefix: str = "results/") -> str:
-    """ ", did you mean ...", where something is like it."""
+    """ ", did you mean ...", if a known name is similar."""
     found = difflib.get_close_matches(name, known, 1)
     return f", did you mean {prefix}{found[0]}" if found else ""

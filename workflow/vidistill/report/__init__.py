@@ -1,1 +1,1 @@
-"""Pictures and pages of what was learnt, one module for each kind; they read what runs leave and compute no result."""
+"""Figures and pages of the report, one module per kind. They show results and compute none."""

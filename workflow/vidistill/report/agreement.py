@@ -1,4 +1,4 @@
-"""Figure: how well pseudo labels fit the moments, which no training saw, and how well model and teacher agree."""
+"""Figure: IoU of pseudo labels with the true moments, and of the model with its teacher."""
 
 from collections.abc import Sequence
 
@@ -13,16 +13,16 @@ from vidistill.report.material import Material
 
 TITLE = "Pseudo labels and their agreement"
 ABOUT = (
-    "A pseudo label is a model's best proposal for a query. Above, its IoU with the true moment, which nothing in "
-    "training has seen: what the teacher is wrong about, the student is taught wrongly. Below, for a model with a "
-    "teacher, the IoU of both models' pseudo labels.",
-    "Each line is the histogram of one seed, in bins of 0.1; the legend has the mean.",
+    "A pseudo label is a model's best proposal for a query. Top: its IoU with the true moment, which training never "
+    "sees; the student learns the teacher's errors. Bottom, for a model with a teacher: the IoU of both models' "
+    "pseudo labels.",
+    "Each line is the histogram of one seed, in bins of 0.1; the legend gives the mean.",
 )
 BINS = np.linspace(0, 1, 11)
 
 
 def with_truth(material: Material, labels: pd.DataFrame, split: str) -> np.ndarray:
-    """(N,) IoU of each pseudo label with the true moment, of the queries of a split whose moment is known."""
+    """(N,) IoU of pseudo labels with true moments, for queries of a split with known moments."""
     rows = labels[(labels["split"] == split) & labels.index.isin(list(material.data.targets))]
     if rows.empty:
         return np.empty(0)
@@ -31,7 +31,7 @@ def with_truth(material: Material, labels: pd.DataFrame, split: str) -> np.ndarr
 
 
 def between(ours: pd.DataFrame, theirs: pd.DataFrame, split: str) -> np.ndarray:
-    """(N,) IoU of two models' pseudo labels on the queries of a split that both know."""
+    """(N,) IoU of two models' pseudo labels, for queries of a split that both have."""
     both = ours[ours["split"] == split].merge(theirs, left_index=True, right_index=True, suffixes=("", "_other"))
     return metrics.iou(
         both[["start", "end"]].to_numpy(np.float64), both[["start_other", "end_other"]].to_numpy(np.float64)
@@ -39,7 +39,7 @@ def between(ours: pd.DataFrame, theirs: pd.DataFrame, split: str) -> np.ndarray:
 
 
 def draw(material: Material, teachers: Sequence[str]) -> Figure:
-    """Rows: with the true moments, and, for a model with a teacher, with the teacher; columns: splits."""
+    """Rows: with the true moments and, if there is a teacher, with the teacher. Columns: splits."""
     s, labels = material.settings, material.labels
     if not labels:
         return style.sentence(f"{s.model} has no exported pseudo labels.")
@@ -61,7 +61,7 @@ def draw(material: Material, teachers: Sequence[str]) -> Figure:
                 name = f"{s.model} and {teacher}, seed {seed}"
                 _line(grid[1, c], found, looks[teacher], number, name, f"between:{split}:{teacher}:{seed}")
         if rows == 2:
-            grid[1, c].set_title(f"of {s.model} with its teacher, split {split}")
+            grid[1, c].set_title(f"{s.model} with its teacher, split {split}")
         grid[-1, c].set_xlabel("IoU")
     for axes in grid.ravel():
         if axes.lines:
@@ -71,12 +71,12 @@ def draw(material: Material, teachers: Sequence[str]) -> Figure:
             if axes in grid[:, 0]:
                 axes.set_ylabel("percent of queries")
         else:
-            style.say(axes, "no moments are known here")
+            style.say(axes, "no known moments")
     return figure
 
 
 def _line(axes: Axes, found: np.ndarray, look: style.Look, number: int, name: str, gid: str) -> None:
-    """A histogram as a line through the middles of its bins: several seeds stay legible."""
+    """A histogram as a line through the centres of its bins, so that several seeds stay legible."""
     if not len(found):
         return
     share = 100 * np.histogram(found, BINS)[0] / len(found)

@@ -1,4 +1,4 @@
-"""Page: time and memory of the heavy rules, from what Snakemake measured."""
+"""Page: time and memory of the expensive rules, measured by Snakemake."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -7,11 +7,11 @@ import pandas as pd
 
 from vidistill.report import page
 
-RULES = ("demo", "decode", "flow", "extract", "flow_features", "train", "export")  # in the order of the work
+RULES = ("demo", "decode", "flow", "extract", "flow_features", "train", "export")  # in the order of the workflow
 
 
 def read(folder: Path, dataset: str, collection: str, models: Iterable[str]) -> pd.DataFrame:
-    """The measurements that belong to a data set: rule, of (a stream or model), s, max_rss (MB), cpu_time (s)."""
+    """The measurements of a data set: rule, of (stream or model), s, max_rss (MB), cpu_time (s)."""
     wanted, rows = set(models), []
     for path in sorted(folder.rglob("*.tsv")):
         rule, *rest = path.relative_to(folder).with_suffix("").parts
@@ -29,7 +29,7 @@ def read(folder: Path, dataset: str, collection: str, models: Iterable[str]) -> 
 def make(measured: pd.DataFrame, dataset: str) -> str:
     """The page."""
     if measured.empty:
-        return page.document("Time and memory", "results/benchmarks holds no measurement of this data set.")
+        return page.document("Time and memory", "results/benchmarks has no measurements of this data set.")
     groups = measured.groupby(["rule", "of"])
     found = groups.agg(
         jobs=("s", "size"), total=("s", "sum"), longest=("s", "max"), cpu=("cpu_time", "sum"), rss=("max_rss", "max")
@@ -53,15 +53,14 @@ def make(measured: pd.DataFrame, dataset: str) -> str:
     header = ("rule", "of", "jobs", "time", "", "longest job", "CPU time", "most memory, GiB")
     return page.document(
         f"Time and memory: {dataset}",
-        "Hours:minutes:seconds of the jobs one after the other, as Snakemake measured them when each last ran; jobs "
-        "that ran side by side took less on the clock. Memory is the resident set of the largest job. The lighter "
-        "rules are not measured.",
+        "Hours:minutes:seconds summed over jobs, as Snakemake measured their last runs; parallel jobs took less "
+        "wall-clock time. Memory is the resident set of the largest job. Cheap rules are not measured.",
         page.table(header, rows, numbers=(2, 3, 5, 6, 7)),
     )
 
 
 def clock(seconds: float) -> str:
-    """Seconds as h:mm:ss; nothing when unknown."""
+    """Seconds as h:mm:ss; empty if unknown."""
     if pd.isna(seconds):
         return ""
     whole = round(seconds)

@@ -1,4 +1,4 @@
-"""Page: on which queries and videos the numbers stand, and why the others are left out."""
+"""Page: queries and videos behind the numbers, and why others are left out."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -10,12 +10,12 @@ from vidistill.evaluation import doubts
 from vidistill.report import page
 
 _LISTS = (
-    ("bad", "Bad videos", "They cannot be read, so that none of their queries is used."),
-    ("partial", "Partial videos", "They are used as far as they go."),
+    ("bad", "Bad videos", "They cannot be read; their queries are not used."),
+    ("partial", "Partial videos", "They are used as far as they could be decoded."),
     (
         "missing",
         "Missing videos",
-        "There is no file, or no features, in the streams named; none of their queries is used.",
+        "They have no file or no features in the listed streams; their queries are not used.",
     ),
 )
 
@@ -30,10 +30,10 @@ def make(result: Mapping[str, Any], queries: pd.DataFrame) -> str:
     counts = covered["splits"][split]["queries"]
     splits = queries.groupby("video_id")["split"].agg(lambda names: ", ".join(sorted(set(names))))
     parts: list[str] = [
-        f"The numbers of this report stand on {counts['used']} of {plural(counts['annotated'], 'annotated query')} of "
-        f"the split {split}. Nothing is left out silently: what is not used is counted here, with the reason.",
+        f"The numbers of this report are based on {counts['used']} of {plural(counts['annotated'], 'annotated query')} "
+        f"of the split {split}. All others are counted here, with the reason.",
         *doubts.sentences(result),
-        page.heading("Queries and videos of each split"),
+        page.heading("Queries and videos per split"),
         _splits(covered["splits"]),
     ]
     for kind, title, meaning in _LISTS:
@@ -41,19 +41,19 @@ def make(result: Mapping[str, Any], queries: pd.DataFrame) -> str:
         parts += [page.heading(f"{title}: {total}")]
         if total:
             shown = "" if total == len(listed) else f" The first {len(listed)} are listed (evaluate.list_at_most)."
-            header = ("video", "split", "lacks it in" if kind == "missing" else "reason")
+            header = ("video", "split", "missing streams" if kind == "missing" else "reason")
             rows = [(video, splits.get(video, ""), reason) for video, reason in listed.items()]
             parts += [meaning + shown, page.table(header, rows)]
         else:
             parts += ["None."]
     parts += _durations(covered)
-    parts += [page.heading("Problems of the annotations"), *_problems(covered["annotation_problems"])]
-    parts += [page.heading("Features"), page.table(("stream", "made by", "weights", "network"), _features(result))]
+    parts += [page.heading("Annotation problems"), *_problems(covered["annotation_problems"])]
+    parts += [page.heading("Features"), page.table(("stream", "extractor", "weights", "network"), _features(result))]
     return page.document(f"Data and coverage: {result['dataset']}", *parts)
 
 
 def _splits(splits: Mapping[str, Any]) -> page.Raw:
-    header = ("split", "queries", "used", "not used, and why", "videos", "used", "missing", "bad", "partial")
+    header = ("split", "queries", "used", "not used (reason)", "videos", "used", "missing", "bad", "partial")
     rows = []
     for name, about in splits.items():
         queries, videos = about["queries"], about["videos"]
@@ -64,23 +64,23 @@ def _splits(splits: Mapping[str, Any]) -> page.Raw:
 
 
 def _durations(covered: Mapping[str, Any]) -> Iterator[str]:
-    """Durations that differ and moments behind the end of their video, where there are any."""
+    """Durations that differ, and moments after the end of their video, if there are any."""
     if about := covered["durations"]["listed"]:
         yield page.heading(f"Durations that differ: {covered['durations']['videos']}")
-        yield "Seconds. What the features of the video cover counts, in predictions and in numbers."
+        yield "Seconds. The duration that the features cover counts, in predictions and in numbers."
         rows = [(video, f"{both['annotated']:g}", f"{both['video']:g}") for video, both in about.items()]
-        yield page.table(("video", "annotated", "the video's (counts)"), rows, numbers=(1, 2))
+        yield page.table(("video", "annotated", "video (counts)"), rows, numbers=(1, 2))
     if listed := covered["beyond"]["listed"]:
-        yield page.heading(f"Moments behind the end of their video: {covered['beyond']['queries']}")
-        yield "Seconds. What lies behind the end cannot be found there."
+        yield page.heading(f"Moments after the end of their video: {covered['beyond']['queries']}")
+        yield "Seconds. Moments after the end cannot be found."
         rows = [(row["query_id"], *(f"{row[name]:g}" for name in ("start", "end", "video"))) for row in listed]
         yield page.table(("query", "start", "end", "end of the video"), rows, numbers=(1, 2, 3))
 
 
 def _problems(problems: list[Mapping[str, Any]]) -> list[str]:
     if not problems:
-        return ["None: every row was taken as it is."]
-    header = ("file", "problem (N: some number)", "what was done", "rows")
+        return ["None: every row was used unchanged."]
+    header = ("file", "problem (N: a number)", "action", "rows")
     return [page.table(header, [(p["file"], p["problem"], p["action"], p["rows"]) for p in problems], numbers=(3,))]
 
 
@@ -89,5 +89,5 @@ def _features(result: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
         ways = about["provenance"] if isinstance(about["provenance"], list) else [about["provenance"]]
         made = ", ".join(sorted({str(way.get("extractor", "unknown")) for way in ways}))
         digests = {str(way.get("weights_sha256") or "none")[:12] for way in ways}
-        learnt = {True: "pretrained", False: "random, never trained"}.get(about["pretrained"], "unknown")
-        yield stream, made, ", ".join(sorted(digests)), learnt
+        network = {True: "pretrained", False: "random, never trained"}.get(about["pretrained"], "unknown")
+        yield stream, made, ", ".join(sorted(digests)), network

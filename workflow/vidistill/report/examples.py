@@ -1,4 +1,4 @@
-"""Figure: frames of a few videos and their optical flow, as the networks are given them."""
+"""Figure: frames of a few videos and their optical flow, as the networks see them."""
 
 import logging
 from collections.abc import Iterable, Mapping
@@ -17,11 +17,10 @@ from vidistill.video.source import BadVideoError
 log = logging.getLogger(__name__)
 TITLE = "Frames and optical flow"
 ABOUT = (
-    "Frames of a few videos whose queries are answered, decoded anew as the networks are given them, and below each "
-    "the optical flow to the next frame. The colour is the direction, the saturation the speed, on one scale for "
-    "all videos.",
+    "Frames of a few videos with answered queries, decoded as the networks see them, and below each the optical flow "
+    "to the next frame. Colour is direction, saturation is speed, on one scale for all videos.",
 )
-PIXELS = 300  # width of a picture at most
+PIXELS = 300  # largest width of a picture
 
 
 @dataclass(frozen=True)
@@ -34,7 +33,7 @@ class Example:
 
     @property
     def fastest(self) -> float:
-        """Pixels that a frame's flow rarely exceeds."""
+        """The 99th percentile of the flow's speed, pixels per frame."""
         flows = [np.hypot(f[..., 0], f[..., 1]).ravel() for _, _, f in self.shown if f is not None]
         return float(np.percentile(np.concatenate(flows), 99)) if flows else 0.0
 
@@ -45,7 +44,7 @@ def middles(seconds: float, count: int) -> list[float]:
 
 
 def spread(items: Iterable[str], count: int) -> list[str]:
-    """All items, those first that are spread evenly over the whole: what comes first stands for the rest."""
+    """All items; the first `count` are spread evenly over the sorted list."""
     rest = sorted(items)
     first = list(dict.fromkeys(rest[round(i)] for i in np.linspace(0, len(rest) - 1, min(count, len(rest)))))
     return [*first, *(item for item in rest if item not in first)]
@@ -61,7 +60,7 @@ def collect(
     videos: int,
     frames: int,
 ) -> list[Example]:
-    """Pictures of the first `videos` candidates that are there and can be read."""
+    """Pictures of the first `videos` candidates that exist and can be read."""
     estimate = pictures.estimator(flow) if flow else None
     found: list[Example] = []
     for video_id in candidates:
@@ -88,9 +87,9 @@ def collect(
 
 
 def draw(examples: list[Example], frames: int) -> Figure:
-    """A block for each video: frames above, flow below; the wheel says what its colours mean."""
+    """One block per video: frames above, flow below; the wheel explains the colours."""
     if not examples:
-        return style.sentence("No video is at hand: this data set is of features alone, or its videos were removed.")
+        return style.sentence("No videos: this data set has only features, or its videos were removed.")
     scale = max(1.0, *(example.fastest for example in examples))
     has_flow = any(flow is not None for example in examples for _, _, flow in example.shown)
     cell = (style.WIDTH - 1.6) / frames  # inches
@@ -112,7 +111,7 @@ def _aspect(example: Example) -> float:
 
 def _block(figure: SubFigure, example: Example, frames: int, scale: float, has_flow: bool) -> None:
     height, width = example.shown[0][1].shape[:2] if example.shown else (0, 0)
-    title = f"{example.video_id}, {width}x{height} pixels, {example.fps:g} frames a second"
+    title = f"{example.video_id}, {width}x{height} pixels, {example.fps:g} frames per second"
     figure.suptitle(title, x=0.01, ha="left", fontsize=10.5, fontweight="bold")
     grid = figure.subplots(2 if has_flow else 1, frames, squeeze=False)
     for axes in grid.ravel():

@@ -1,4 +1,4 @@
-"""Figure: which queries are answered well and which are not, by properties of the query."""
+"""Figure: metrics by properties of the query."""
 
 import numpy as np
 import pandas as pd
@@ -10,15 +10,16 @@ from vidistill.report.material import Material
 
 TITLE = "Where predictions fail"
 ABOUT = (
-    "Queries in groups of about equal size, by the length of their moment, its position in the video, and the "
-    "words of their sentence. Vertical bars are bootstrap intervals over the queries of a group: where they "
-    "overlap widely, groups or models may be equal.",
-    "A model that follows the constant interval up and down has learnt where moments usually are, not what they show.",
+    "Queries in groups of about equal size, by length of the moment, its position in the video, and number of words "
+    "in the sentence. Vertical bars are bootstrap intervals over the queries of a group: if they overlap widely, "
+    "groups or models may be equal.",
+    "A model that rises and falls with the constant interval has learned where moments usually are, not what they "
+    "show.",
 )
 
 
 def properties(material: Material, query_ids: pd.Index) -> dict[str, np.ndarray]:
-    """Axis label -> (N,) of each query; of several moments the first counts."""
+    """Axis label -> (N,) values of queries; of several moments, the first counts."""
     moments = material.data.normalised(query_ids)[:, 0]
     words = material.sentences.loc[query_ids, "sentence"].str.split().str.len().to_numpy(dtype=np.float64)
     return {
@@ -42,7 +43,7 @@ def groups(values: np.ndarray, count: int) -> list[tuple[str, np.ndarray]]:
 
 
 def common_queries(material: Material) -> pd.Index:
-    """Scored queries that every model predicts; none where nothing is scored."""
+    """Scored queries that every model predicts; empty if nothing is scored."""
     found = [next(iter(seeds.values())).query_ids if seeds else pd.Index([]) for seeds in material.scored.values()]
     first = found[0]
     for other in found[1:]:
@@ -51,11 +52,11 @@ def common_queries(material: Material) -> pd.Index:
 
 
 def draw(material: Material, count: int) -> Figure:
-    """Mean IoU in groups of queries, each model with its interval; below, the same for R@m of the middle threshold."""
+    """Mean IoU in groups of queries, with intervals for each model; below, R@m for the middle threshold."""
     s = material.settings
     query_ids = common_queries(material)
     if query_ids.empty:
-        return style.sentence("No query that all models answer can be scored, so there are no failures to show.")
+        return style.sentence("No query that all models answer can be scored.")
     middle = sorted(s.thresholds)[len(s.thresholds) // 2]
     rows = {"mIoU": "mean IoU, percent", f"R@{middle:g}": f"R@{middle:g}, percent"}
     figure = style.new(6.6)
@@ -92,14 +93,14 @@ def draw(material: Material, count: int) -> Figure:
             if r == len(rows) - 1:
                 axes.set_xlabel(f"{name}\n(number of queries)")
         grid[r, 0].set_ylabel(label)
-        grid[r, 0].set_ylim(bottom=0)  # shared, and final: once all that is drawn in the row is known
+        grid[r, 0].set_ylim(bottom=0)  # last, since the row shares the axis
     handles, labels = grid[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper center", ncols=len(labels), handlelength=3.4)
     return figure
 
 
 def _constant(material: Material, query_ids: pd.Index, middle: float) -> dict[str, np.ndarray]:
-    """Metric -> (N,) percent of the constant intervals that the result names."""
+    """Metric -> (N,) percent of the constant intervals in the result."""
     moments, fitted = material.data.normalised(query_ids), material.result["constant_intervals"]
     if fitted is None:
         return {}

@@ -1,4 +1,4 @@
-"""Stage `figures`: what a model has learnt, as pictures and pages for the report."""
+"""Stage `figures`: figures and pages of a model's report."""
 
 import logging
 from collections.abc import Iterator, Sequence
@@ -40,15 +40,15 @@ log = logging.getLogger(__name__)
 class FiguresSettings(FiguresSection):
     evaluate: EvaluateSettings
     teachers: tuple[str, ...]  # of the model
-    exported: tuple[str, ...]  # models whose pseudo labels and maps are given
+    exported: tuple[str, ...]  # models with pseudo labels and maps
     collection: str
     decode: DecodeSettings
-    flow: FlowSettings | None  # None: no stream is made of flow
+    flow: FlowSettings | None  # None: no stream uses flow
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """A figure and the page that it stands on."""
+    """A figure and the texts of its page."""
 
     file: str
     title: str
@@ -70,7 +70,7 @@ def drawings(s: FiguresSettings, m: Material, files: dict[str, Path]) -> Iterato
 
 
 def key_frames(s: FiguresSettings, m: Material, files: dict[str, Path]) -> dict[str, list[tuple[float, np.ndarray]]]:
-    """Video -> (seconds, image) for the videos of the chosen queries, as far as they can be had."""
+    """Video -> (seconds, image), for available videos of the chosen queries."""
     wanted = [q for group in queries.chosen(m, s.queries).values() for q in group]
     videos = sorted(set(m.sentences.loc[wanted, "video_id"]))
     taken = examples.collect(videos, files, m.durations, s.decode, None, videos=len(videos), frames=s.frames)
@@ -86,7 +86,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         parser.add_argument(option, nargs="+", required=True, help="MODEL:SEED=FILE, every model and seed")
     for option in ("--pseudo-labels", "--activation-maps"):
         parser.add_argument(option, nargs="*", default=[], help="MODEL:SEED=FILE, of exported models")
-    parser.add_argument("--videos", type=Path, nargs="*", default=[], help="files or folders, for pictures of them")
+    parser.add_argument("--videos", type=Path, nargs="*", default=[], help="video files or folders, for pictures")
     args = parser.parse_args(argv)
     s = settings_module.parse(FiguresSettings, args.settings)
     models, seeds = (s.evaluate.model, *s.evaluate.compare_with), s.evaluate.seeds

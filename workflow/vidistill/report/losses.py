@@ -1,4 +1,4 @@
-"""Figure: every loss term over the epochs, a line for each model and seed."""
+"""Figure: every loss term over the epochs, one line per model and seed."""
 
 from collections.abc import Mapping, Sequence
 
@@ -12,13 +12,13 @@ from vidistill.report import style
 
 TITLE = "Loss curves"
 ABOUT = (
-    "Every term of the loss over the epochs, as it is before its weight (the first panel is their weighted sum). "
-    "Colours and markers are models, dashes are seeds.",
-    "What to look for: reconstruction should fall; a local term that stays where it starts means that sentences "
-    "are not matched with their videos; a spread of the activation maps near 0 means maps that say nothing.",
+    "Every loss term over the epochs, before weighting (the first panel is the weighted sum). Colours and markers are "
+    "models, dashes are seeds.",
+    "What to look for: reconstruction should fall. A constant local term means that sentences are not matched with "
+    "their videos. A spread of the activation maps near 0 means uninformative maps.",
 )
 COLUMNS = 4
-# In the order of the figure; a term that is not here comes behind them, under its own name.
+# In the order of the figure; other terms follow under their own names.
 TITLES = {
     "loss": "loss, all terms weighted",
     "reconstruction": "reconstruction",
@@ -38,11 +38,11 @@ TITLES = {
 
 
 def draw(histories: Mapping[tuple[str, int], pd.DataFrame], models: Sequence[str]) -> Figure:
-    """A panel for each column of the histories that holds a number.
+    """One panel per column of the histories that has numbers.
 
     Args:
         histories: (model, seed) -> history.parquet.
-        models: the report's own first.
+        models: the report's own model first.
     """
     there = {term for h in histories.values() for term in h.columns if np.isfinite(h[term].astype(float)).any()}
     terms = [term for term in TITLES if term in there] + sorted(there - {*TITLES, "epoch"})

@@ -1,4 +1,4 @@
-"""What the figures are drawn from: the result, and for each model and seed predictions, histories, exported tables."""
+"""Inputs of the figures: the result, and per model and seed the predictions, histories and exported tables."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -23,7 +23,7 @@ FUSED = "fused"
 
 @dataclass(frozen=True)
 class Paths:
-    """The stage's inputs; the tables of `export` are of the models that have been exported."""
+    """The stage's input files; pseudo labels and activation maps only for exported models."""
 
     result: Path
     queries: Path
@@ -37,13 +37,13 @@ class Paths:
 
 @dataclass(frozen=True)
 class Material:
-    """The same, read."""
+    """The contents of the input files."""
 
     settings: EvaluateSettings
     result: Mapping[str, Any]
     data: DataSet
-    scored: Mapping[str, Mapping[int, Scored]]  # model -> seed -> with `thresholds`; no seed where nothing is scored
-    answers: Mapping[str, Answers]  # model -> of the first seed
+    scored: Mapping[str, Mapping[int, Scored]]  # model -> seed -> with `thresholds`; no seeds if nothing is scored
+    answers: Mapping[str, Answers]  # model -> answers of the first seed
     histories: Mapping[tuple[str, int], pd.DataFrame]
     labels: Mapping[tuple[str, int], pd.DataFrame]  # (model, seed) -> its best proposal of each query, by query_id
     maps: Labelled
@@ -55,7 +55,7 @@ class Material:
 
     @cached_property
     def names(self) -> list[str]:
-        """Of the columns of `Scored.values`: the result's metrics, and R@m along the curve."""
+        """Names of the columns of `Scored.values`: the result's metrics, and R@m along the curve."""
         return metrics.names(thresholds(self.settings))
 
     @cached_property
@@ -65,26 +65,26 @@ class Material:
 
     @cached_property
     def durations(self) -> dict[str, float]:
-        """Video -> seconds, where known: of the annotations, and before them of the features' files."""
+        """Video -> seconds, where known: from the features, else from the annotations."""
         given = self.data.queries.dropna(subset=["duration"])
         known = dict(zip(given["video_id"], given["duration"].astype(float), strict=True))
         return {**known, **self.data.known_durations}
 
     def moments(self, query_ids: Sequence[str] | pd.Index) -> np.ndarray:
-        """(N, G, 2) seconds of queries whose moments are known."""
+        """(N, G, 2) seconds, for queries with known moments."""
         return predictions.pad([self.data.targets[query_id] for query_id in query_ids])
 
     def column(self, scored: Scored, name: str) -> np.ndarray:
-        """(N,) percent of one metric, a query each."""
+        """(N,) percent of one metric, one per query."""
         return np.asarray(scored.values["score"][:, self.names.index(name)])
 
     def seed_means(self, model: str, names: Sequence[str]) -> np.ndarray:
-        """(S, M) of these metrics, percent."""
+        """(S, M) of these metrics, in percent."""
         columns = [self.names.index(name) for name in names]
         return np.stack([s.values["score"].mean(axis=0)[columns] for s in self.scored[model].values()])
 
     def activation(self, model: str, seed: int, query_ids: Sequence[str]) -> dict[str, dict[str, np.ndarray]]:
-        """Query -> stream -> (L,) semantic activation map; nothing for a model that has none."""
+        """Query -> stream -> (L,) semantic activation map; empty for a model without maps."""
         if (model, seed) not in self.maps:
             return {}
         table = store.read_table(self.maps[model, seed], ["query_id", "stream", "kind", "values"])
@@ -96,7 +96,7 @@ class Material:
 
 
 def thresholds(s: EvaluateSettings) -> tuple[float, ...]:
-    """The result's, and those of the curve."""
+    """The thresholds of the result, and those of the curve."""
     return (*s.thresholds, *(m for m in CURVE if m not in s.thresholds))
 
 
@@ -104,7 +104,7 @@ def read(s: EvaluateSettings, paths: Paths) -> Material:
     """Read everything.
 
     Raises:
-        UserError: files do not fit together, as stage `evaluate` has it.
+        UserError: files do not match, as in stage `evaluate`.
     """
     data = DataSet(
         store.read_table(paths.queries, ["query_id", "video_id", "split", "duration", "sentence"]),
@@ -134,6 +134,6 @@ def read(s: EvaluateSettings, paths: Paths) -> Material:
 
 
 def _best(path: Path) -> pd.DataFrame:
-    """The pseudo labels themselves, rank 0, by query_id: video_id, split, start, end (seconds)."""
+    """The pseudo labels of rank 0, by query_id: video_id, split, start, end (seconds)."""
     table = store.read_table(path, ["query_id", "video_id", "split", "rank", "start", "end"])
     return table[table["rank"] == 0].drop(columns="rank").drop_duplicates("query_id").set_index("query_id")

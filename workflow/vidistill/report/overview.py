@@ -1,4 +1,4 @@
-"""Stage `overview`: the pages of stage `figures` as one page that needs nothing beside it."""
+"""Stage `overview`: all pages of stage `figures` as one self-contained page."""
 
 import logging
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ class OverviewSettings(Section):
 
 def main(argv: Sequence[str] | None = None) -> None:
     parser = arguments(__doc__)
-    parser.add_argument("--pages", type=Path, nargs="+", required=True, help="in the order in which they are read")
+    parser.add_argument("--pages", type=Path, nargs="+", required=True, help="in reading order")
     parser.add_argument("--output", type=Path, required=True)
     args = parser.parse_args(argv)
     s = parse(OverviewSettings, args.settings)

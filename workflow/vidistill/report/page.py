@@ -1,4 +1,4 @@
-"""Pages of tables as HTML that needs nothing beside it: no script, no font, no picture from elsewhere."""
+"""Self-contained HTML pages: no scripts, and no external fonts or pictures."""
 
 import base64
 import re
@@ -47,8 +47,8 @@ def table(
     """A table.
 
     Args:
-        numbers: columns to set flush right.
-        own: rows whose first cell is this stand out.
+        numbers: columns to align right.
+        own: highlights rows with this first cell.
     """
     right = frozenset(numbers)
 
@@ -63,13 +63,13 @@ def table(
 
 
 def picture(data: bytes, kind: str, words: str) -> Raw:
-    """A picture, `kind` svg or png, within the page; `words` stand for it where it cannot be seen."""
+    """An embedded picture, `kind` svg or png; `words` is its alternative text."""
     mime = {"svg": "image/svg+xml", "png": "image/png"}[kind]
     return Raw(f'<img alt="{escape(words)}" src="data:{mime};base64,{base64.b64encode(data).decode()}">')
 
 
 def document(title: str, *parts: str) -> str:
-    """A whole page; parts that are no `Raw` are paragraphs."""
+    """A complete page; parts that are not `Raw` become paragraphs."""
     body = "\n".join(part if isinstance(part, Raw) else paragraph(part) for part in parts)
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
@@ -78,7 +78,7 @@ def document(title: str, *parts: str) -> str:
 
 
 def joined(title: str, documents: Iterable[str]) -> str:
-    """Documents one below the other on one page, with a list of them at its top."""
+    """All documents on one page, with links at the top."""
     bodies = [document.partition(_OPEN)[2].rpartition(_CLOSE)[0] for document in documents]
     titles = [re.findall("<h1>(.*?)</h1>", body)[0] for body in bodies]
     links = (f'<li><a href="#{i}">{name}</a></li>' for i, name in enumerate(titles))

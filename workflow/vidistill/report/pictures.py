@@ -1,4 +1,4 @@
-"""Frames of a few videos and the flow between them, made anew as `decode` and `flow` make them; in colours."""
+"""Frames of a few videos and the flow between them, computed as in stages `decode` and `flow`; flow as colours."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -28,15 +28,15 @@ class Pictures:
     images: dict[int, np.ndarray]
 
     def at(self, seconds: float) -> int:
-        """The number of the frame that is shown at this time."""
+        """The number of the frame shown at this time."""
         return int(seconds * self.fps + 1e-9)
 
 
 def read(path: Path, seconds: Sequence[float], s: DecodeSettings) -> Pictures:
-    """The frames shown at these times and the one after each, as far as the video goes; nothing else is kept.
+    """The frames shown at these times and the frame after each, within the video.
 
     Raises:
-        BadVideoError: nothing of the video can be used.
+        BadVideoError: the video cannot be used.
     """
     images: dict[int, np.ndarray] = {}
     with opened(path, s.max_pixels) as source:
@@ -63,7 +63,7 @@ def read(path: Path, seconds: Sequence[float], s: DecodeSettings) -> Pictures:
 
 
 def estimator(s: FlowSettings) -> Flow:
-    """Flow from a frame to the next as a flow file holds it: bounded and quantised."""
+    """Flow from one frame to the next as in a flow file: bounded and quantised."""
     backend, kind = backends.choose(s.backend, s.device)
     device = backends.take(backend, kind)
 
@@ -83,7 +83,7 @@ def coloured(flow: np.ndarray, scale: float) -> np.ndarray:
 
 
 def wheel(size: int = 160) -> np.ndarray:
-    """(size, size, 4) the colours of all directions (right is to the right, down is down), transparent around."""
+    """(size, size, 4) colours of all directions (right is to the right, down is down), transparent outside."""
     axis = np.linspace(-1, 1, size)
     flow = np.stack(np.meshgrid(axis, axis), axis=-1)
     inside = np.hypot(flow[..., 0], flow[..., 1]) <= 1
@@ -91,7 +91,7 @@ def wheel(size: int = 160) -> np.ndarray:
 
 
 def small(image: np.ndarray, width: int) -> np.ndarray:
-    """An image no wider than this many pixels."""
+    """The image, shrunk to at most `width` pixels."""
     if image.shape[1] <= width:
         return image
     height = max(1, round(image.shape[0] * width / image.shape[1]))

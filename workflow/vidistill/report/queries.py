@@ -1,4 +1,4 @@
-"""Figures: single queries, the maps of teacher and model side by side, the moments below, and key frames."""
+"""Figures of single queries: maps of teacher and model side by side, moments below, and key frames."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,11 +12,11 @@ from vidistill.base import colours
 from vidistill.report import page, pictures, style
 from vidistill.report.material import FUSED, Material
 
-GROUPS = {"best": "the best answered", "median": "in the middle", "worst": "the worst answered"}
-UNSCORED = "No query can be scored, so that none is answered better than another."
+GROUPS = {"best": "Best queries", "median": "Typical queries", "worst": "Worst queries"}
+UNSCORED = "No query can be scored, so there are no best and worst queries."
 ABOUT = (
-    "Chosen by the IoU of the first seed's prediction. Semantic activation maps: the similarity of each snippet "
-    "with the sentence, true moments shaded in yellow. Below, the true moment, the prediction, and the other "
+    "Chosen by the IoU of the first seed's prediction. Semantic activation maps show the similarity of each snippet "
+    "with the sentence; true moments are shaded yellow. Below: the true moment, the prediction, and the other "
     "proposals, better ones higher and darker. Frames with a yellow border are within the true moment.",
 )
 STREAMS = {
@@ -24,17 +24,17 @@ STREAMS = {
     "rgb": (colours.VERMILLION, (0, (5, 2))),
     "flow": (colours.BLUE, (0, (1.2, 1.5))),
 }
-PIXELS = 200  # width of a key frame at most
+PIXELS = 200  # largest width of a key frame
 
 
 @dataclass(frozen=True)
 class Card:
-    """What is shown of one query, all in seconds."""
+    """The display of one query; times in seconds."""
 
     sentence: str
     video_id: str
     duration: float
-    overlap: float | None  # IoU of the model's prediction; None where no moment is known
+    overlap: float | None  # IoU of the model's prediction; None without a known moment
     moments: np.ndarray  # (G, 2)
     predicted: Mapping[str, np.ndarray]  # model -> (K, 2) best first
     maps: Mapping[str, Mapping[str, np.ndarray]]  # model -> stream -> (L,)
@@ -42,11 +42,11 @@ class Card:
 
 
 def choose(overlap: np.ndarray, query_ids: Sequence[str], video_ids: Sequence[str], count: int) -> dict[str, list[int]]:
-    """Rows of the best, the median and the worst queries, at most `count` each; none twice, each of another video
-    as long as there are enough.
+    """Rows of the best, median and worst queries, at most `count` per group, without repetition and of different
+    videos as long as possible.
 
     Args:
-        overlap: (N,) IoU; of equals the lower query id comes first.
+        overlap: (N,) IoU; ties go to the lower query id.
     """
     order = sorted(range(len(overlap)), key=lambda i: (-overlap[i], query_ids[i]))
     middle = sorted(range(len(order)), key=lambda rank: (abs(rank - (len(order) - 1) / 2), rank))
@@ -56,7 +56,7 @@ def choose(overlap: np.ndarray, query_ids: Sequence[str], video_ids: Sequence[st
     found: dict[str, list[int]] = {}
     for group, rows in ways.items():
         own: list[int] = []
-        for again in (False, True):  # a second look takes videos that were shown already
+        for again in (False, True):  # the second pass accepts videos that are already shown
             for i in rows:
                 if len(own) < most and i not in taken and (again or video_ids[i] not in videos):
                     own.append(i)
@@ -72,8 +72,8 @@ def cards(
     """The cards of each group, for the first seed.
 
     Args:
-        teacher: shown beside the model, where there is one.
-        frames: video -> key frames, for those that `videos` named.
+        teacher: shown beside the model, if any.
+        frames: video -> key frames.
     """
     s, seed = material.settings, material.settings.seeds[0]
     groups = chosen(material, count)
@@ -105,7 +105,7 @@ def cards(
 
 
 def chosen(material: Material, count: int) -> dict[str, list[str]]:
-    """Query ids of each group, by the first seed's predictions; where nothing is scored, some in the middle alone."""
+    """Query ids of each group, by the first seed's predictions; if nothing is scored, only some for `median`."""
     overlap = _overlap(material)
     ids = list(overlap) or list(material.answers[material.settings.model].query_ids)
     videos = material.sentences.loc[ids, "video_id"].tolist()
@@ -117,7 +117,7 @@ def chosen(material: Material, count: int) -> dict[str, list[str]]:
 
 
 def _overlap(material: Material) -> dict[str, float]:
-    """Query -> IoU of the first seed's prediction, of those that are scored."""
+    """Query -> IoU of the first seed's prediction, for scored queries."""
     known = material.scored[material.settings.model].get(material.settings.seeds[0])
     if known is None:
         return {}
@@ -127,10 +127,10 @@ def _overlap(material: Material) -> dict[str, float]:
 def make(
     group: str, cards: Sequence[Card], model: str, teacher: str | None, frames: int, *, scored: bool = True
 ) -> str:
-    """The page of a group; sentences are text of the page, which has letters that a figure's font lacks."""
+    """The page of a group. Sentences are page text, since figure fonts lack some scripts."""
     parts: list[str] = [*ABOUT] if scored else [UNSCORED]
     if cards and not scored:
-        parts.append("What is predicted for some of them, without a true moment:")
+        parts.append("Predictions for some queries, without a true moment:")
     for card in cards:
         words = f"{card.video_id}, {card.duration:.1f} s."
         if card.overlap is not None:
@@ -139,11 +139,11 @@ def make(
         parts += [page.heading(f"“{card.sentence}”"), words, page.picture(drawn, "svg", card.sentence)]
     if scored and not cards:
         parts.append("There are too few queries for this group.")
-    return page.document(f"Queries, {GROUPS[group]}: {model}", *parts)
+    return page.document(f"{GROUPS[group]}: {model}", *parts)
 
 
 def draw(card: Card, model: str, teacher: str | None, frames: int) -> Figure:
-    """One query: the teacher, where there is one, on the left, the model on the right, frames below."""
+    """One query: the teacher, if any, on the left, the model on the right, frames below."""
     columns = [*([teacher] if teacher else []), model]
     rows = [1.4, 1.0] if any(name in card.maps for name in columns) else [1.0]
     height, below = sum(rows) + 0.35, _frame_height(card, frames)
@@ -172,10 +172,10 @@ def _frame_height(card: Card, frames: int) -> float:
 
 
 def _map(axes: Axes, card: Card, model: str) -> None:
-    """The activation map over time, a step for each snippet, the true moment shaded."""
+    """The activation map over time, one step per snippet, true moments shaded."""
     axes.set_title(f"{model}: semantic activation map", fontsize=9.5)
     if model not in card.maps:
-        style.say(axes, f"{model} has no map of this query")
+        style.say(axes, f"{model} has no map for this query")
         return
     streams = card.maps[model]
     for start, end in card.moments:
@@ -194,7 +194,7 @@ def _map(axes: Axes, card: Card, model: str) -> None:
 
 
 def _moments(axes: Axes, card: Card, model: str) -> None:
-    """Bars: the true moment, the prediction, and thin the other proposals, the better the darker."""
+    """Bars of the true moment and the prediction; thin lines of the other proposals, better ones darker."""
     for start, end in card.moments:
         axes.barh(2, end - start, left=start, height=0.62, color=colours.YELLOW, edgecolor=colours.BLACK, lw=1)
     windows = card.predicted.get(model, np.empty((0, 2)))

@@ -1,4 +1,4 @@
-"""Figure: R@m over all m, beside what needs no video."""
+"""Figure: R@m over all m, with video-free baselines."""
 
 from collections.abc import Sequence
 
@@ -13,33 +13,32 @@ from vidistill.report.material import CURVE, Material
 
 TITLE = "R@m over all m"
 ABOUT = (
-    "The share of queries that are found, by how exact the predicted moment must be: a prediction counts when its "
-    "IoU with the true moment is at least m. Grey lines mark the values of m that are reported elsewhere. Shaded: "
-    "from the lowest to the highest seed.",
-    "Without video: the best constant interval, fitted on the training moments for each m alone, and the whole "
-    "video. Where a model's curve is below them, it finds less than a guess that sees nothing.",
+    "The share of queries whose predicted moment has an IoU of at least m with the true one. Grey lines mark the m of "
+    "the reported metrics. Shading: lowest to highest seed.",
+    "Without video: the best constant interval, fitted on the training moments separately for each m, and the whole "
+    "video. Where a model's curve is below them, it finds less than a guess without video.",
 )
 NAMES = [f"R@{m:g}" for m in CURVE]
 TITLES = {"constant": "constant interval", "whole_video": "whole video"}
 
 
 def without_video(material: Material, curve: Sequence[float] = CURVE) -> dict[str, np.ndarray]:
-    """Video-free baseline -> (len(curve),) percent; no constant interval where no training moment is known.
+    """Video-free baseline -> (len(curve),) percent; no constant interval without training moments.
 
-    As in the result, the constant interval is fitted for each m alone: an upper bound of all constants.
+    As in the result, the constant interval is fitted separately for each m: an upper bound of all constants.
     """
     s = material.settings.model_copy(update={"thresholds": tuple(curve)})
     query_ids = next(iter(material.scored[s.model].values())).query_ids
-    learnt = material.result["models"][s.model]["settings"]["train_splits"]
-    values, _ = evaluate.without_video(s, material.data, learnt, query_ids)
+    learned = material.result["models"][s.model]["settings"]["train_splits"]
+    values, _ = evaluate.without_video(s, material.data, learned, query_ids)
     return {TITLES[name]: found.mean(axis=0)[:-1] for name, found in values.items() if found is not None}
 
 
 def draw(material: Material) -> Figure:
-    """One curve a model, its mean over seeds, the range of the seeds shaded; markers are what papers report."""
+    """One curve per model: mean over seeds, range of the seeds shaded; markers are published numbers."""
     s, papers = material.settings, published(material.settings.dataset).models
     if not material.scored[s.model]:
-        return style.sentence("Nothing can be scored, so there is no recall; see Results.")
+        return style.sentence("Nothing can be scored; see Results.")
     figure = style.new(5.2)
     axes = figure.add_subplot()
     baselines = {"constant interval": style.CONSTANT, "whole video": style.WHOLE}
@@ -49,7 +48,9 @@ def draw(material: Material) -> Figure:
             CURVE, values, color=look.colour, ls=look.line, lw=1.6, label=f"without video: {name}", gid=f"curve:{name}"
         )
     looks = style.looks(material.models)
-    for model in reversed([model for model, seeds in material.scored.items() if seeds]):  # the report's own on top
+    for model in reversed(
+        [model for model, seeds in material.scored.items() if seeds]
+    ):  # the report's own model on top
         look, seeds = looks[model], material.seed_means(model, NAMES)
         if len(seeds) > 1:
             axes.fill_between(CURVE, seeds.min(axis=0), seeds.max(axis=0), color=look.colour, alpha=0.18, lw=0)
@@ -59,12 +60,12 @@ def draw(material: Material) -> Figure:
             axes.plot(float(name.removeprefix("R@")), value, look.marker, color=look.colour, mfc="white", ms=9, mew=1.8)
     for m in s.thresholds:
         axes.axvline(m, color="#bbbbbb", lw=1, zorder=0)
-    axes.set(xlim=(0, 1), ylim=(0, 100), xlabel="m, the IoU from which a prediction counts", ylabel="R@m, percent")
+    axes.set(xlim=(0, 1), ylim=(0, 100), xlabel="m (smallest IoU that counts)", ylabel="R@m, percent")
     axes.set_xticks(np.arange(0, 1.01, 0.1))
     handles, labels = axes.get_legend_handles_labels()
     handles, labels = handles[::-1], labels[::-1]
     if papers.keys() & set(material.models):
         handles.append(Line2D([], [], ls="", marker="o", mfc="white", mec=style.GREY, ms=9, mew=1.8))
-        labels.append("large and hollow: published")
+        labels.append("published (large, hollow)")
     axes.legend(handles, labels, loc="upper right", handlelength=3.6)
     return figure

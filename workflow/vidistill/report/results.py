@@ -1,6 +1,6 @@
-"""Page: the model's numbers beside the paper's, those of the models it builds on, and what needs no video."""
+"""Page: the model's numbers, with published numbers, the models it builds on, and video-free baselines."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -9,11 +9,9 @@ from vidistill.base.wording import percent, plural
 from vidistill.evaluation import doubts, metrics, summary, tables
 from vidistill.evaluation.published import SOURCE, published
 from vidistill.evaluation.tables import COLUMNS, TablesSettings
-from vidistill.evaluation.terminal import unscored
+from vidistill.evaluation.terminal import number, unscored
 from vidistill.report import page
 from vidistill.report.material import Material
-
-_VIDEO_FREE = ("constant interval", "whole video")
 
 
 def make(material: Material) -> str:
@@ -22,49 +20,66 @@ def make(material: Material) -> str:
     if not result["metrics"]:
         return page.document(f"Results: {s.model} on {s.dataset}", unscored(result), *doubts.sentences(result))
     results = {s.model: result, **{other: alone(material, other) for other in s.compare_with}}
-    order = (*s.compare_with, s.model)  # what it builds on first
+    order = (*s.compare_with, s.model)  # compared models first
     rows = pd.DataFrame(tables.rows(TablesSettings(dataset=s.dataset, tables={"all": order}), results), columns=COLUMNS)
     own, paired = rows[rows["minus"].isna()], rows[rows["minus"].notna()]
     papers, names = published(s.dataset), [name for name in result["metrics"] if not name.startswith("R5")]
     count = len(s.seeds)
-    seeds = f"the mean over {count} seeds ± their standard deviation" if count > 1 else "of one seed"
-    said = [
-        f"Percent of {plural(result['queries'], 'query')} of the split {s.split}: R@m counts those whose predicted "
-        f"moment overlaps the true one with an IoU of at least m, mIoU is the mean IoU. Each number is {seeds}, after "
-        f"the last epoch; in round brackets the {s.confidence:.0%} interval of a bootstrap over the queries."
+    seeds = f"the mean over {count} seeds ± standard deviation" if count > 1 else "from one seed"
+    legend = [
+        f"Percent of {plural(result['queries'], 'query')} of the split {s.split}. R@m counts queries whose predicted "
+        f"moment has an IoU of at least m with the true one; mIoU is the mean IoU. Each number is {seeds}, after the "
+        f"last epoch; in round brackets, the {s.confidence:.0%} bootstrap interval over the queries."
     ]
     if papers.models:
-        where = "" if papers.dataset == s.dataset else f" They are of {papers.dataset}, which are other queries."
-        said.append(f"In square brackets, what papers report.{where} {SOURCE}.")
+        where = "" if papers.dataset == s.dataset else f" They are for {papers.dataset}, which has other queries."
+        legend.append(f"In square brackets, published numbers.{where} {SOURCE}.")
     else:
-        said.append("No paper reports on this data set.")
+        legend.append("No paper reports on this data set.")
     parts: list[str] = [
-        *said,
+        verdict(result, s.thresholds),
+        *legend,
         *doubts.sentences(result),
         page.table(("", *names), _grid(own, names, _value), numbers=range(1, len(names) + 1), own=s.model),
-        "A constant interval is the best that can be had without looking at the video: one moment, the same share of "
-        "every video, fitted on the training moments for each column alone. A model that does not beat it may have "
-        "learnt nothing of the videos."
+        "The constant interval is the best prediction without video: one moment, the same share of every video, fitted "
+        "on the training moments separately for each column. A model that does not beat it may have learned nothing "
+        "about the videos."
         if result["video_free"]["constant"]
-        else "The training split has no moments, so there is no constant interval to compare with.",
-        page.heading("Is the difference more than chance?"),
-        "Paired, query by query; a difference whose interval contains 0 is not resolved by this many queries.",
+        else "The training split has no moments, so the constant interval cannot be fitted.",
+        page.heading("Differences"),
+        "Paired, query by query. A difference is clear if its interval excludes 0, and within noise otherwise.",
         page.table(
             ("", *names),
             _grid(paired.assign(row=paired["row"] + " minus " + paired["minus"]), names, _difference),
             numbers=range(1, len(names) + 1),
         ),
-        page.heading("The same predictions, otherwise chosen"),
-        "By CPL's rules for choosing among proposals; best of five counts a query when one of the five best proposals "
-        "would have counted. The oracle epoch is chosen on the very queries that are reported, as CPL did: it is no "
-        "result and not to be quoted.",
+        page.heading("Other selection rules"),
+        "CPL's rules for choosing among proposals. Best of five counts a query if any of its five best proposals "
+        "counts. The oracle epoch is chosen on the reported queries, as in CPL: do not report it.",
         page.table(("", *names), _others(result, names), numbers=range(1, len(names) + 1)),
     ]
     return page.document(f"Results: {s.model} on {s.dataset}", *parts)
 
 
+def verdict(result: Mapping[str, Any], thresholds: Sequence[float]) -> str:
+    """The result in one sentence: R@m of the middle threshold, and whether its differences are clear."""
+    middle = sorted(thresholds)[len(thresholds) // 2]
+    name, queries = f"R@{middle:g}", result["queries"]
+
+    def points(found: Mapping[str, Any], count: int) -> str:
+        return f"{percent(abs(found['difference']), count)} points {'below' if found['difference'] < 0 else 'above'}"
+
+    parts = [f"{result['model']} finds {percent(result['metrics'][name]['mean'], queries)} % at IoU {middle:g}"]
+    for other, compared in result["comparisons"].items():
+        if found := compared["metrics"].get(name):
+            label = "the best prediction without video" if other == "video_free" else other
+            noise = "" if found["resolved"] else " (within noise)"
+            parts.append(f"{points(found, compared['queries'])} {label}{noise}")
+    return f"{', '.join(parts)}."
+
+
 def alone(material: Material, model: str) -> dict[str, Any]:
-    """A compared model in the form of a result of its own, as far as tables read it, with its own intervals."""
+    """A compared model in the form of a result, as far as tables read it, with its own intervals."""
     s, seeds = material.settings, material.scored[model]
     if not seeds:
         return {"metrics": None}
@@ -81,20 +96,17 @@ def alone(material: Material, model: str) -> dict[str, Any]:
 
 
 def _grid(part: pd.DataFrame, names: list[str], cell: Any) -> list[list[object]]:
-    """Rows by their label, columns by metric, both in the order in which they come."""
+    """Rows by label, columns by metric, both in order of appearance."""
     found = {(row["row"], row["metric"]): cell(row) for _, row in part.iterrows()}
     return [[label, *(found.get((label, name), "") for name in names)] for label in dict.fromkeys(part["row"])]
 
 
 def _value(row: pd.Series) -> page.Raw:
     count = row["queries"]
-    spread = "" if pd.isna(row["std"]) else f" ± {percent(row['std'], count)}"
-    theirs = "" if pd.isna(row["published"]) else f" [{row['published']:.2f}]"
     limits = (
         "" if pd.isna(row["low"]) else f"<small>({percent(row['low'], count)} to {percent(row['high'], count)})</small>"
     )
-    ours = "" if pd.isna(row["value"]) else percent(row["value"], count)
-    return page.Raw((ours + spread + theirs).strip() + limits)
+    return page.Raw(tables.value(row) + limits)
 
 
 def _difference(row: pd.Series) -> page.Raw:
@@ -103,8 +115,8 @@ def _difference(row: pd.Series) -> page.Raw:
     )
     if not low:
         return page.Raw(value)
-    resolved = "resolved" if row["resolved"] else "not resolved"
-    return page.Raw(f"{value}<small>({low} to {high})</small><small>{resolved}</small>")
+    clear = "clear" if row["resolved"] else "within noise"
+    return page.Raw(f"{value}<small>({low} to {high})</small><small>{clear}</small>")
 
 
 def _others(result: Mapping[str, Any], names: list[str]) -> list[list[object]]:
@@ -115,16 +127,9 @@ def _others(result: Mapping[str, Any], names: list[str]) -> list[list[object]]:
     rows["best of five"] = five
     chosen = result["selection"]
     rows["epoch of the lowest held-out loss"] = chosen["held_out"] and chosen["held_out"]["metrics"]
-    rows["oracle epoch, no result"] = chosen["oracle"]["metrics"]
+    rows["oracle epoch (do not report)"] = chosen["oracle"]["metrics"]
     return [
-        [label, *(_plain(found.get(name), result["queries"]) for name in names)]
+        [label, *(number(found[name], result["queries"]) if name in found else "" for name in names)]
         for label, found in rows.items()
         if found
     ]
-
-
-def _plain(found: Mapping[str, Any] | None, queries: int) -> str:
-    if found is None:
-        return ""
-    spread = "" if found["std"] is None else f" ± {percent(found['std'], queries)}"
-    return percent(found["mean"], queries) + spread

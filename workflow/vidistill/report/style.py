@@ -1,6 +1,6 @@
-"""One look for all figures: Okabe and Ito's colours, each with a line, a marker and a hatch of its own for print.
+"""Style of all figures: Okabe and Ito's colours, each with its own line, marker and hatch for print.
 
-Equal figures are equal bytes: no dates, and identifiers that depend on the content alone.
+Equal figures have equal bytes: no dates, and identifiers depend on the content only.
 """
 
 import io
@@ -16,13 +16,13 @@ from matplotlib.figure import Figure
 from vidistill.base.colours import BLACK, BLUE, GREEN, ORANGE, PURPLE, SKY, VERMILLION
 
 GREY = "#767676"
-WIDTH = 10.8  # inches of a figure: the report's page beside its menu on a usual screen
+WIDTH = 10.8  # inches of a figure; fits the report's page beside its menu on a common screen
 
 matplotlib.use("Agg")
 matplotlib.rcParams.update(
     {
         "svg.hashsalt": "vidistill",
-        "svg.fonttype": "path",  # the same look wherever the page is opened, whatever fonts are there
+        "svg.fonttype": "path",  # the same everywhere, whatever fonts are installed
         "font.family": "DejaVu Sans",  # comes with matplotlib
         "font.size": 10,
         "axes.titlesize": 10.5,
@@ -49,7 +49,7 @@ matplotlib.rcParams.update(
 
 @dataclass(frozen=True)
 class Look:
-    """How a model is drawn, in every figure the same."""
+    """The look of a model, the same in every figure."""
 
     colour: str
     line: Any  # matplotlib's line style
@@ -70,12 +70,12 @@ _DASHES = ("-", (0, (5, 2)), (0, (1.2, 1.5)), (0, (6, 2, 1.2, 2)))
 
 
 def looks(models: Iterable[str]) -> dict[str, Look]:
-    """Model -> look, by their order: the report's own model comes first."""
+    """Model -> look, by order; the report's own model comes first."""
     return {model: _LOOKS[i % len(_LOOKS)] for i, model in enumerate(models)}
 
 
 def dash(number: int) -> Any:
-    """The line style of the n-th seed, where colours tell models apart."""
+    """The line style of the n-th seed, where colours are models."""
     return _DASHES[number % len(_DASHES)]
 
 
@@ -85,29 +85,29 @@ def new(height: float, **options: Any) -> Figure:
 
 
 def say(axes: Axes, sentence: str) -> None:
-    """In place of what cannot be drawn, why."""
+    """Show a text instead of a plot that cannot be drawn."""
     axes.set_axis_off()
     axes.text(0.5, 0.5, sentence, ha="center", va="center", wrap=True, color="#444444", transform=axes.transAxes)
 
 
 def sentence(text: str) -> Figure:
-    """A figure that says why there is none."""
+    """A figure with only a text: why there is nothing to draw."""
     figure = new(1.2)
     say(figure.add_subplot(), text)
     return figure
 
 
 def encode(figure: Figure, kind: str) -> bytes:
-    """The figure as svg or png; without date and version, so that equal figures are equal bytes."""
+    """The figure as svg or png, without date and version, so that equal figures have equal bytes."""
     data = io.BytesIO()
     figure.savefig(data, format=kind, dpi=130, metadata={"Date" if kind == "svg" else "Software": None})
     return _repeatable(data.getvalue()) if kind == "svg" else data.getvalue()
 
 
 def _repeatable(svg: bytes) -> bytes:
-    """Coordinates to a thousandth of a point, clip paths by number: the layout's solver does not repeat last bits,
-    which matplotlib writes in the one and names the other by."""
-    numbers = rb"((?:scale|matrix)\([^)]*\))|-?\d+\.\d{4,}"  # but for factors, which are no coordinates
+    """Round coordinates to a thousandth of a point and number the clip paths. The layout solver's last bits are not
+    reproducible, and matplotlib writes them into coordinates and into names of clip paths."""
+    numbers = rb"((?:scale|matrix)\([^)]*\))|-?\d+\.\d{4,}"  # except factors, which are not coordinates
     svg = re.sub(numbers, lambda found: found[1] or f"{float(found[0]):.3f}".encode(), svg)
     names = dict.fromkeys(re.findall(rb"url\(#(p[0-9a-f]{10})\)", svg))
     numbered = {name: b"clip%d" % i for i, name in enumerate(names)}

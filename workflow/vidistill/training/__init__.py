@@ -1,1 +1,1 @@
-"""What every method's training shares; knows none of them."""
+"""Training code shared by all methods; it imports none of them."""

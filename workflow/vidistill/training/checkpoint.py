@@ -38,13 +38,13 @@ class Checkpoint:
     def advance(
         self, network: nn.Module, optimiser: torch.optim.Optimizer, row: dict[str, Any], predictions: pd.DataFrame
     ) -> None:
-        """Save one more finished epoch: predictions first, since the checkpoint is what says that they are there."""
+        """Save a finished epoch: predictions first, since the checkpoint records that they exist."""
         self.epoch += 1
         self.history.append(row)
         predictions = predictions.assign(epoch=self.epoch)
         store.write_table(self._predictions(self.epoch), predictions, PREDICTIONS, KEYS)
         self.state = {"network": network.state_dict(), "optimiser": optimiser.state_dict()}
-        saved = io.BytesIO()  # written by Python, which says why a file cannot be written; PyTorch does not
+        saved = io.BytesIO()  # written by Python, which reports why writing failed; PyTorch does not
         torch.save({"fingerprint": self.fingerprint, "epoch": self.epoch, "history": self.history, **self.state}, saved)
         with store.atomic(self.work / FILE) as temporary:
             temporary.write_bytes(saved.getbuffer())
@@ -65,16 +65,16 @@ class Checkpoint:
 
 
 def open_checkpoint(work: Path, fingerprint: str) -> Checkpoint:
-    """The checkpoint that an interrupted run with the same fingerprint left in `work`, or a new one."""
+    """The checkpoint of an interrupted run with the same fingerprint in `work`, or a new one."""
     try:
         saved = torch.load(work / FILE, weights_only=True, map_location="cpu")
     except FileNotFoundError:
         saved = None
-    except Exception as error:  # whatever damaged bytes make the reader raise
-        log.warning("%s cannot be read (%s); training starts anew", work / FILE, error)
+    except Exception as error:  # damaged bytes can raise any exception
+        log.warning("%s cannot be read (%s); training starts from the beginning", work / FILE, error)
         saved = None
     if saved is not None and saved["fingerprint"] != fingerprint:
-        log.info("an interrupted run had other settings, code or data; training starts anew")
+        log.info("an interrupted run had other settings, code or data; training starts from the beginning")
         saved = None
     if saved is None:
         shutil.rmtree(work, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""What teachers know, as two Parquet tables: scored moments of queries (pseudo labels), and activation maps."""
+"""The two Parquet tables of teachers: scored moments of queries (pseudo labels), and activation maps."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,7 +9,7 @@ import pyarrow as pa
 from vidistill.base import store
 from vidistill.base.stage import UserError
 
-FUSED = "fused"  # of all streams of a teacher
+FUSED = "fused"  # all streams of a teacher together
 KEY = [
     ("query_id", pa.string()),
     ("video_id", pa.string()),
@@ -57,10 +57,10 @@ def labels(files: Sequence[Path], *, stream: str = FUSED, number: int | None = N
     """The best pseudo label of each query and teacher, indexed by (teacher, query_id).
 
     Args:
-        number: of the round; None for each teacher's last.
+        number: of the round; None for each teacher's last round.
 
     Raises:
-        UserError: a teacher has two of them for a query.
+        UserError: a teacher has two rows for a query.
     """
     return _rows(files, {"rank": 0, "stream": stream}, number)
 
@@ -68,7 +68,7 @@ def labels(files: Sequence[Path], *, stream: str = FUSED, number: int | None = N
 def maps(
     files: Sequence[Path], *, kind: str = "semantic", stream: str = FUSED, number: int | None = None
 ) -> pd.DataFrame:
-    """The map of each query and teacher, indexed by (teacher, query_id); arguments and errors as those of `labels`."""
+    """The map of each query and teacher, indexed by (teacher, query_id); arguments and errors as in `labels`."""
     return _rows(files, {"kind": kind, "stream": stream}, number)
 
 

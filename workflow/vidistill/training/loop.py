@@ -1,4 +1,4 @@
-"""The training loop: order, precision, clipping, history, checkpoints and resume; what is learned, callables say."""
+"""The training loop: order, precision, clipping, history, checkpoints, resume. Callables give loss and predictions."""
 
 import logging
 import time
@@ -19,17 +19,17 @@ log = logging.getLogger(__name__)
 
 
 def warmed_up(peak: float, warmup: int) -> Callable[[int], float]:
-    """The rate of an update (counted from 1): linear warm-up, then peak * sqrt(warmup / update)."""
+    """The learning rate of an update (from 1): linear warm-up, then peak * sqrt(warmup / update)."""
     return lambda update: peak * (update / warmup if update <= warmup else (warmup / update) ** 0.5)
 
 
 def is_held_out(video_id: str, share: float) -> bool:
-    """Whether a training video is kept out of training: a function of its id alone."""
+    """Whether a training video is held out: a function of its id alone."""
     return int(store.digest(video_id)[:8], 16) / 2**32 < share
 
 
 def autocast(precision: Precision, device: torch.device) -> torch.autocast:
-    """The context of a precision, also within that of another one."""
+    """The autocast context of a precision, also inside another one."""
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16")
 
 
@@ -46,16 +46,16 @@ def train(
     watch: Callable[[], dict[str, float]],
     predict: Callable[[bool], pd.DataFrame],
 ) -> None:
-    """Train from where `checkpoint` stands to the last epoch.
+    """Train from `checkpoint` to the last epoch.
 
     Args:
-        network: on its device; it is trained in place.
+        network: on its device; trained in place.
         name: of the model, for messages.
-        count: N, how many samples there are.
+        count: N, the number of samples.
         loss: (rows (B,) of the samples, epoch from 1) -> the batch's loss, and terms whose means the history keeps.
         rate: update, from 1 -> learning rate.
-        watch: after each epoch -> more numbers for the history.
-        predict: whether the last epoch is over -> predictions, kept with the epoch.
+        watch: called after each epoch -> further numbers for the history.
+        predict: called after each epoch with whether it is the last -> predictions to keep.
 
     Raises:
         UserError: a loss is not finite.
@@ -67,7 +67,7 @@ def train(
     updates_per_epoch = -(-count // o.batch_size)
     for epoch in range(checkpoint.epoch + 1, o.epochs + 1):
         started = time.monotonic()
-        # Seeded by the epoch: a run that is resumed draws what the undisturbed one would have drawn.
+        # Seeded by the epoch, so a resumed run draws the same numbers as an uninterrupted one.
         torch.manual_seed(int(store.digest(str(seed), str(epoch))[:15], 16))
         order = np.random.default_rng([seed, epoch]).permutation(count)
         network.train()

@@ -1,4 +1,4 @@
-"""A model as one file: weights as safetensors, and texts in the file's metadata."""
+"""Model files: weights as safetensors, and texts in the file's metadata."""
 
 import json
 from pathlib import Path
@@ -10,10 +10,10 @@ from vidistill.base import store
 
 
 def save(path: Path, network: nn.Module, metadata: dict[str, str]) -> None:
-    """Write a network's weights; `metadata` are texts that travel with them."""
+    """Write a network's weights; `metadata` are texts stored with them."""
     tensors = {name: value.contiguous().cpu() for name, value in network.state_dict().items()}
     with store.atomic(path) as temporary:
-        # One entry: safetensors writes several in random order, and equal models would differ in their bytes.
+        # A single entry: safetensors writes several in random order, so that equal models would differ in bytes.
         save_file(tensors, temporary, {store.MODEL_KEY: json.dumps(metadata, sort_keys=True)})
 
 

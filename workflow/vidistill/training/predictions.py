@@ -1,4 +1,4 @@
-"""The table of predictions: proposals for queries, each with a score, after each epoch."""
+"""The table of predictions: scored proposals per query and epoch."""
 
 from typing import Any
 
@@ -26,7 +26,7 @@ PREDICTIONS = pa.schema(
 
 
 def nothing() -> pd.DataFrame:
-    """The table without a row."""
+    """An empty table."""
     return pd.DataFrame(columns=PREDICTIONS.names)
 
 
@@ -34,7 +34,7 @@ def table(samples: Samples, rows: np.ndarray, moments: np.ndarray, **columns: np
     """One row per (query, proposal); start and end in seconds.
 
     Args:
-        rows: (B,) into the samples.
+        rows: (B,) indices of the samples.
         moments: (B, K, 2), starts and ends as shares of the video.
         columns: (B, K) each.
     """

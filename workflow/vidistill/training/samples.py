@@ -1,9 +1,9 @@
-"""Queries and their videos' features, in memory: what training and prediction of every method read."""
+"""Queries and their videos' features, in memory, for training and prediction of every method."""
 
 import hashlib
 import json
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
@@ -30,8 +30,8 @@ class Samples:
     splits: list[str]
     sentences: list[str]
     durations: np.ndarray  # (N,) seconds, NaN where unknown
-    video_index: Tensor  # (N,) into the features
-    features: list[Tensor]  # a stream each, (V, L, F)
+    video_index: Tensor  # (N,) indices into the features
+    features: list[Tensor]  # one per stream, (V, L, F)
 
     def __len__(self) -> int:
         return len(self.query_ids)
@@ -50,7 +50,7 @@ class Samples:
         )
 
     def digest(self) -> str:
-        """SHA-256 over all that training can see."""
+        """SHA-256 over everything that training can see."""
         total = hashlib.sha256("\n".join([*self.query_ids, *self.splits, *self.sentences]).encode())
         for array in (self.video_index, *self.features):
             total.update(array.numpy().tobytes())
@@ -66,11 +66,11 @@ def load(
     snippets: int,
     normalise: Normalise,
 ) -> Samples:
-    """Read the queries that have a video with every stream; what is left out is logged.
+    """Read the queries whose video has every stream; the number of omitted queries is logged.
 
     Args:
-        features: for each stream the HDF5 files of its shards.
-        splits: only their queries; None for all.
+        features: per stream, the HDF5 files of its shards.
+        splits: of the queries to read; None for all.
 
     Raises:
         UserError: no query is left.
@@ -125,10 +125,10 @@ def read_features(
 
 
 def resample(features: np.ndarray, snippets: int, normalise: Normalise) -> np.ndarray:
-    """(T, F) -> (L, F) of the same dtype: snippet j is the mean of its rows, or the row at its start when it has none.
+    """(T, F) -> (L, F) of the same dtype: snippet j is the mean of its rows, or the row at its start if it has none.
 
-    Bounds are round(arange(0..L) / L * T), clipped to T - 1 (method.md, 1), so that short videos repeat rows and long
-    ones average; `l2` scales each snippet to norm 1.
+    Bounds are round(arange(0..L) / L * T), clipped to T - 1, so short videos repeat rows and long ones average. `l2`
+    scales each snippet to norm 1.
     """
     count = len(features)
     bounds = np.minimum(np.round(np.arange(snippets + 1) / snippets * count).astype(int), count - 1)
@@ -141,15 +141,14 @@ def resample(features: np.ndarray, snippets: int, normalise: Normalise) -> np.nd
     return means.astype(features.dtype)
 
 
-def provenance(features: Iterable[str], attribute: str = "provenance") -> dict[str, object]:
-    """How each stream of `STREAM=H5` arguments was made: the attribute of its first file.
+def provenance(files: Mapping[str, Sequence[Path]], attribute: str = "provenance") -> dict[str, object]:
+    """The provenance of each stream, from its first file.
 
     Args:
-        attribute: or `files`, where the extractor's files were; empty for features from elsewhere.
+        attribute: `provenance`, or `files` for the paths of the extractor's files (empty for external features).
     """
     found: dict[str, object] = {}
-    for stream, file in (entry.split("=", 1) for entry in features):
-        if stream not in found:
-            with h5py.File(file, "r") as h5:
-                found[stream] = json.loads(h5.attrs.get(attribute, "{}"))
+    for stream, (first, *_) in files.items():
+        with h5py.File(first, "r") as h5:
+            found[stream] = json.loads(h5.attrs.get(attribute, "{}"))
     return found

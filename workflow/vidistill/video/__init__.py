@@ -1,1 +1,1 @@
-"""From video files to frames and optical flow."""
+"""Decode videos and compute optical flow."""

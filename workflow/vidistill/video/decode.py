@@ -1,7 +1,7 @@
-"""Stage `decode`: the videos of a shard as frames at a constant rate and size.
+"""Stage `decode`: the frames of a shard's videos, at a constant rate and size.
 
-A frame of the output is the one that a player shows at k/fps seconds, whatever the spacing of the video's own frames.
-Pixels are taken as square, as the published features have them.
+Output frame k is the frame that a player shows at k/fps seconds, whatever the spacing of the video's own frames.
+Pixels are assumed square, as in the published features.
 """
 
 import functools
@@ -52,21 +52,21 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def by_id(paths: list[Path]) -> dict[str, Path]:
-    """Video id, which is the file's stem in NFC, to file.
+    """Video id (the file's stem, in NFC) -> file.
 
     Raises:
-        UserError: if two files have the same stem.
+        UserError: two files have the same stem.
     """
     found: dict[str, Path] = {}
     for path in paths:
         if (video_id := nfc(path.stem)) in found:
-            raise UserError(f"video id {video_id!r} is that of {found[video_id]} and of {path}; rename or remove one.")
+            raise UserError(f"{found[video_id]} and {path} have the same video id {video_id!r}; rename or remove one.")
         found[video_id] = path
     return found
 
 
 def identity(path: Path) -> str:
-    """A digest of the file's content: unlike its time of change, it survives a copy to another disk."""
+    """A digest of the file's content, which survives copying, unlike the modification time."""
     try:
         return store.file_digest(path) if path.is_file() else "absent"
     except OSError as error:
@@ -74,8 +74,8 @@ def identity(path: Path) -> str:
 
 
 def decode(video_id: str, group: h5py.Group, *, sources: Mapping[str, Path], settings: DecodeSettings) -> None:
-    """Decode one video into its group, as docs/architecture.md lays it out; a bad one gets a status and a reason."""
-    cv2.setNumThreads(1)  # workers go over videos
+    """Decode one video into its group, in the layout of docs/architecture.md; a bad video gets status and reason."""
+    cv2.setNumThreads(1)  # workers process videos in parallel
     try:
         with opened(sources[video_id], settings.max_pixels) as source:
             _decode(group, source, settings)
@@ -86,8 +86,8 @@ def decode(video_id: str, group: h5py.Group, *, sources: Mapping[str, Path], set
 
 
 @dataclass
-class _Film:
-    """What the frames written so far show."""
+class _Video:
+    """Sizes and seconds of the frames written so far."""
 
     source_size: tuple[int, int] = (0, 0)  # width, height
     size: tuple[int, int] = (0, 0)
@@ -96,22 +96,22 @@ class _Film:
 
 
 def _decode(group: h5py.Group, source: Source, settings: DecodeSettings) -> None:
-    fps, film = output_rate(source, settings), _Film()
+    fps, video = output_rate(source, settings), _Video()
     if source.timeline.pictures > source.timeline.instants == 1:
         raise BadVideoError(f"zero duration: its {source.timeline.pictures} frames all have the same time")
-    if not frames.write(group, _encoded(source, fps, settings, film), float(fps)):
+    if not frames.write(group, _encoded(source, fps, settings, video), float(fps)):
         raise BadVideoError(source.shortcoming() or "no frames")
-    reason = film.cut or source.shortcoming()
+    reason = video.cut or source.shortcoming()
     group.attrs.update(
         {
             "status": "partial" if reason else "ok",
             "reason": reason,
             "fps": float(fps),
-            "width": film.size[0],
-            "height": film.size[1],
-            "duration": film.seconds,
-            "source_width": film.source_size[0],
-            "source_height": film.source_size[1],
+            "width": video.size[0],
+            "height": video.size[1],
+            "duration": video.seconds,
+            "source_width": video.source_size[0],
+            "source_height": video.source_size[1],
             "source_fps": float(source.rate or 0),
             "source_codec": source.codec,
             "source_frames": source.account.frames,
@@ -119,49 +119,51 @@ def _decode(group: h5py.Group, source: Source, settings: DecodeSettings) -> None
     )
 
 
-def _encoded(source: Source, fps: Fraction, settings: DecodeSettings, film: _Film) -> Iterator[tuple[np.ndarray, int]]:
-    """(encoded image, number of times that it is shown); size and orientation are the first frame's."""
+def _encoded(
+    source: Source, fps: Fraction, settings: DecodeSettings, video: _Video
+) -> Iterator[tuple[np.ndarray, int]]:
+    """(encoded image, number of times it is shown); the first frame determines size and orientation."""
     matrix = None
-    for frame, count in resample(_until(Fraction(settings.max_seconds), source.shown(), film), fps):
-        if film.size == (0, 0):
-            film.source_size, matrix = (frame.width, frame.height), display_matrix(frame)
+    for frame, count in resample(_until(Fraction(settings.max_seconds), source.shown(), video), fps):
+        if video.size == (0, 0):
+            video.source_size, matrix = (frame.width, frame.height), display_matrix(frame)
             width, height = target_size(frame.width, frame.height, settings)
         if max(frame.width * frame.height, width * height) > settings.max_pixels:
             raise BadVideoError(f"frames of {frame.width}x{frame.height} as {width}x{height} exceed decode.max_pixels")
-        if count or film.size == (0, 0):
+        if count or video.size == (0, 0):
             try:
                 image = upright(_rgb(frame, width, height), matrix)
                 encoded = frames.encode(image, settings.encoding, settings.jpeg_quality)
             except (*DAMAGE, cv2.error) as error:
                 raise BadVideoError(f"frames of pixel format {frame.format.name} cannot be converted") from error
-            film.size = image.shape[1], image.shape[0]
+            video.size = image.shape[1], image.shape[0]
             yield encoded, count
 
 
-def _until(stop: Fraction, shown: Iterable[Span], film: _Film) -> Iterator[Span]:
+def _until(stop: Fraction, shown: Iterable[Span], video: _Video) -> Iterator[Span]:
     for start, end, frame in shown:
         if start >= stop:
-            film.cut = f"longer than decode.max_seconds, cut at {float(stop):g} s"
+            video.cut = f"longer than decode.max_seconds, cut at {float(stop):g} s"
             return
-        film.seconds = float(min(end, stop))
+        video.seconds = float(min(end, stop))
         yield start, min(end, stop), frame
 
 
 def _rgb(frame: av.VideoFrame, width: int, height: int) -> np.ndarray:
-    # FFmpeg's bilinear filter widens when it shrinks, as PIL's does; OpenCV's would alias.
+    # FFmpeg's bilinear filter widens for shrinking, like PIL's; OpenCV's would alias.
     return frame.reformat(width, height, "rgb24", interpolation="BILINEAR", threads=1).to_ndarray()
 
 
 def output_rate(source: Source, settings: DecodeSettings) -> Fraction:
-    """Frames a second of the output; 29.97 and the like as the fractions that they stand for.
+    """Output frames per second; decimals such as 29.97 become the exact fractions.
 
     Raises:
-        BadVideoError: if it should be the file's own rate and there is none.
+        BadVideoError: the file's own rate is wanted, and the file states none.
     """
     if settings.fps is not None:
         return Fraction(settings.fps).limit_denominator(1001)
     if source.rate is None:
-        raise BadVideoError("it states no frame rate; set decode.fps")
+        raise BadVideoError("the file states no frame rate; set decode.fps")
     return source.rate
 
 

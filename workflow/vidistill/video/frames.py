@@ -1,4 +1,4 @@
-"""Frames in HDF5: each an encoded image of variable length, written and read in blocks so that memory stays bounded."""
+"""Frames in HDF5, as encoded images of variable length, written and read in blocks to bound memory."""
 
 import hashlib
 import logging
@@ -18,7 +18,7 @@ BLOCK = 64  # images written at once
 
 
 def encode(image: np.ndarray, encoding: str, jpeg_quality: int) -> np.ndarray:
-    """An RGB image (H, W, 3) uint8 as the bytes (N,) uint8 of a JPEG or, without loss, a PNG."""
+    """Encode an RGB image (H, W, 3) uint8 as JPEG or, losslessly, PNG: bytes (N,) uint8."""
     if encoding == "jpeg":
         suffix, parameters = ".jpg", [cv2.IMWRITE_JPEG_QUALITY, jpeg_quality]
     else:
@@ -30,9 +30,9 @@ def write(group: h5py.Group, images: Iterable[tuple[np.ndarray, int]], fps: floa
     """Write the data sets `frames` (T,) and `times` (T,), seconds, and the attribute `frames_digest`.
 
     Args:
-        group: the video's.
-        images: (encoded image, number of times in a row that it is shown).
-        fps: frames a second.
+        group: of the video.
+        images: (encoded image, number of consecutive times it is shown).
+        fps: frames per second.
 
     Returns:
         T.
@@ -47,7 +47,9 @@ def write(group: h5py.Group, images: Iterable[tuple[np.ndarray, int]], fps: floa
         vector = np.empty(len(block), frames.dtype)
         for i, image in enumerate(block):
             vector[i] = image
-        frames.write_direct(vector, dest_sel=np.s_[start:stop])  # frames[start:stop] = ... stacks those of equal length
+        frames.write_direct(
+            vector, dest_sel=np.s_[start:stop]
+        )  # frames[start:stop] = ... would stack images of equal length
         block.clear()
 
     for image, count in images:
@@ -64,19 +66,19 @@ def write(group: h5py.Group, images: Iterable[tuple[np.ndarray, int]], fps: floa
 
 
 def read(group: h5py.Group, start: int = 0, stop: int | None = None, pool: Executor | None = None) -> np.ndarray:
-    """Frames `start` to `stop` (exclusive, as a slice has it) of a video, (n, H, W, 3) uint8 RGB.
+    """Frames `start` to `stop` (exclusive) of a video, (n, H, W, 3) uint8 RGB.
 
-    Only these are read and decoded: going through a long video in blocks keeps memory bounded. With a `pool` of threads
-    images are decoded side by side.
+    Only these frames are read and decoded, so reading a long video in blocks bounds memory. A `pool` of threads decodes
+    images in parallel.
 
     Raises:
-        UserError: if an image cannot be decoded.
+        UserError: an image cannot be decoded.
     """
 
     def decode(data: np.ndarray) -> np.ndarray:
         if (image := cv2.imdecode(data, cv2.IMREAD_COLOR_RGB)) is None:
             raise UserError(
-                f"{group.file.filename}: a frame of {group.attrs['video_id']!r} is no image; delete the file."
+                f"{group.file.filename}: a frame of {group.attrs['video_id']!r} is not an image; delete the file."
             )
         return image
 
@@ -85,30 +87,30 @@ def read(group: h5py.Group, start: int = 0, stop: int | None = None, pool: Execu
 
 
 def videos(path: str | Path) -> Iterator[tuple[str, h5py.Group]]:
-    """(video id, group) of all videos in a stage's HDF5 file, which is open while the iteration lasts.
+    """(video id, group) of all videos in a stage's HDF5 file, which is open during the iteration.
 
     Raises:
-        UserError: if the file cannot be read.
+        UserError: the file cannot be read.
     """
     try:
         file = h5py.File(path, "r")
     except OSError as error:
-        raise UserError(f"{path} is no whole HDF5 file; delete it and run the workflow again.") from error
+        raise UserError(f"{path} is not a complete HDF5 file; delete it and run the workflow again.") from error
     with file:
         for group in file.values():
             yield group.attrs["video_id"], group
 
 
 def origin(path: str | Path) -> dict[str, str]:
-    """How a stage's HDF5 file as a whole was made: its attributes as texts."""
+    """The attributes of a stage's HDF5 file, as texts: how it was made."""
     with h5py.File(path, "r") as file:
         return {name: str(value) for name, value in file.attrs.items()}
 
 
 def report(path: str | Path) -> None:
-    """Log how many videos of a stage's file are usable, and each one that is not, with its reason."""
+    """Log how many videos of a stage's file are complete, and each other video with its reason."""
     found = [(video_id, group.attrs["status"], group.attrs["reason"]) for video_id, group in videos(path)]
     for video_id, status, reason in found:
         if status != "ok":
             log.warning("%s is %s: %s", video_id, status, reason)
-    log.info("%s: %d of %d videos whole", path, sum(status == "ok" for _, status, _ in found), len(found))
+    log.info("%s: %d of %d videos complete", path, sum(status == "ok" for _, status, _ in found), len(found))

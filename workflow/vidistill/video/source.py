@@ -1,4 +1,4 @@
-"""One video file, decoded frame by frame, with an account of what is wrong with it."""
+"""Decode one video file frame by frame, with an account of its flaws."""
 
 import struct
 from collections.abc import Iterator
@@ -18,26 +18,26 @@ from vidistill.video import timeline
 from vidistill.video.timeline import Packet, Timeline, rate
 from vidistill.video.timing import spans
 
-# What PyAV raises over damaged files; IndexError when a stream appears behind the header.
+# PyAV's exceptions for damaged files; IndexError if a stream appears after the header.
 DAMAGE = (av.FFmpegError, OSError, ValueError, IndexError)
 TOO_LONG = 1.5  # times the stated duration
-UNREAD, HIDDEN = 0.2, 0.1  # shares of a file's bytes and pictures; more is said
+UNREAD, HIDDEN = 0.2, 0.1  # shares of a file's bytes and pictures; larger shares are reported
 STILL = Disposition.attached_pic | Disposition.timed_thumbnails | Disposition.still_image
 
 
 class BadVideoError(Exception):
-    """Nothing of the video can be used; the text says why."""
+    """The video cannot be used; the text says why."""
 
 
 @dataclass
 class Account:
-    """What was met while reading and decoding."""
+    """Counts and flaws of reading and decoding."""
 
-    decoded: set[int] = field(default_factory=set)  # packets that became pictures
+    decoded: set[int] = field(default_factory=set)  # packets that gave a picture
     frames: int = 0
     damaged: int = 0  # frames with errors that the decoder concealed
     lost: int = 0  # packets that could not be decoded
-    stopped: str = ""  # why reading ended before the file did
+    stopped: str = ""  # why reading ended before the end of the file
     read: int = 0  # bytes of the file up to the end of its last packet
     flaw: str = ""  # of the file as a whole
 
@@ -46,9 +46,9 @@ class Source:
     """An open video file.
 
     Attributes:
-        codec: FFmpeg's name of it.
-        rate: frames per second as the file has it, None where it does not say.
-        timeline: when its pictures are shown.
+        codec: FFmpeg's name.
+        rate: frames per second stated by the file, or None.
+        timeline: when pictures are shown.
         account: filled while `shown` runs.
     """
 
@@ -59,9 +59,9 @@ class Source:
         self.codec, self.rate, self.timeline, self.account = stream.codec_context.name, rate(stream), line, account
 
     def shown(self) -> Iterator[tuple[Fraction, Fraction, av.VideoFrame]]:
-        """(start, end, frame): what a player shows from when until when, in seconds, from 0 to the end of the video.
+        """(start, end, frame) as a player shows them, in seconds, from 0 to the end of the video.
 
-        What cannot be decoded is left out, and the picture before it is held.
+        Where a picture cannot be decoded, the one before it is held.
         """
         return spans(self._frames(), self.timeline.end)
 
@@ -80,8 +80,8 @@ class Source:
         try:
             for index, packet in enumerate(self._container.demux(self._stream)):
                 if packet.size == 0 and packet.pts is not None:
-                    self.account.decoded.add(index)  # as the picture before it, which is shown on
-                    continue  # a decoder would take it for the end
+                    self.account.decoded.add(index)  # the picture before it is shown again
+                    continue  # a decoder would treat it as the end
                 packet.opaque = index
                 try:
                     images = packet.decode()
@@ -94,7 +94,7 @@ class Source:
             self.account.stopped = f"reading failed ({type(error).__name__})"
 
     def shortcoming(self) -> str:
-        """What is missing from or wrong with the decoded video, empty when nothing is."""
+        """What is missing or wrong in the decoded video; empty if nothing is."""
         account, line = self.account, self.timeline
         found = [account.stopped]
         end = float(line.end)
@@ -120,14 +120,14 @@ class Source:
 
 @contextmanager
 def opened(path: Path, max_pixels: int) -> Iterator[Source]:
-    """The file's best video stream.
+    """Open the file's best video stream.
 
     Raises:
-        BadVideoError: if there is none, it shows nothing, or its frames exceed `max_pixels`.
+        BadVideoError: it does not exist, shows nothing, or its frames exceed `max_pixels`.
     """
     account = Account()
-    with _container(path) as container:  # read to its end, so that another one has to decode
-        index, line = _film(container, account)
+    with _container(path) as container:  # read to its end, so decoding needs another one
+        index, line = _best_stream(container, account)
         account.flaw = _flaw(path, container, account.read)
     with _container(path) as container:
         stream = container.streams[index]
@@ -135,27 +135,29 @@ def opened(path: Path, max_pixels: int) -> Iterator[Source]:
         width, height = stream.codec_context.width, stream.codec_context.height
         if width * height > max_pixels:
             raise BadVideoError(f"frames of {width}x{height} exceed decode.max_pixels")
-        stream.codec_context.thread_count = 1  # results must not depend on the cores; workers go over videos
+        stream.codec_context.thread_count = (
+            1  # results must not depend on the cores; workers process videos in parallel
+        )
         yield Source(container, stream, line, account)
 
 
 def duration(path: Path) -> Fraction:
-    """Seconds of video: that of the same time line by which it is decoded. Nothing is decoded.
+    """Seconds of video, from the time line that decoding uses. Nothing is decoded.
 
     Raises:
         BadVideoError: the file cannot be read, or has no video.
     """
     with _container(path) as container:
-        return _film(container, Account())[1].end
+        return _best_stream(container, Account())[1].end
 
 
 @contextmanager
 def _container(path: Path) -> Iterator[av.container.InputContainer]:
-    if not path.is_file():  # a pipe or device would block for ever
+    if not path.is_file():  # a pipe or device would block forever
         kinds = {"dangling link": path.is_symlink() and not path.exists(), "not a file": path.exists()}
         raise BadVideoError(next((kind for kind, is_it in kinds.items() if is_it), "no such file"))
     try:
-        # Absolute, so that a ":" is no protocol; only files, so that a text with links does not reach the network.
+        # Absolute, so that ":" is not read as a protocol; files only, so that playlists do not reach the network.
         container = av.open(str(path.absolute()), options={"protocol_whitelist": "file"}, metadata_errors="replace")
     except DAMAGE as error:
         raise BadVideoError(f"unreadable ({getattr(error, 'strerror', None) or type(error).__name__})") from error
@@ -163,8 +165,8 @@ def _container(path: Path) -> Iterator[av.container.InputContainer]:
         yield container
 
 
-def _film(container: av.container.InputContainer, account: Account) -> tuple[int, Timeline]:
-    """The index of the container's best video stream, and its time line. All packets are read, and none is decoded."""
+def _best_stream(container: av.container.InputContainer, account: Account) -> tuple[int, Timeline]:
+    """The index of the container's best video stream, and its time line. All packets are read, but not decoded."""
     streams = [s for s in container.streams.video if not s.disposition & STILL]
     if not streams:
         raise BadVideoError("no video stream")
@@ -185,7 +187,7 @@ def _film(container: av.container.InputContainer, account: Account) -> tuple[int
         account.stopped = f"reading failed ({type(error).__name__})"
     pictures = {stream: sum(packet is not None for packet in packets[stream.index]) for stream in streams}
     stream = container.streams.best("video")
-    if not isinstance(stream, av.VideoStream) or pictures.get(stream, 0) < 2:  # it may be a thumbnail of the film
+    if not isinstance(stream, av.VideoStream) or pictures.get(stream, 0) < 2:  # it may be a thumbnail
         stream = max(streams, key=lambda s: pictures[s])
     if (line := timeline.build(packets[stream.index], container, stream, last)) is None:
         raise BadVideoError(account.stopped or "no frames")
@@ -193,22 +195,22 @@ def _film(container: av.container.InputContainer, account: Account) -> tuple[int
 
 
 def _flaw(path: Path, container: av.container.InputContainer, read: int) -> str:
-    """What FFmpeg does not say of a file that it has read up to a byte: it ends early, or goes on."""
+    """Flaws that FFmpeg does not report: the file ends early, or goes on after byte `read`."""
     size, form = path.stat().st_size, container.format.name
     with open(path, "rb") as file:
-        if form == "gif":  # it states neither length nor count, and has only an end mark; padding may follow that
+        if form == "gif":  # it states no length and no count, only an end mark, which padding may follow
             file.seek(max(0, size - 1024))
             return "" if file.read().rstrip(b"\0").endswith(b";") else "the file's end is missing"
         if "mp4" in form and sum(kind == b"moov" for kind in _boxes(file, size)) > 1:
             return "another video follows in the file, which no player shows"
     block = {"flv": 0, "matroska,webm": 1 << 13, "asf": 1 << 16}  # bytes that an index, or padding, may take
     if form in block and size - read > max(UNREAD * size, block[form]):
-        return f"{size - read} bytes behind its end are not read"
+        return f"{size - read} bytes after its end are not read"
     return ""
 
 
 def _boxes(file: BinaryIO, size: int) -> Iterator[bytes]:
-    """The types of the boxes that an MP4 file consists of (ISO/IEC 14496-12, 4.2)."""
+    """The types of an MP4 file's boxes (ISO/IEC 14496-12, 4.2)."""
     place = 0
     while place + 8 <= size:
         file.seek(place)
@@ -216,19 +218,19 @@ def _boxes(file: BinaryIO, size: int) -> Iterator[bytes]:
         yield kind
         if length == 1 and place + 16 <= size:
             (length,) = struct.unpack(">Q", file.read(8))
-        if length < 8:  # 0: up to the file's end
+        if length < 8:  # 0: until the file's end
             return
         place += length
 
 
 def display_matrix(frame: av.VideoFrame) -> np.ndarray | None:
-    """How a player turns and mirrors the frame: FFmpeg's matrix (3, 3) in fixed point, None for not at all."""
+    """How a player rotates and mirrors the frame: FFmpeg's matrix (3, 3) in fixed point, or None."""
     data: Any = frame.side_data.get(SideDataType.DISPLAYMATRIX)  # type: ignore[call-overload]
     return None if data is None else np.frombuffer(bytes(data), np.int32).reshape(3, 3).astype(np.int64)
 
 
 def upright(image: np.ndarray, matrix: np.ndarray | None) -> np.ndarray:
-    """Turn and mirror an image (H, W, 3) as a display matrix says, to the nearest right angle."""
+    """Rotate and mirror an image (H, W, 3) by a display matrix, to the nearest right angle."""
     if matrix is None:
         return image
     (a, b), (c, d) = matrix[:2, :2]  # (x, y) goes to (a x + c y, b x + d y): FFmpeg's libavutil/display.h

@@ -1,7 +1,7 @@
-"""The time line of a video, read from its packets without decoding: when each picture is shown, on a player's clock.
+"""The time line of a video: when each picture is shown on a player's clock, from packets, without decoding.
 
-Whoever asks when something happens in a video, or how long it is, asks here. 0 s is where a player's clock begins: at
-the first picture, or at the sound when that begins earlier.
+Every time and duration of a video comes from this module. 0 s is where a player's clock begins: at the first picture,
+or at the sound if it begins earlier.
 """
 
 import re
@@ -15,24 +15,24 @@ from typing import NamedTuple
 import av
 
 MAX_RATE = 1000  # frames per second; a "rate" above is the container's clock
-# Seconds. The clock of a file was reset or damaged where decoding times fall back by more than BACK or leap by more
-# than LEAP and two frames. A leap is a pause of the picture if it is no longer than PAUSE, or LIVE_PAUSE where there is
-# no header (FFmpeg's limit), and up to STATED_PAUSE if the video then ends where the header says.
+# Seconds. A file's clock was reset or damaged where decoding times fall back by more than BACK or leap by more than
+# LEAP and two frames. A leap is a pause of the picture if it lasts at most PAUSE, or LIVE_PAUSE without a header
+# (FFmpeg's limit), or up to STATED_PAUSE if the video then ends where the header says.
 BACK, LEAP, PAUSE, LIVE_PAUSE, STATED_PAUSE = 0.1, 0.3, 60.0, 10.0, 3600.0
-# Containers whose stated duration FFmpeg computes from the time stamps themselves, so that it confirms nothing.
+# Containers whose duration FFmpeg computes from the time stamps, so that it confirms nothing.
 LIVE = frozenset({"mpegts", "mpeg", "ogg"})
-# Streams without a container, of which FFmpeg guesses the duration from their size.
+# Streams without a container, whose duration FFmpeg guesses from their size.
 BARE = frozenset(
     {"mpegvideo", "m4v", "h261", "h263", "h264", "hevc", "mjpeg", "obu", "av1", "vc1", "dirac", "cavsvideo"}
 )
 REORDERED = 10.0  # seconds between showing and decoding a picture; more is a damaged time stamp
 NEIGHBOURS = 32  # packets among which encoders reorder
 ENCODER_DELAY = Fraction(1, 20)  # seconds by which sound may begin early because of its codec
-ROUNDING, SOUND = 0.1, 0.5  # seconds by which a video may fall short of what its stream, or its container, states
+ROUNDING, SOUND = 0.1, 0.5  # seconds by which a video may be shorter than its stream, or its container, states
 
 
 class Packet(NamedTuple):
-    """What a container says of a packet, in ticks of its stream."""
+    """A packet's times and duration, in ticks of its stream."""
 
     shown: int | None
     decoded: int | None
@@ -48,7 +48,7 @@ class Piece(NamedTuple):
 
 
 class Part(NamedTuple):
-    """Packets within which the clock runs on; both spans are (begin, end) in ticks."""
+    """Packets with a continuous clock; both spans are (begin, end) in ticks."""
 
     pieces: list[Piece]
     decoded: tuple[int, int]
@@ -60,11 +60,10 @@ class Timeline:
     """When the pictures of a video are shown, in seconds on a player's clock.
 
     Attributes:
-        times: of each packet; None for one that shows nothing.
+        times: of each packet; None if it shows nothing.
         end: when the last picture ends: the duration of the video.
-        jumps: how often the clock was reset or damaged; the pictures behind a jump follow those before it.
-        missing: seconds of video that the file states beyond what it has; negative if it states less, 0
-            if that is rounding or nothing is stated.
+        jumps: how often the clock was reset or damaged; pictures after a jump follow those before it.
+        missing: stated minus actual seconds of video; 0 within rounding or if the file states nothing.
     """
 
     times: tuple[Fraction | None, ...]
@@ -74,19 +73,19 @@ class Timeline:
 
     @property
     def pictures(self) -> int:
-        """How many packets show something."""
+        """Number of packets that show something."""
         return sum(time is not None for time in self.times)
 
     @property
     def instants(self) -> int:
-        """At how many different times they do."""
+        """Number of different times at which packets show something."""
         return len({time for time in self.times if time is not None})
 
     def gaps(self, seen: set[int]) -> Iterator[tuple[float, float]]:
-        """(from, until) in seconds where no packet became a picture, if that is longer than rounding.
+        """(from, until) in seconds where no packet gave a picture, if longer than rounding.
 
         Args:
-            seen: the packets that did. Single packets may have none: a second field, a frame that others refer to.
+            seen: packets that gave a picture. Single others are normal: a second field, or a reference frame.
         """
         order = sorted((time, index) for index, time in enumerate(self.times) if time is not None)
         begin, count = None, 0
@@ -100,7 +99,7 @@ class Timeline:
 
 
 def rate(stream: av.VideoStream) -> Fraction | None:
-    """Frames per second as the file has it; None where it does not say."""
+    """Frames per second stated by the file, or None."""
     rates = (stream.average_rate, stream.guessed_rate, stream.base_rate)
     return next((found for found in rates if found and 0 < found <= MAX_RATE), None)
 
@@ -111,7 +110,7 @@ def build(
     """The time line of a stream; None if no packet shows anything.
 
     Args:
-        packets: of the stream, as they stand in the file; None for one that shows nothing.
+        packets: of the stream, in file order; None for packets that show nothing.
         last: seconds on the file's clock when the last packet of any stream ends.
     """
     base = stream.time_base or Fraction(1, 1000)
@@ -147,7 +146,7 @@ def build(
 
 def _parts(packets: Sequence[Packet | None], second: Fraction, usual: int, leap: int) -> list[Part]:
     by_decoding = any(packet and packet.decoded is not None for packet in packets)
-    # Without decoding times there are those of showing, which fall back from one packet to the next by some frames.
+    # Without decoding times, presentation times are used, which fall back by some frames between packets.
     back = (BACK if by_decoding else 5 * BACK) * second
     parts: list[tuple[list[Piece], list[int]]] = []
     following = 0  # when a packet without any time is shown
@@ -165,7 +164,7 @@ def _parts(packets: Sequence[Packet | None], second: Fraction, usual: int, leap:
         clock += [] if now is None else [now]
         following = time + pieces[-1].duration
     for (before, clock), (behind, later) in pairwise(parts):
-        if clock and later and later[0] - clock[-1] > leap:  # what is shown behind a leap may be decoded before it
+        if clock and later and later[0] - clock[-1] > leap:  # pictures after a leap may be decoded before it
             middle = (clock[-1] + later[0]) / 2
             early, late = ([p for p in before + behind if (p.time < middle) == side] for side in (True, False))
             if early and late:
@@ -174,7 +173,7 @@ def _parts(packets: Sequence[Packet | None], second: Fraction, usual: int, leap:
     for number, (pieces, clock) in enumerate(parts, 1):
         times = [piece.time for piece in pieces]
         last = pieces[-1].duration
-        if last > leap and number < len(parts):  # it stands for the leap behind it
+        if last > leap and number < len(parts):  # the duration covers the leap after it
             last = usual
         clock = clock or times
         found.append(Part(pieces, (clock[0], clock[-1] + last), (min(times), max(times) + last)))
@@ -186,16 +185,16 @@ def _plausible(time: int, index: int, packets: Sequence[Packet | None], limit: f
     own = packets[index]
     if own and own.decoded is not None and abs(time - own.decoded) <= limit:
         return True
-    near = packets[max(0, index - NEIGHBOURS) : index + NEIGHBOURS]  # behind a pause it may be decoded before the pause
+    near = packets[max(0, index - NEIGHBOURS) : index + NEIGHBOURS]  # after a pause it may be decoded before the pause
     return any(p is not None and p.decoded is not None and abs(time - p.decoded) <= limit for p in near)
 
 
 def _joined(parts: Sequence[Part], second: Fraction, leap: int, pause: float, stated: float) -> tuple[list[int], int]:
-    """(what to add to the times of each part, how many of the parts do not continue the clock).
+    """(offset for the times of each part, number of parts that do not continue the clock).
 
     Args:
-        pause: the longest that is believed without a header, seconds.
-        stated: when the video ends on the file's clock according to its header, seconds.
+        pause: the longest plausible pause without a header, seconds.
+        stated: when the video ends on the file's clock, according to its header, seconds.
     """
     offsets, offset, jumps = [0], 0, 0
     clock, end = parts[0].decoded[1], parts[0].shown[1]
@@ -204,7 +203,7 @@ def _joined(parts: Sequence[Part], second: Fraction, leap: int, pause: float, st
         closed = end - part.shown[0]
         goes_on = -BACK * second <= gap <= leap
         if behind and not goes_on and abs(behind.decoded[0] + offset - clock - length) <= leap:
-            own, jumps = closed, jumps + 1  # it strays: behind it the clock is where it would have been without
+            own, jumps = closed, jumps + 1  # an excursion: after it, the clock is where it would have been without it
         elif -BACK * second <= gap <= (STATED_PAUSE if part.shown[1] + offset <= stated * second else pause) * second:
             own = offset
         else:
@@ -216,21 +215,21 @@ def _joined(parts: Sequence[Part], second: Fraction, leap: int, pause: float, st
 
 
 def _stated_end(container: av.container.InputContainer, stream: av.VideoStream) -> tuple[float | None, bool]:
-    """Seconds on the file's clock where it says that its video ends, and whether it says so of this very stream."""
+    """The stated end of the video in seconds on the file's clock, and whether it is stated for this stream."""
     if container.format.name in BARE:
         return None, False
     if stream.duration is not None and stream.time_base:
         return float(((stream.start_time or 0) + stream.duration) * stream.time_base), True
     if tag := re.fullmatch(r"(\d+):(\d+):(\d+(?:\.\d+)?)", stream.metadata.get("DURATION", "")):  # Matroska
         return 3600 * int(tag[1]) + 60 * int(tag[2]) + float(tag[3]), True
-    if container.duration is not None:  # headers count from 0, FFmpeg from the first time stamp
+    if container.duration is not None:  # headers count from 0; FFmpeg counts from the first time stamp
         start = container.start_time or 0 if container.format.name in LIVE else 0
         return (start + container.duration) / av.time_base, False
     return None, False
 
 
 def _other_starts(container: av.container.InputContainer, stream: av.VideoStream) -> Iterator[Fraction]:
-    """Seconds on the file's clock where its other sounds and pictures begin."""
+    """The begins of the other audio and video streams, in seconds on the file's clock."""
     for other in container.streams:
         is_other = other.type in ("audio", "video") and other.index != stream.index
         if is_other and other.start_time is not None and other.time_base is not None:

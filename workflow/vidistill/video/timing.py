@@ -1,6 +1,6 @@
-"""From pictures with times to a constant rate.
+"""Resample frames with times to a constant rate.
 
-All times are exact fractions of a second: floating point would let a frame that is due at k/fps slip to k+1.
+All times are exact fractions of a second. With floating point, a frame due at k/fps could slip to k+1.
 """
 
 import heapq
@@ -12,27 +12,27 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-# Containers that count in milliseconds round: a frame that is due within one counts as shown.
+# Some containers round to milliseconds: a frame due within one counts as shown.
 TOLERANCE = Fraction(1, 1000)
-# Frames that wait for an earlier time; encoders reorder over fewer, and each waiting frame costs memory.
+# Frames held back for earlier times. Encoders reorder across fewer, and each waiting frame costs memory.
 WINDOW = 8
 
 
 def spans(frames: Iterable[tuple[Fraction, T]], end: Fraction) -> Iterator[tuple[Fraction, Fraction, T]]:
-    """From when until when each frame is shown: until the next one, the first from 0 and the last until `end`.
+    """When each frame is shown: until the next one; the first from 0, the last until `end`.
 
     Args:
         frames: (time, frame) in the decoder's order, seconds.
         end: of the video, seconds.
 
     Yields:
-        (start, end, frame); a start is the end before it; of several frames with one time only the last has a length.
+        (start, end, frame); each start is the previous end. Of frames with equal times, only the last has a length.
     """
     shown: tuple[Fraction, T] | None = None
     for time, frame in _with_sorted_times(frames):
         start = Fraction(0)
         if shown is not None:
-            start = max(time, shown[0])  # later than WINDOW frames: too late to be shown
+            start = max(time, shown[0])  # late by more than WINDOW frames: too late to be shown
             yield shown[0], start, shown[1]
         shown = start, frame
     if shown is not None:
@@ -40,10 +40,10 @@ def spans(frames: Iterable[tuple[Fraction, T]], end: Fraction) -> Iterator[tuple
 
 
 def _with_sorted_times(frames: Iterable[tuple[Fraction, T]]) -> Iterator[tuple[Fraction, T]]:
-    """The same frames in the same order, their times sorted within WINDOW frames.
+    """The frames in the same order, with times sorted within WINDOW frames.
 
-    Decoders emit frames in the order of presentation even where a container's timestamps are shuffled (AVI written with
-    B-frames). Sorting the frames as well would play such a video in the wrong order.
+    Decoders emit frames in presentation order even if a container's timestamps are shuffled (AVI with B-frames).
+    Sorting the frames, too, would play such a video in the wrong order.
     """
     times: list[Fraction] = []
     waiting: deque[T] = deque()
@@ -57,14 +57,14 @@ def _with_sorted_times(frames: Iterable[tuple[Fraction, T]]) -> Iterator[tuple[F
 
 
 def resample(shown: Iterable[tuple[Fraction, Fraction, T]], fps: Fraction) -> Iterator[tuple[T, int]]:
-    """The frame shown at each of the times k/fps, k = 0, 1, ..., as long as the last one is shown; at least one.
+    """The frames shown at times k/fps, k = 0, 1, ..., until the last frame ends; at least one.
 
     Args:
-        shown: (start, end, frame) as `spans` gives them.
+        shown: (start, end, frame), from `spans`.
         fps: output frames per second.
 
     Yields:
-        (frame, number of output times at which it is shown), the number 0 included.
+        (frame, number of output times at which it is shown, possibly 0).
     """
     made = 0
     frame: T | None = None

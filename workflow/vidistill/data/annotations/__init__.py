@@ -1,1 +1,1 @@
-"""Annotation files, one module for each form."""
+"""Annotation files, one module per form."""

@@ -1,4 +1,4 @@
-"""ActivityNet Captions: one JSON object a file, `id -> {duration, timestamps, sentences}`."""
+"""ActivityNet Captions: one JSON object per file, `id -> {duration, timestamps, sentences}`."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ def read(path: str, split: str) -> list[Annotation]:
     Raises:
         UserError: not JSON, or an entry of another form (the video id is named).
     """
-    # Pairs in place of a dict: a video that stands there twice would else lose its first entry in silence.
+    # Pairs instead of a dict, in which a repeated video would silently lose its first entry.
     videos = parse_json(read_text(path), path, object_pairs_hook=tuple)
     if not isinstance(videos, tuple):
         raise UserError(f"{path} is not one JSON object of video ids; give a file of ActivityNet Captions' form.")

@@ -1,6 +1,6 @@
-"""One annotated sentence, and what the readers share: text files, numbers, errors that name the line.
+"""One annotated sentence, and what all readers share: text files, numbers, errors that name the line.
 
-Nothing here or in the readers may import more than the standard library: Snakemake calls them while it parses.
+This module and the readers import the standard library only: Snakemake calls them while it parses.
 """
 
 import csv
@@ -13,8 +13,9 @@ from typing import Any
 
 from vidistill.base.spelling import nfc
 from vidistill.base.stage import UserError
+from vidistill.base.wording import plural
 
-# As files of videos are named, all of which FFmpeg reads; another suffix belongs to the id.
+# Suffixes of video files, all of which FFmpeg reads. Any other suffix belongs to the id.
 _SUFFIXES = """
     .3g2 .3gp .amv .asf .avi .divx .dv .f4v .flv .gif .m1v .m2t .m2ts .m2v .m4v .mjpeg .mjpg .mk3d .mkv .mod .mov
     .mp4 .mpe .mpeg .mpg .mpv .mts .mxf .nut .ogg .ogm .ogv .ogx .qt .rm .rmvb .tod .tp .trp .ts .vob .webm .wmv
@@ -26,7 +27,7 @@ _SPLITS = {"training": "train", "testing": "test", "valid": "val", "validation":
 
 @dataclass(frozen=True)
 class Annotation:
-    """A row as its file has it, times in seconds; None where the file says nothing."""
+    """A row of an annotation file, times in seconds; None where the file has no value."""
 
     video_id: str
     sentence: str
@@ -39,7 +40,7 @@ class Annotation:
 
 
 def video_id(name: str) -> str:
-    """The id of a video: a file name without its folder and video suffix; a name without such a suffix is an id.
+    """The id of a video: its file name without folder and video suffix. A name without such a suffix is an id.
 
     Ids are in NFC, so that both spellings of a name are one video.
     """
@@ -49,7 +50,7 @@ def video_id(name: str) -> str:
 
 
 def split_name(name: str, place: str) -> str:
-    """`train`, `val` or `test`, also from their usual other names.
+    """`train`, `val` or `test`; common synonyms are accepted.
 
     Raises:
         UserError: any other name.
@@ -89,10 +90,10 @@ def lines(path: str) -> Iterator[tuple[int, str]]:
 
 
 def csv_rows(path: str, required: tuple[str, ...]) -> Iterator[tuple[int, dict[str, str]]]:
-    """The rows of a CSV file as (line, column -> text); column names in lower case, rows without any text left out.
+    """The rows of a CSV file as (line, column -> text); column names in lower case, empty rows omitted.
 
     Raises:
-        UserError: no header, a required column missing, or a row that has not as many cells as the header.
+        UserError: no header, a required column missing, or a row with more or fewer cells than the header.
     """
     reader = csv.reader(io.StringIO(read_text(path), newline=""), strict=True)
     header: list[str] | None = None
@@ -110,8 +111,8 @@ def csv_rows(path: str, required: tuple[str, ...]) -> Iterator[tuple[int, dict[s
             header = _header(path, line, row, required)
         elif len(row) != len(header):
             raise UserError(
-                f"{path}, line {line}: {len(row)} cells stand under {len(header)} columns; "
-                f"put a sentence that holds commas in double quotes."
+                f"{path}, line {line}: the row has {plural(len(row), 'cell')} for {plural(len(header), 'column')}; "
+                "put sentences with commas in double quotes."
             )
         else:
             yield line, dict(zip(header, row, strict=True))
@@ -127,7 +128,7 @@ def _header(path: str, line: int, row: list[str], required: tuple[str, ...]) -> 
             f"name the columns {', '.join(required)}, with commas between them."
         )
     if twice := [name for name in header if name and header.count(name) > 1]:
-        raise UserError(f"{path}, line {line}: the column {twice[0]!r} stands there twice; leave one.")
+        raise UserError(f"{path}, line {line}: the column {twice[0]!r} appears twice; remove one.")
     return header
 
 
@@ -143,17 +144,17 @@ def parse_json(text: str, place: str, **options: Any) -> Any:
         where = f"{place}, line {error.lineno}" if ", line " not in place else place
         raise UserError(f"{where}: this is not JSON ({error.msg}, column {error.colno}); correct the file.") from None
     except (ValueError, RecursionError):  # an integer of thousands of digits, nesting without end
-        raise UserError(f"{place}: this is not JSON that can be read; correct the file.") from None
+        raise UserError(f"{place}: this JSON cannot be read; correct the file.") from None
 
 
 def seconds(value: Any, place: str, name: str) -> float:
-    """A time as a number; NaN passes, since one flawed row is no reason to stop.
+    """A time as a number. NaN passes: one flawed row should not stop the run.
 
     Raises:
         UserError: not a number, or negative.
     """
     try:
-        if isinstance(value, bool) or (isinstance(value, str) and "_" in value):  # both are numbers to Python only
+        if isinstance(value, bool) or (isinstance(value, str) and "_" in value):  # only Python reads these as numbers
             raise ValueError
         number = float(value)
     except (TypeError, ValueError, OverflowError):

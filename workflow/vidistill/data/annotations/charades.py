@@ -1,4 +1,4 @@
-"""Charades-STA: `video start end##sentence` a line, durations in the CSV files of Charades."""
+"""Charades-STA: one `video start end##sentence` per line; durations in the CSV files of Charades."""
 
 from collections.abc import Iterable
 
@@ -42,7 +42,7 @@ def durations(paths: Iterable[str]) -> dict[str, float]:
     A duration that is empty, zero or NaN is unknown.
 
     Raises:
-        UserError: a column is missing, a number is none, or two rows disagree about a video.
+        UserError: a column is missing, a length is not a number, or two rows disagree about a video.
     """
     found: dict[str, tuple[float, str]] = {}
     for path in paths:
@@ -54,5 +54,7 @@ def durations(paths: Iterable[str]) -> dict[str, float]:
                 continue
             known, there = found.setdefault(video, (duration, place))
             if known != duration:
-                raise UserError(f"{place}: video {video} has the length {duration}, but {known} in {there}; leave one.")
+                raise UserError(
+                    f"{place}: video {video} has the length {duration}, but {known} in {there}; remove one."
+                )
     return {video: duration for video, (duration, _) in found.items()}

@@ -1,4 +1,4 @@
-"""A data set's annotation files, whatever their form. Light enough to be called while Snakemake parses."""
+"""The annotation files of a data set, in any form. Light enough to be called while Snakemake parses."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -16,12 +16,12 @@ _READERS: dict[str, Callable[[str, str], list[Annotation]]] = {
 
 
 def read(settings: QueriesSettings) -> list[Annotation]:
-    """All rows as they stand in the files, with the durations that the files of durations know for rows without.
+    """All rows of the files; rows without a duration get it from the files of durations.
 
     Splits come in alphabetical order, so that adding `val` changes no occurrence number of `test` and `train`.
 
     Raises:
-        UserError: one of the files is not as it must be.
+        UserError: a file is malformed.
     """
     annotations = _read(settings)
     if not settings.durations:
@@ -39,8 +39,8 @@ def _read(settings: QueriesSettings) -> list[Annotation]:
     key = f"datasets.{settings.dataset}.annotations"
     files = [(split_name(split, key), file) for split, names in sorted(settings.annotations.items()) for file in names]
     if not files:
-        raise UserError(f"{key} names no file; name the files of each split.")
+        raise UserError(f"{key} lists no file; list the files of each split.")
     names = [file for _, file in files]
     if twice := [file for file in names if names.count(file) > 1]:
-        raise UserError(f"{key} names {twice[0]} twice; a file with all splits is named once, with a column split.")
+        raise UserError(f"{key} lists {twice[0]} twice; list a file with all splits once and add a column split.")
     return [annotation for split, file in files for annotation in _READERS[settings.format](file, split)]

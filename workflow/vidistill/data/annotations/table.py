@@ -1,6 +1,6 @@
-"""People's own annotations: a table with one row per sentence, as CSV or JSON.
+"""A user's own annotations: a table with one row per sentence, as CSV or JSON.
 
-Columns: `video` (its id or file name) and `sentence`; where known `start`, `end` and `duration` (seconds), `split`.
+Columns: `video` (id or file name) and `sentence`; optional: `start`, `end` and `duration` (seconds), `split`.
 """
 
 import logging
@@ -28,18 +28,18 @@ Row = tuple[str, int | None, dict[str, Any]]  # file and place, line (None where
 
 
 def read(path: str, split: str) -> list[Annotation]:
-    """The sentences of one file, in its order; a row's own split counts, `split` is that of rows without.
+    """The sentences of one file, in its order. `split` is the split of rows that name none.
 
-    Files named .jsonl, .ndjson or .json hold JSON, in lines or as pandas writes it; all others CSV.
+    Files named .jsonl, .ndjson or .json are JSON, by line or as pandas writes it; all others are CSV.
 
     Raises:
-        UserError: a column is missing, or a cell is not what its column holds (the line or the row is named).
+        UserError: a column is missing, or a cell has the wrong type (the line or the row is named).
     """
     is_json = Path(path).suffix.lower() in (".jsonl", ".ndjson", ".json")
     found, unknown = [], set()
     for place, line, row in _json_rows(path) if is_json else _csv_rows(path):
         if ("start" in row) != ("end" in row):
-            raise UserError(f"{place}: of start and end only one is there; give both or none.")
+            raise UserError(f"{place}: only one of start and end is given; give both or neither.")
         unknown |= set(row) - {*REQUIRED, *OPTIONAL}
         found.append(_annotation(row, path, place, line, split))
     if unknown:
@@ -68,7 +68,7 @@ def _annotation(row: dict[str, Any], path: str, place: str, line: int | None, sp
 def _text(row: dict[str, Any], name: str, place: str) -> str:
     value = row.get(name)
     if name == "video" and isinstance(value, int) and not isinstance(value, bool):
-        value = str(value)  # ids that are numbers lose their quotes easily
+        value = str(value)  # numeric ids easily lose their quotes
     if not isinstance(value, str | None):
         raise UserError(f"{place}: the {name} is {value!r}; give a text.")
     return (value or "").strip()
@@ -96,7 +96,7 @@ def _json_rows(path: str) -> Iterator[Row]:
 
 
 def _json_objects(path: str) -> Iterator[Row]:
-    """Objects, one on each line; or, over however many lines, an array of them or what pandas makes of a table."""
+    """Objects: one per line, or, over any number of lines, an array or a table as pandas writes it."""
     numbered = [(f"{path}, line {line}", line, text.strip()) for line, text in lines(path)]
     if numbered and numbered[0][2].startswith("{") and numbered[0][2].endswith("}"):
         rows: list[Row] = [(place, line, parse_json(text, place)) for place, line, text in numbered]
@@ -117,10 +117,10 @@ def _of_whole(content: Any, path: str) -> list[Any]:
     parts = {name: dict(enumerate(part)) if isinstance(part, list) else part for name, part in content.items()}
     index = next(iter(parts.values()))
     if any(part.keys() != index.keys() for part in parts.values()):
-        raise UserError(f"{path}: its columns have not the same rows; write all of them anew.")
+        raise UserError(f"{path}: its columns do not have the same rows; write the table again.")
     return [{name: part[row] for name, part in parts.items()} for row in index]
 
 
 def _is_nested(content: Any) -> bool:
-    """Whether this is columns by name, or rows by name, and not one row."""
+    """Whether this is a mapping of columns or of rows, rather than one row."""
     return isinstance(content, dict) and bool(content) and all(isinstance(p, dict | list) for p in content.values())

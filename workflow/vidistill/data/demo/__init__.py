@@ -1,1 +1,1 @@
-"""The demo's videos and their annotations."""
+"""Videos and annotations of the demo."""

@@ -1,4 +1,4 @@
-"""The demo data set: videos with moving objects that this stage draws, and their table as a user would write it."""
+"""Stage `demo`: draws toy videos with moving objects and writes their annotations, as a user would."""
 
 import csv
 from collections.abc import Iterable, Sequence
@@ -15,12 +15,12 @@ from vidistill.data.demo.scenes import DemoSettings, Video, plan
 
 
 def make(settings: DemoSettings, videos: Path, annotations: Path, workers: int = 1) -> None:
-    """Write the demo's video files into the folder `videos` and their table to `annotations`, the table last.
+    """Write the demo's videos into the folder `videos`, then their table to `annotations`.
 
-    Equal settings give equal files. Every file is written whole or not at all; running again makes all of them anew.
+    Equal settings give equal files. Every file is written whole or not at all. Running again writes all of them again.
 
     Raises:
-        UserError: if the settings ask for no video.
+        UserError: the settings ask for no video.
     """
     planned = plan(settings)
     pace = Pace("videos", len(planned))
@@ -45,7 +45,7 @@ def _encode_all(planned: list[Video], folder: Path, noise: float, workers: int) 
     if workers <= 1 or len(planned) <= 1:
         yield from map(make_one, planned)
         return
-    # Spawned, not forked: OpenCV and PyAV keep threads that a fork would copy half-way.
+    # Spawned, not forked: OpenCV and PyAV keep threads that a fork would copy in an undefined state.
     with ProcessPoolExecutor(min(workers, len(planned)), mp_context=get_context("spawn")) as pool:
         jobs = [pool.submit(make_one, video) for video in planned]
         for job in as_completed(jobs):
@@ -59,8 +59,8 @@ def _encode_one(video: Video, folder: Path, noise: float) -> str:
 
 def main(argv: Sequence[str] | None = None) -> None:
     parser = stage.arguments(__doc__)
-    parser.add_argument("--videos", type=Path, required=True, help="folder for the video files")
-    parser.add_argument("--annotations", type=Path, required=True, help="table to write, CSV")
+    parser.add_argument("--videos", type=Path, required=True, help="folder of the video files to write")
+    parser.add_argument("--annotations", type=Path, required=True, help="CSV table to write")
     parser.add_argument("--workers", type=int, default=1, help="processes")
     arguments = parser.parse_args(argv)
     settings = settings_module.parse(DemoSettings, arguments.settings)

@@ -1,4 +1,4 @@
-"""The demo's pictures and files: a planned video drawn frame by frame and encoded, byte for byte the same each time."""
+"""Draw a planned demo video frame by frame and encode it, byte for byte the same each time."""
 
 import math
 from collections.abc import Iterator
@@ -27,11 +27,11 @@ RGB: dict[str, Colour] = {
 RADIUS = 0.17  # of the frame's short side
 SLIDE, SHAKE, SPIN, GROW = 0.5, 1.2, 0.6, 0.9  # short sides, swings, turns and bouts of growth per second
 SUBPIXEL = 4  # bits of OpenCV's fixed-point coordinates
-NOISES = 16  # different noise pictures of a video; enough that none is recognised
+NOISES = 16  # different noise images per video; enough that the network recognises none
 
-# Fast presets at high quality: the pictures are small, and every grey level of motion counts.
+# Fast presets at high quality: frames are small, and every grey level of motion counts.
 ENCODERS = {
-    # Without asm: x264's SIMD code makes decisions that differ from run to run on pictures of some of these sizes.
+    # Without asm: x264's SIMD code is not deterministic for some of these frame sizes.
     "libx264": {"preset": "superfast", "crf": "21", "threads": "1", "x264-params": "asm=0"},
     "libvpx-vp9": {"deadline": "realtime", "cpu-used": "8", "crf": "20", "b": "0", "threads": "1"},
     # "good": VP8 in real time adapts its effort to the clock.
@@ -52,7 +52,7 @@ def encode(video: Video, path: Path, noise: float) -> None:
     base = Fraction(1, 1000) if form.variable else 1 / form.rate  # of the timestamps
     with (
         store.atomic(path) as temporary,
-        # bitexact: neither dates, library versions nor random identifiers in the file.
+        # bitexact: no dates, library versions or random identifiers in the file.
         av.open(str(temporary), "w", format=form.container, options={"fflags": "+bitexact"}) as container,
     ):
         stream = container.add_stream(form.codec, rate=form.rate, options=ENCODERS[form.codec])
@@ -88,7 +88,7 @@ def frames(video: Video, noise: float) -> Iterator[np.ndarray]:
 
 
 def _backdrop(draw: np.random.Generator, height: int, width: int) -> np.ndarray:
-    """A dull background, different in every video: clouds, stripes or tiles, and two grey things that stand still."""
+    """A dull background, different in every video: clouds, stripes or tiles, and two still grey shapes."""
     tint = draw.uniform(95, 145) + draw.uniform(-12, 12, 3)
     y, x = np.mgrid[:height, :width] / min(height, width)
     clouds = cv2.resize(draw.normal(0, 1, (5, 6)), (width, height), interpolation=cv2.INTER_CUBIC)
@@ -105,7 +105,7 @@ def _backdrop(draw: np.random.Generator, height: int, width: int) -> np.ndarray:
 
 
 def _wander(picture: np.ndarray, chance: np.ndarray, time: float) -> None:
-    """A small grey ball that is always there and always drifts, whatever else happens."""
+    """A small grey ball that drifts all the time."""
     height, width = picture.shape[:2]
     turn = 2 * math.pi * (0.08 * time + chance[0])
     x = width * (0.5 + 0.4 * math.sin(turn))
@@ -118,7 +118,7 @@ def _draw_event(picture: np.ndarray, event: Event, chance: np.ndarray, time: flo
     height, width = picture.shape[:2]
     short = min(height, width)
     since = time - event.start
-    # Places lie in the central square, which a centre crop keeps; what leaves at one edge comes in at the opposite one.
+    # Objects start in the central square, which a centre crop keeps, and wrap around at the edges.
     x, y = np.array([width, height]) / 2 + (chance[:2] - 0.5) * short * (1 - 2.6 * RADIUS)
     radius, angle = RADIUS * short, 0.0
     step = SLIDE * short * since
@@ -141,12 +141,12 @@ def _draw_event(picture: np.ndarray, event: Event, chance: np.ndarray, time: flo
             centre = np.array([x % width + dx, y % height + dy])
             if np.all(np.abs(centre - (width / 2, height / 2)) < np.array([width, height]) / 2 + 1.5 * radius):
                 _fill(picture, _outline(event.shape), centre, radius, angle, colour)
-                # A bar across the object: turning and growing show inside it, too, even on a ball.
+                # A bar across the object: turning and growing are visible inside it, even on a ball.
                 _fill(picture, BAR, centre, radius, angle, _shade(colour))
 
 
 def _shade(colour: Colour) -> Colour:
-    """Half as bright; black gets dark grey instead, which it would otherwise not differ from."""
+    """Half as bright; dark grey for black, whose half is black."""
     if max(colour) < 20:
         return 70, 70, 70
     red, green, blue = colour

@@ -1,8 +1,8 @@
-"""What happens in which video of the demo: files, formats, events, sentences. Nothing is drawn here.
+"""Plan the demo's videos: files, formats, events, sentences. No drawing.
 
-A video is a pure function of (seed, index), so Snakemake can name the files while it parses, and asking for more videos
-leaves those before unchanged. Half of the queries can be told by appearance (this object is on screen in its moment
-alone), half need motion (one object does several things, only its action tells the moments apart).
+A video is a pure function of (seed, index), so Snakemake can list the files while it parses, and more videos leave the
+first ones unchanged. Half of the queries need appearance only (the object is on screen only in its moment); half need
+motion (one object does several things, and only its action distinguishes the moments).
 """
 
 import random
@@ -33,11 +33,11 @@ MOTION = {
 }
 ACTIONS = tuple(MOTION)
 
-# What the videos ask, in turn: (appearance queries, motion queries); 19 and 21 in one round.
+# Numbers of (appearance queries, motion queries) per video, in turn; 19 and 21 in one round.
 CASTS = ((0, 3), (2, 2), (3, 0), (1, 2), (3, 0), (0, 3), (2, 2), (1, 2), (3, 0), (0, 3), (2, 2), (2, 2))
 
 SHORTEST, LONGEST = 0.15, 0.42  # a moment's share of its video
-FULLEST = 0.94  # the share of a video that its events fill at most
+FULLEST = 0.94  # the largest share of a video that its events fill
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ FORMATS = (
 
 @dataclass(frozen=True)
 class Event:
-    """One thing that happens, from `start` to `end` seconds; what no sentence tells has no sentence and no kind."""
+    """One event, from `start` to `end` seconds; events without a query have no sentence and no kind."""
 
     colour: str
     shape: str
@@ -84,7 +84,7 @@ class Event:
 
 @dataclass(frozen=True)
 class Video:
-    """One video: `times` are its frames' presentation times, `scene` seeds everything that is only drawn."""
+    """One video: `times` are the frames' presentation times, `scene` seeds the drawing."""
 
     video_id: str
     file: str
@@ -142,7 +142,7 @@ def _events(draw: random.Random, duration: float, appearances: int, motions: int
     roles = [(colours.pop(), draw.choice(SHAPES), STANDING, "appearance") for _ in range(appearances)]
     actor = colours.pop(), draw.choice(SHAPES)
     roles += [(*actor, action, "motion") for action in draw.sample(ACTIONS, motions)]
-    if len(roles) == 3 and draw.random() < 0.5:  # and something that nobody tells
+    if len(roles) == 3 and draw.random() < 0.5:  # an event without a query
         other = (*actor, STANDING) if motions else (colours.pop(), draw.choice(SHAPES), draw.choice(ACTIONS))
         roles.append((*other, ""))
     draw.shuffle(roles)
@@ -158,8 +158,8 @@ def _events(draw: random.Random, duration: float, appearances: int, motions: int
 def _intervals(draw: random.Random, count: int) -> list[tuple[float, float]]:
     """`count` intervals of [0, 1] one after another, lengths and gaps drawn at random.
 
-    Most are short (the cube), and the outer gaps are long: otherwise so many moments would begin with the video or
-    end with it that one constant interval were a good answer.
+    Most are short (the cube) and the outer gaps are long. Otherwise so many moments would begin or end with the video
+    that one constant interval would be a good answer.
     """
     while True:
         lengths = [SHORTEST + (LONGEST - SHORTEST) * draw.random() ** 3 for _ in range(count)]
