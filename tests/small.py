@@ -60,7 +60,7 @@ def inputs(folder: Path) -> list[str]:
 
 def train_section(config: dict[str, Any], model: str = "baseline", **changes: Any) -> dict[str, Any]:
     """A training section that takes seconds; nested sections in `changes` are merged."""
-    section = json.loads(json.dumps(config["train"]))
+    section = json.loads(json.dumps(config["train"] | config["mmdist"]))
     section |= {"dataset": "small", "model": model, "seed": 0, "device": "cpu", "threads": 1, "snippets": 12}
     section |= {"streams": ["rgb", "flow"] if model == "teacher" else ["rgb"]}
     section |= {"teachers": ["teacher"] if model == "student" else []}

@@ -26,7 +26,7 @@ def settings(folder: Path, base: str, **files: dict[str, Any]) -> stage.Download
     for name, about in files.items():
         about = {**absent, "urls": (f"{base}/{name}",), **about}
         made.append(stage.Download(name=name, **about))
-    return stage.DownloadSettings(str(folder / "kept"), False, 2, 5.0, tuple(made))
+    return stage.DownloadSettings(folder=str(folder / "kept"), attempts=2, timeout=5.0, files=tuple(made))
 
 
 def bring(asked: stage.DownloadSettings) -> None:

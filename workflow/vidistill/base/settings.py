@@ -1,5 +1,6 @@
 """Settings as frozen models, read strictly from JSON, and sentences on what is wrong with them."""
 
+import re
 from collections.abc import Iterator
 from typing import Annotated, Any, NamedTuple, TypeVar
 
@@ -60,10 +61,14 @@ def problems(error: ValidationError, given: Any = None) -> Iterator[Problem]:
     """Each problem that pydantic found in `given`, the settings as plain values."""
     for about in error.errors(include_url=False):
         path, kind, context = _place(about["loc"], given), about["type"], about.get("ctx", {})
+        if kind == "too_short" and about["input"]:
+            continue  # it is short of the items that are wrong, each of which is a problem of its own
         if kind == "extra_forbidden":
             yield Problem(path[:-1], f"the key {path[-1]!r} is unknown", unknown=str(path[-1]))
         elif kind == "missing":
             yield Problem(path[:-1], f"the key {path[-1]!r} is missing", "add it")
+        elif kind == "union_tag_not_found":
+            yield Problem(path, f"the key {context['discriminator']} is missing", "add it")
         elif kind == "union_tag_invalid":
             yield Problem(
                 (*path, context["discriminator"].strip("'")),
@@ -76,8 +81,11 @@ def problems(error: ValidationError, given: Any = None) -> Iterator[Problem]:
             what, _, remedy = str(context["error"]).partition("; ")
             yield Problem(path, what, remedy or None)
         else:
-            said = about["msg"].replace("Input should", f"{_short(about['input'])} should")
-            yield Problem(path, said.replace("Value should", "the list should").replace("an array", "a list"))
+            said = re.sub(r"^\w+ should", lambda _: f"{_short(about['input'])} should", about["msg"])
+            yield Problem(
+                path,
+                said.partition(" after validation")[0].replace("an object", "a section").replace("valid array", "list"),
+            )
 
 
 def _place(path: tuple[str | int, ...], given: Any) -> tuple[str | int, ...]:
@@ -87,6 +95,8 @@ def _place(path: tuple[str | int, ...], given: Any) -> tuple[str | int, ...]:
     found: list[str | int] = []
     for number, step in enumerate(path, 1):
         last = number == len(path)
+        if step == "[key]":  # pydantic's name for the key itself
+            continue
         if (isinstance(given, list) and isinstance(step, int)) or (isinstance(given, dict) and (last or step in given)):
             found.append(step)
             given = None if last else given[step]  # type: ignore[index]

@@ -54,11 +54,8 @@ def table(schema: Schema, section: Schema) -> str:
     """The keys of a section, those of sections within it last."""
     sections = {part["$ref"]: name for name, part in schema["properties"].items() if "$ref" in part}
     lines = ["| key | default | value | |", "|---|---|---|---|"]
-    whole = {key for key, about in section["properties"].items() if about.get("$ref", "") not in sections}
-    rows = [(key, about) for key, about in keys.below(schema, section) if key.partition(".")[0] in whole or "." not in key]
-    for key, about in sorted(rows, key=lambda row: "." in row[0]):
-        if "$ref" in about and about["$ref"] not in sections:
-            continue  # its keys follow
+    leaves = [row for row in keys.below(schema, section, but=sections) if row[1].get("$ref", "") in {"", *sections}]
+    for key, about in sorted(leaves, key=lambda row: "." in row[0]):
         default = f"`{as_text(about['default'])}`" if "default" in about else ""
         kind = f"as section {sections[about['$ref']]}" if about.get("$ref") in sections else words(schema, about)
         lines.append(f"| `{key}` | {default} | {kind} | {about['description'].replace('|', chr(92) + '|')} |")
@@ -70,7 +67,7 @@ def words(schema: Schema, about: Schema) -> str:
     forms = keys.forms(schema, about)
     if values := [value for form in forms for value in form.get("enum", [form["const"]] if "const" in form else [])]:
         return ", ".join(f"`{as_text(value)}`" for value in values)
-    kinds = [{"object": "section", "array": "list"}.get(form["type"], form["type"]) for form in forms]
+    kinds: list[str] = [{"object": "section", "array": "list"}.get(form["type"]) or form["type"] for form in forms]
     limits = [f"{said} {form[key]}" for form in forms for key, said in LIMITS.items() if key in form]
     return ", ".join([" or ".join(kinds), *limits])
 

@@ -1,6 +1,6 @@
 """Downloads, for the rules: targets, their settings, and the target that fetches a path.
 
-Standard library only, like everything the rules import.
+Light, like everything the rules import.
 """
 
 from typing import Any

@@ -1,6 +1,6 @@
 """The keys in the JSON schema of the configuration."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 Schema = dict[str, Any]
@@ -23,9 +23,9 @@ def at(schema: Schema, path: Sequence[str | int]) -> set[str]:
     return {key for part in found for key in part.get("properties", ())}
 
 
-def below(schema: Schema, part: Schema, prefix: str = "") -> Iterator[tuple[str, Schema]]:
-    """Each key of a section with its schema, `network.dim` for one in a section of the section."""
+def below(schema: Schema, part: Schema, prefix: str = "", *, but: Collection[str] = ()) -> Iterator[tuple[str, Schema]]:
+    """Each key of a section with its schema, `network.dim` for one in a section of the section; `but` for some."""
     for key, about in part.get("properties", {}).items():
         yield prefix + key, about
-        if "$ref" in about:
-            yield from below(schema, forms(schema, about)[0], f"{prefix}{key}.")
+        if about.get("$ref", "") not in {"", *but}:
+            yield from below(schema, forms(schema, about)[0], f"{prefix}{key}.", but=but)

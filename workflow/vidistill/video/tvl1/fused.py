@@ -4,8 +4,8 @@ import torch
 import triton
 from torch import Tensor
 
+from vidistill.settings.flow import Tvl1
 from vidistill.video.tvl1 import kernels
-from vidistill.video.tvl1.parameters import Tvl1
 
 ROWS, COLUMNS = 16, 32  # of a tile; a row of a tile is one cache line
 WARPS = 8  # of a tile: two pixels a thread leave registers for 24 warps on a multiprocessor, four for 12
