@@ -8,7 +8,6 @@ import h5py
 import numpy as np
 import pandas as pd
 from safetensors.numpy import save_file
-from vidistill.mmdist.settings import TrainSettings
 
 from conftest import parse
 from vidistill.base import store
@@ -16,6 +15,7 @@ from vidistill.data import vocabulary
 from vidistill.data.queries import QUERIES
 from vidistill.data.vocabulary import VocabularySettings, build
 from vidistill.mmdist import batch
+from vidistill.settings.mmdist import TrainSettings
 
 WORDS = ["person", "opens", "closes", "door", "box", "red", "blue", "walks", "away", "the", "a"]
 DIMS = {"rgb": 12, "flow": 10}

@@ -17,6 +17,8 @@ from served import BODY, DIGEST, VIDEOS, Served, archive, left, serve
 from vidistill.base.stage import UserError
 from vidistill.data.downloads import download as stage
 from vidistill.planning import downloads
+from vidistill.planning.config import complete, merge
+from vidistill.planning.plan import Plan
 from workflow_runs import ROOT, run
 
 
@@ -194,8 +196,8 @@ def test_the_configured_downloads_bring_what_the_configuration_names(config: dic
 
 WRONG = [
     ({"sets": {"charades": ["glvoe"]}}, "downloads.sets.charades: there is no 'glvoe' in files, which are glove,"),
-    ({"sets": {"glove": ["glove"]}}, "downloads.sets.glove: a file has this name"),
-    ({"files": {"glove": {"file": "x"}}}, "downloads.files.glove: it needs one of 'file'"),
+    ({"sets": {"glove": ["glove"]}}, "downloads.sets.glove: a file has the same name"),
+    ({"files": {"glove": {"file": "x"}}}, "downloads.files.glove: it needs either 'file'"),
     ({"files": {"glove": {"urls": ["ftp://x"]}}}, "downloads.files.glove.urls.0: "),
     (
         {"files": {"glove": {"sha265": "x"}}},
@@ -205,7 +207,7 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("changes", "said"), WRONG, ids=[row[1] for row in WRONG])
-def test_what_is_wrong_with_downloads_is_said(tmp_path: Path, changes: dict[str, Any], said: str) -> None:
-    outcome = run(tmp_path, changes={"downloads": changes}, dry=True)
-    assert len(outcome.errors) == 1, outcome.text
-    assert outcome.errors[0].startswith(f"configuration, {said}")
+def test_what_is_wrong_with_downloads_is_said(config: dict[str, Any], changes: dict[str, Any], said: str) -> None:
+    with pytest.raises(UserError, match=re.escape(f"configuration, {said}")) as caught:
+        Plan(complete(merge(config, {"downloads": changes})))
+    assert len(str(caught.value).splitlines()) == 1

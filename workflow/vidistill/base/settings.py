@@ -1,6 +1,5 @@
 """Settings as frozen models, read strictly from JSON, and sentences on what is wrong with them."""
 
-import re
 from collections.abc import Iterator
 from typing import Annotated, Any, NamedTuple, TypeVar
 
@@ -81,22 +80,19 @@ def problems(error: ValidationError, given: Any = None) -> Iterator[Problem]:
             what, _, remedy = str(context["error"]).partition("; ")
             yield Problem(path, what, remedy or None)
         else:
-            said = re.sub(r"^\w+ should", lambda _: f"{_short(about['input'])} should", about["msg"])
-            yield Problem(
-                path,
-                said.partition(" after validation")[0].replace("an object", "a section").replace("valid array", "list"),
-            )
+            start, should, rest = about["msg"].partition(" after validation")[0].partition(" should ")
+            rest = rest.replace("an object", "a section").replace("valid array", "list")
+            yield Problem(path, f"{_short(about['input'])} should {rest}" if should else start)
 
 
 def _place(path: tuple[str | int, ...], given: Any) -> tuple[str | int, ...]:
     """A path without pydantic's own steps, which say which of several models a value was taken for."""
+    path = tuple(step for step in path if step != "[key]")  # for the key itself
     if given is None:
         return path
     found: list[str | int] = []
     for number, step in enumerate(path, 1):
         last = number == len(path)
-        if step == "[key]":  # pydantic's name for the key itself
-            continue
         if (isinstance(given, list) and isinstance(step, int)) or (isinstance(given, dict) and (last or step in given)):
             found.append(step)
             given = None if last else given[step]  # type: ignore[index]

@@ -3,6 +3,7 @@
 Light, like everything the rules import.
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 Settings = dict[str, Any]
@@ -12,6 +13,16 @@ COMMAND = "snakemake --cores 1 download_{}"
 def targets(downloads: Settings) -> dict[str, list[str]]:
     """Target -> the files that it fetches. Every file and every set is a target."""
     return {**{name: [name] for name in downloads["files"]}, **downloads["sets"]}
+
+
+def wrong_sets(downloads: Settings) -> Iterator[str]:
+    """A message for each set that lists an unknown file, or that has a file's name."""
+    for name, files in downloads["sets"].items():
+        where, known = f"configuration, downloads.sets.{name}", ", ".join(downloads["files"])
+        if unknown := [file for file in files if file not in downloads["files"]]:
+            yield f"{where}: there is no {unknown[0]!r} in files, which are {known}."
+        if name in downloads["files"]:
+            yield f"{where}: a file has the same name; rename the set."
 
 
 def settings(downloads: Settings, target: str) -> Settings:

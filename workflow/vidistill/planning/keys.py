@@ -18,7 +18,12 @@ def at(schema: Schema, path: Sequence[str | int]) -> set[str]:
     """The keys that may stand at a path."""
     found = [schema]
     for step in path:
-        inner = [part.get("properties", {}).get(step, part.get("additionalProperties")) for part in found]
+        inner = [
+            part.get("properties", {}).get(step)
+            or part.get("additionalProperties")
+            or next(iter(part.get("patternProperties", {}).values()), None)
+            for part in found
+        ]
         found = [form for part in inner if isinstance(part, dict) for form in forms(schema, part)]
     return {key for part in found for key in part.get("properties", ())}
 

@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from vidistill.base.stage import UserError
-from vidistill.planning import effects
+from vidistill.planning import downloads, effects
 from vidistill.planning.config import Settings, Stream, merge
 
 RESERVED = ("benchmarks", "features", "logs", "report", "tables", "videos")  # folders in results/
@@ -35,7 +35,8 @@ class Plan:
         self.config = config
         self.collections: Settings = config["collections"]
         self.datasets: Settings = config["datasets"]
-        _tell(self._wrong_names(), self._wrong_owners(), self._wrong_streams())
+        in_sets = downloads.wrong_sets(config["downloads"])
+        _tell(self._wrong_names(), self._wrong_owners(), self._wrong_streams(), in_sets)
         _tell(self._wrong_models())  # needs parents that exist
 
     @cached_property

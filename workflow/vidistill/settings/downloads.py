@@ -33,7 +33,9 @@ class Download(Section):
     @model_validator(mode="after")
     def _has_a_place(self) -> Self:
         if (self.file is None) == (self.members is None):
-            raise ValueError("it needs either 'file' (its path) or 'members' (paths of an archive's members); give one")
+            raise ValueError(
+                "it needs either 'file' (its path) or 'members' (paths of an archive's members); give one of them"
+            )
         return self
 
 
@@ -59,16 +61,6 @@ class DownloadsSection(Fetching):
 
     files: dict[Name, Download] = Field({}, description="What may be fetched, by names.")
     sets: dict[Name, Distinct[str]] = Field({}, description="Files that are fetched together, by names.")
-
-    @model_validator(mode="after")
-    def _names_files(self) -> Self:
-        for name, files in self.sets.items():
-            if unknown := [file for file in files if file not in self.files]:
-                known = ", ".join(self.files)
-                raise ValueError(f"the set {name!r} names {unknown[0]!r}, which is not in files; files are {known}")
-            if name in self.files:
-                raise ValueError(f"the set {name!r} has the name of a file; rename it")
-        return self
 
 
 class NamedDownload(Download):
