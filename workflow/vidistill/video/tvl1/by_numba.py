@@ -112,17 +112,24 @@ class Solver:
         for level, image, other in reversed(list(zip(self._levels, first, second, strict=True))):
             if flow[0].shape != image.shape:
                 size, scale = (level.width, level.height), np.float32(1 / self._step)
-                flow = tuple(cv2.resize(np.ascontiguousarray(u), size, interpolation=cv2.INTER_LINEAR) * scale for u in flow)
+                coarse = map(np.ascontiguousarray, flow)
+                flow = tuple(cv2.resize(u, size, interpolation=cv2.INTER_LINEAR) * scale for u in coarse)
             flow = level.solve(image, other, flow)
         out[..., 0], out[..., 1] = flow
 
 
 def lacking() -> str:
-    return "" if importlib.util.find_spec("numba") else "Numba is not installed"
+    try:
+        found = importlib.util.find_spec("numba")  # importing it takes half a second
+    except ValueError:
+        found = None
+    return "" if found else "Numba is not installed"
 
 
 def estimator(parameters: Tvl1, threads: int, device: str = "cpu") -> Estimator:
     """An `Estimator` of so many threads, each with a run of consecutive pairs; the result does not depend on them."""
+    from vidistill.video.tvl1 import loops  # noqa: F401 - compiles them before the threads begin
+
     cv2.setNumThreads(1)  # its own would multiply with these
     solver = functools.lru_cache(threads)(lambda thread, height, width: Solver(height, width, parameters))
 
@@ -150,4 +157,10 @@ def estimator(parameters: Tvl1, threads: int, device: str = "cpu") -> Estimator:
     return estimate
 
 
-CPU = Backend({"cpu": lacking}, lambda: 0, estimator, pairs=16)
+CPU = Backend(
+    {"cpu": lacking},
+    lambda: 0,
+    estimator,
+    pairs=16,
+    remark={"cpu": "each process compiles its loops first, which takes about 2 seconds"},
+)
