@@ -232,7 +232,7 @@ def test_the_stage(tmp_path, section):
     path = frames_file(tmp_path / "frames.h5", **{"one.a": one, "two": two, "bad": None})
     done = run({"frames": path, "output": tmp_path / "flow.h5", "work": tmp_path / "work", "workers": 2}, section)
     assert done.returncode == 0, done.stderr
-    assert "TV-L1 by torch" in done.stderr
+    assert "TV-L1 by numba" in done.stderr
     assert "bad is bad: no video stream" in done.stderr
     with h5py.File(tmp_path / "flow.h5") as out:
         assert json.loads(out.attrs["settings"])["tau"] == 0.25

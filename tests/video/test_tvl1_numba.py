@@ -82,7 +82,20 @@ def test_each_parameter_is_obeyed(quick, changes):
     assert np.abs(flow - numba_flow(film, quick)).max() > 1e-3
 
 
-SIZES = [(1, 1), (1, 40), (40, 1), (2, 300), (300, 2), (15, 16), (16, 16), (33, 17), (20, 21), (24, 31), (24, 32), (24, 33)]
+SIZES = [
+    (1, 1),
+    (1, 40),
+    (40, 1),
+    (2, 300),
+    (300, 2),
+    (15, 16),
+    (16, 16),
+    (33, 17),
+    (20, 21),
+    (24, 31),
+    (24, 32),
+    (24, 33),
+]
 
 
 @pytest.mark.parametrize("size", SIZES)

@@ -40,7 +40,7 @@ class Level:
         self._state = _planes(6, (height + 2) * self._stride)
         self._image, *self._data = _planes(5, (height + 2) * self._stride)
         border = loops.BORDER
-        self._source = np.zeros((height + 2 * border, width + 2 * border, 4), np.float32)
+        self._source = np.zeros((height + 2 * border, width + 2 * border, 3), np.float32)
         self._inside = self._source[border:-border, border:-border]
         self._theta, self._across = np.zeros((2, self._padded), np.float32)
         self._theta[:width] = parameters.theta
@@ -101,7 +101,7 @@ class Solver:
 
     def pyramid(self, frame: np.ndarray) -> list[np.ndarray]:
         """A frame (H, W) uint8 at each level, float32, 0 to 255."""
-        images = [frame.astype(np.float32)]
+        images: list[np.ndarray] = [frame.astype(np.float32)]
         while len(images) < len(self._levels):
             images.append(cv2.resize(images[-1], None, fx=self._step, fy=self._step, interpolation=cv2.INTER_LINEAR))
         return images

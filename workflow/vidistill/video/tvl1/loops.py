@@ -26,7 +26,8 @@ DATA = ", ".join([PLANE] * 4)  # gradient along x and y, rho of zero flow, one o
 ZERO, ONE, TWO, THREE, FOUR, FIVE, EIGHT = (np.float32(number) for number in (0, 1, 2, 3, 4, 5, 8))
 A = np.float32(-0.75)  # the cubic's parameter, as OpenCV has it
 TINY = np.float32(1e-30)
-I0, I1, I4, IWAVE = (np.uint64(number) for number in (0, 1, 4, WAVE))
+I0, I1, I2, I3, I4, I5, I6, I7, I8, I9, I10, I11 = (np.uint64(number) for number in range(12))
+IWAVE = np.uint64(WAVE)
 FBORDER = np.float32(BORDER)
 
 
@@ -92,7 +93,7 @@ def relax(
     done, change, decline = I0, np.inf, 0.5
     while done < iterations and change > below:
         # Not one too many: that alone would move the flow by 0.01 pixels.
-        far = I0 < done and change * min(decline, 0.8) ** 3 > below
+        far = done > I0 and change * min(decline, 0.8) ** 3 > below
         count = IWAVE if far and done + IWAVE <= iterations else I1
         before = change
         changes[:] = 0.0
@@ -104,7 +105,7 @@ def relax(
                     changes[k] += _flow_row(
                         u, v, ux, uy, vx, vy, gx, gy, rho, inverse, theta, row, padded, stride, most
                     )
-                if I0 < y and y <= height:
+                if y > I0 and y <= height:
                     down = taut if y < height else ZERO
                     _dual_row(u, v, ux, uy, vx, vy, across, row - stride, padded, stride, down)
         change = changes[count - I1]
@@ -131,8 +132,8 @@ def linearise(source, image, u, v, gx, gy, rho, inverse, height, width, stride, 
     """Data terms about the flow u, v: bicubic samples of the second image and its gradient (DATA is written).
 
     Args:
-        source: flat (H + 2 BORDER, W + 2 BORDER, 4): second image, its gradient along x and y, and zero, so that
-            one vector instruction takes a pixel of all; `source_stride` pixels a row.
+        source: flat (H + 2 BORDER, W + 2 BORDER, 3): second image, its gradient along x and along y, side by
+            side, so that a pixel of all lies in one cache line; `source_stride` pixels a row.
         image: the first one, a plane.
     """
     for y in range(height):
@@ -145,18 +146,13 @@ def linearise(source, image, u, v, gx, gy, rho, inverse, height, width, stride, 
             left, above = np.uint64(px + FBORDER), np.uint64(py + FBORDER)
             x0, x1, x2, x3 = _cubic(px - (np.float32(left) - FBORDER))
             y0, y1, y2, y3 = _cubic(py - (np.float32(above) - FBORDER))
-            at = I4 * ((above - I1) * source_stride + left - I1)
-            s0, s1, s2, s3 = ZERO, ZERO, ZERO, ZERO
+            at = I3 * ((above - I1) * source_stride + left - I1)
+            s0, s1, s2 = ZERO, ZERO, ZERO
             for wy in (y0, y1, y2, y3):
-                at0 = at
-                for wx in (x0, x1, x2, x3):
-                    w = wx * wy
-                    s0 += w * source[at0]
-                    s1 += w * source[at0 + I1]
-                    s2 += w * source[at0 + I1 + I1]
-                    s3 += w * source[at0 + I1 + I1 + I1]
-                    at0 += I4
-                at += I4 * source_stride
+                s0 += wy * (x0 * source[at] + x1 * source[at + I3] + x2 * source[at + I6] + x3 * source[at + I9])
+                s1 += wy * (x0 * source[at + I1] + x1 * source[at + I4] + x2 * source[at + I7] + x3 * source[at + I10])
+                s2 += wy * (x0 * source[at + I2] + x1 * source[at + I5] + x2 * source[at + I8] + x3 * source[at + I11])
+                at += I3 * source_stride
             gx[i], gy[i] = s1, s2
-            rho[i] = s0 - s1 * a - s2 * b - image[i] + s3
+            rho[i] = s0 - s1 * a - s2 * b - image[i]
             inverse[i] = ONE / max(s1 * s1 + s2 * s2, np.float32(FLAT))
