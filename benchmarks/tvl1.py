@@ -1,4 +1,7 @@
-"""How many pairs of frames a second each TV-L1 backend does, beside another one in the same run, and how far apart.
+"""TV-L1 backends in one run: pairs a second, by the clock and of processor time, and the distance from OpenCV.
+
+On CPUs the ways alternate, repeat by repeat, so that a machine that does something else meanwhile slows all of them;
+the table gives medians. On one such machine ratios of processor time are what to read.
 
 What cannot run is left out: a machine with PyTorch and a GPU alone measures PyTorch, with its own operations and with
 Triton's kernels, in batches of several sizes. Where there is no OpenCV, frames and OpenCV's flow of the first pairs
@@ -6,13 +9,10 @@ come from a file that a machine with OpenCV wrote. The film is made here: textur
 
     PYTHONPATH=workflow python benchmarks/tvl1.py --write-reference reference.npz --pairs 256
     PYTHONPATH=workflow python benchmarks/tvl1.py --reference reference.npz --batches 32 128 256
-    PYTHONPATH=workflow python benchmarks/tvl1.py --cpu-pairs 8 --threads 2
-
-Numbers of a machine that does something else meanwhile say little; the ratios say more.
+    PYTHONPATH=workflow python benchmarks/tvl1.py --cpu-pairs 8 --threads 1 2
 """
 
 import argparse
-import itertools
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,7 +26,7 @@ from vidistill.video.tvl1.parameters import Estimator, Tvl1
 try:
     import cv2
 
-    from vidistill.video.tvl1 import by_opencv
+    from vidistill.video.tvl1 import by_numba, by_opencv
 except ImportError:
     cv2 = None  # type: ignore[assignment]
 
@@ -69,24 +69,18 @@ def sample(image: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     return upper * (1 - b) + lower * b
 
 
-def opencv_with_its_own_threads(threads: int) -> Estimator:
-    made = by_opencv._cpu_object(DEFAULTS)
-
-    def estimate(frames: np.ndarray) -> np.ndarray:
-        cv2.setNumThreads(threads)
-        flow = [made.calc(first, second, None) for first, second in itertools.pairwise(frames)]
-        cv2.setNumThreads(1)
-        return np.stack(flow)
-
-    return estimate
-
-
-def ways(threads: int, pairs: int, cpu_pairs: int, batches: list[int]) -> Iterator[Way]:
-    """What can run here, the one that the others are compared with first."""
+def cpu_ways(threads: list[int], pairs: int) -> Iterator[Way]:
+    """What can run on a CPU here, the one that the others are compared with first."""
     if cv2 is not None and hasattr(cv2, "optflow"):
-        yield f"opencv-cpu, {threads} workers", by_opencv.cpu_estimator(DEFAULTS, threads), cpu_pairs
-        yield f"opencv-cpu, {threads} threads of its own", opencv_with_its_own_threads(threads), cpu_pairs
-    yield f"torch, cpu, {threads} threads", by_torch.estimator(DEFAULTS, threads, "cpu"), cpu_pairs
+        for count in threads:
+            yield f"opencv-cpu, {count} threads", by_opencv.cpu_estimator(DEFAULTS, count), pairs
+    if cv2 is not None and not by_numba.lacking():
+        for count in threads:
+            yield f"numba, {count} threads", by_numba.estimator(DEFAULTS, count), pairs
+    yield "torch, cpu", by_torch.estimator(DEFAULTS, 1, "cpu"), pairs
+
+
+def gpu_ways(pairs: int, batches: list[int]) -> Iterator[Way]:
     if cv2 is not None and not by_opencv.cuda_lacking():
         yield "opencv-cuda", by_opencv.cuda_estimator(DEFAULTS, 1, "cuda:0"), pairs
     if by_torch.gpus():
@@ -98,16 +92,13 @@ def ways(threads: int, pairs: int, cpu_pairs: int, batches: list[int]) -> Iterat
                 yield f"torch, cuda, {name}, batches of {batch}", estimate, pairs
 
 
-def seconds(estimate: Estimator, frames: np.ndarray, repeats: int) -> float:
-    """The fastest of `repeats`; the flow is back on the host each time."""
-    times = []
-    for _ in range(repeats):
-        _synchronise()
-        started = time.perf_counter()
-        estimate(frames)
-        _synchronise()
-        times.append(time.perf_counter() - started)
-    return min(times)
+def timed(estimate: Estimator, frames: np.ndarray) -> tuple[float, float]:
+    """Seconds by the clock and of processors; the flow is back on the host."""
+    _synchronise()
+    clock, processor = time.perf_counter(), time.process_time()
+    estimate(frames)
+    _synchronise()
+    return time.perf_counter() - clock, time.process_time() - processor
 
 
 def _synchronise() -> None:
@@ -120,9 +111,9 @@ def main() -> None:
     parser.add_argument("--size", default="341x256", help="width x height")
     parser.add_argument("--pairs", type=int, default=256, help="for GPUs")
     parser.add_argument("--cpu-pairs", type=int, default=4)
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="of CPUs")
+    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2], help="of CPUs")
     parser.add_argument("--batches", type=int, nargs="+", default=[16, 64, 256])
-    parser.add_argument("--repeats", type=int, default=2)
+    parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--reference", type=Path, help="frames and OpenCV's flow of the first pairs, to compare with")
     parser.add_argument("--write-reference", type=Path, help="write that file and do nothing else")
     parser.add_argument("--reference-pairs", type=int, default=8)
@@ -132,7 +123,7 @@ def main() -> None:
         if cv2 is None:
             parser.error("--write-reference needs OpenCV, which is not installed here; write the file where it is.")
         frames = film(args.pairs + 1, height, width)
-        flow = by_opencv.cpu_estimator(DEFAULTS, args.threads)(frames[: args.reference_pairs + 1])
+        flow = by_opencv.cpu_estimator(DEFAULTS, args.threads[0])(frames[: args.reference_pairs + 1])
         np.savez_compressed(args.write_reference, frames=frames, flow=flow)
         return
     if args.reference:
@@ -140,22 +131,25 @@ def main() -> None:
             frames, reference = file["frames"], file["flow"]
     else:
         frames, reference = film(max(args.pairs, args.cpu_pairs) + 1, height, width), None
-    print(f"{frames.shape[2]} x {frames.shape[1]}, torch {torch.__version__}, {args.threads} threads")
-    base: tuple[str, float] | None = None
-    for name, estimate, pairs in ways(args.threads, args.pairs, args.cpu_pairs, args.batches):
-        given = frames[: pairs + 1]
-        found = estimate(given)  # to warm up: kernels are compiled, memory is allocated
-        if reference is None:
-            reference = found
-        speed = (len(given) - 1) / seconds(estimate, given, args.repeats)
-        base = base or (name, speed)
-        both = min(len(found), len(reference))
-        distance = np.linalg.norm(found[:both] - reference[:both], axis=-1)
-        print(
-            f"{name:40}{speed:9.2f} pairs/s, {speed / base[1]:8.2f} times {base[0]}; from the reference"
-            f" {distance.mean():.4f} px, 99th percentile {np.percentile(distance, 99):.4f}",
-            flush=True,
-        )
+    print(f"{frames.shape[2]} x {frames.shape[1]}, torch {torch.__version__}; end-point errors in px")
+    print(f"{'':42}{'pairs/s':>9}{'per CPU s':>11}{'times':>8}{'mean':>9}{'95 %':>9}{'99 %':>9}")
+    base: float | None = None
+    for group in (cpu_ways(args.threads, args.cpu_pairs), gpu_ways(args.pairs, args.batches)):
+        found, times = {}, {}
+        ways = list(group)
+        for name, estimate, pairs in ways:  # to warm up: kernels are compiled, memory is allocated
+            found[name], times[name] = estimate(frames[: pairs + 1]), []
+        for _ in range(args.repeats):
+            for name, estimate, pairs in ways:
+                times[name].append(timed(estimate, frames[: pairs + 1]))
+        for name, _, _ in ways:
+            reference = found[name] if reference is None else reference
+            clock, processor = len(found[name]) / np.median(times[name], axis=0)
+            base = base or processor
+            both = min(len(found[name]), len(reference))
+            distance = np.linalg.norm(found[name][:both] - reference[:both], axis=-1)
+            errors = "".join(f"{x:9.4f}" for x in (distance.mean(), *np.percentile(distance, [95, 99])))
+            print(f"{name:42}{clock:9.2f}{processor:11.2f}{processor / base:8.2f}{errors}", flush=True)
     if by_torch.gpus():
         print(f"peak memory of PyTorch on the GPU: {torch.cuda.max_memory_allocated() / 2**30:.1f} GiB")
 

@@ -165,10 +165,19 @@ def model_features(wildcards):
     return features(wildcards.dataset, (wildcards.model,))
 
 
+def width_of_existing(source, form, key, ids):
+    from vidistill.features import feature_files  # numpy, which only this needs
+
+    try:
+        return feature_files.width(source, form, key, ids)
+    except UserError:
+        return 1024  # a guess: what is wrong with them is said by the job that reads them
+
+
 @told
 def memory_of_features(wildcards, attempt):
     """MB for a network and its features, which are in memory twice while they are read."""
-    features = inventory.feature_bytes(wildcards.dataset, wildcards.model)
+    features = inventory.feature_bytes(wildcards.dataset, wildcards.model, width_of_existing)
     return (5000 + 2 * features // 10**6) * attempt
 
 

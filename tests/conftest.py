@@ -1,11 +1,13 @@
 """What several test files share."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from filelock import FileLock
 
 from vidistill.base import settings as settings_module
 from workflow_runs import TINY, run
@@ -52,10 +54,14 @@ def runs_snakemake(item: pytest.Item) -> bool:
 
 @pytest.fixture(scope="session")
 def tiny_results(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The results of the tiny demo, to look at and not to change."""
-    folder = tmp_path_factory.mktemp("tiny")
-    outcome = run(folder, "results/student_demo.json", config=[TINY])
-    assert outcome.status == 0, outcome.text
+    """The results of the tiny demo, to look at and not to change; one run for all processes of the tests."""
+    shared = tmp_path_factory.getbasetemp()
+    folder = (shared.parent if "PYTEST_XDIST_WORKER" in os.environ else shared) / "tiny"
+    with FileLock(f"{folder}.lock"):
+        if not (folder / "results/student_demo.json").exists():
+            folder.mkdir(exist_ok=True)
+            outcome = run(folder, "results/student_demo.json", config=[TINY])
+            assert outcome.status == 0, outcome.text
     return folder / "results"
 
 

@@ -106,9 +106,7 @@ def test_the_pages_are_built_without_a_warning(tmp_path: Path) -> None:
     assert (tmp_path / "site" / "configuration.html").exists()
 
 
-def test_pages_that_are_not_there_are_left_out_and_others_are_added(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_pages_that_are_not_there_are_left_out_and_others_are_added(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("mkdocs")
     monkeypatch.syspath_prepend(ROOT / "docs")
     import pages

@@ -162,7 +162,7 @@ def remount(place: Path, options: str) -> None:
     subprocess.run(["mount", "-o", f"remount,{options}", str(place)], check=True)
 
 
-@pytest.mark.parametrize("size", ["700k", pytest.param("40k", marks=pytest.mark.long)])
+@pytest.mark.parametrize("size", ["350k", pytest.param("40k", marks=pytest.mark.long)])
 def test_a_full_disk_is_said_and_loses_nothing(undisturbed: Path, folder: Path, size: str) -> None:
     result = "results/baseline_mine.json"
     with mounted(folder / "results", size):

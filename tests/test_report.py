@@ -32,7 +32,7 @@ def write_table(folder: Path, split: dict[str, str], moments: bool = True) -> No
 
 def configuration() -> dict[str, Any]:
     """A data set of clips in a folder, as a user would add it, as small as the tiny demo."""
-    stream = {"extractor": "i3d", "endpoint": "MaxPool3d_4a_3x3", "crop": None}
+    stream = {"extractor": "i3d", "endpoint": "MaxPool3d_3a_3x3", "crop": None}
     collection = {
         "videos": "my videos",
         "shards": 2,

@@ -3,6 +3,8 @@
 import re
 from pathlib import Path
 
+import h5py
+import numpy as np
 import pytest
 
 from data_sets import IDS, charades_tree
@@ -56,3 +58,18 @@ def test_memory_for_training_follows_its_features(tmp_path: Path) -> None:
     outcome = run(tmp_path, "results/student_charades.json", "--resources", "mem_mb=900000", dry=True)
     stream = 2 * 200 * 1024 * 4 * len(IDS)
     assert memory(outcome.text, "train") == {5000 + stream // 10**6, 5000 + 2 * stream // 10**6}
+
+
+@pytest.mark.parametrize("width", [128, 4096])
+def test_memory_for_training_follows_the_width_of_features_that_exist(tmp_path: Path, width: int) -> None:
+    """Though no setting says it."""
+    charades_tree(tmp_path)
+    with h5py.File(tmp_path / "features.h5", "w") as file:
+        for video_id in IDS:
+            file[video_id] = np.zeros((3, width), np.float32)
+    changes = {
+        "collections": {"charades": {"streams": {"own": {"extractor": "external", "source": "features.h5"}}}},
+        "datasets": {"charades": {"streams": {"rgb": "own"}}},
+    }
+    outcome = run(tmp_path, "results/baseline_charades.json", "--resources", "mem_mb=900000", changes=changes, dry=True)
+    assert memory(outcome.text, "train") == {5000 + 2 * 200 * width * 4 * len(IDS) // 10**6}

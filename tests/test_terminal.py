@@ -2,14 +2,17 @@
 
 import os
 import re
+import shutil
 import signal
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from snakemake_logger_plugin_vidistill.reasons import shorter
 from workflow_runs import TINY, clone, command, run
 
 WRONG = [
@@ -58,6 +61,20 @@ def test_a_dry_run_tells_commands_and_inputs_and_not_hundreds_of_outputs(tmp_pat
     made = next(line for line in outcome.text.splitlines() if line.startswith("    output: results/demo/videos"))
     assert made.endswith(", and 316 more")
     assert len(outcome.inputs("evaluate")[0]) > 10
+
+
+def test_a_reason_that_cannot_be_read_is_shown_as_snakemake_has_it() -> None:
+    text = "Params have changed since last execution: Union of exclusive params before and now across all output: "
+    assert shorter(f"{text}before: ['a = 1', 'b = 2'] now: ['a = 1', 'b = 3'] ") == f"{text[:42]}b: 2 -> 3"
+    for other in (f"{text}before: {{[ now: x", "Params have changed, in other words", "Forced execution"):
+        assert shorter(other) == other
+
+
+def test_the_terminal_imports_nothing_of_the_package() -> None:
+    """It is imported first, and the clone that is run may be another than the installed one."""
+    script = "import sys, snakemake_logger_plugin_vidistill; print('vidistill' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
 
 
 FEATURES = "results/features/own/rgb/0.h5"
@@ -115,7 +132,14 @@ def test_other_errors_are_tried_again_and_a_bug_shows_log_and_command(
 
 def test_ctrl_c_ends_in_a_few_lines(tmp_path: Path) -> None:
     words = command("results/student_demo.json", config=[TINY])
-    process = subprocess.Popen(words, cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    process = subprocess.Popen(
+        words,
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # ignored where tests run in the background
+    )
     assert process.stderr
     lines = []
     for line in process.stderr:
@@ -152,8 +176,10 @@ def ended(text: str) -> list[str]:
     ]
 
 
-def test_a_run_ends_with_what_can_be_done_with_its_result(tmp_path: Path) -> None:
+def test_a_run_ends_with_what_can_be_done_with_its_result(tmp_path: Path, tiny_results: Path) -> None:
+    shutil.copytree(tiny_results.parent, tmp_path, dirs_exist_ok=True)
     results = ("results/student_demo.json", "results/tables_demo.csv")
+    (tmp_path / results[0]).unlink()
     assert "ground VIDEO" not in run(tmp_path, *results, config=[TINY], dry=True).text
     outcome = run(tmp_path, results[0], config=[TINY])
     assert outcome.status == 0, outcome.text

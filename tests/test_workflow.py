@@ -138,7 +138,7 @@ ABSENT = [
     ("data/charades/videos", "collections.charades.videos", "https://prior.allenai.org"),
     ("data/charades/charades_sta_test.txt", "datasets.charades.annotations", "https://github.com/jiyanggao/TALL"),
     ("data/charades/Charades_v1_train.csv", "datasets.charades.durations", "https://prior.allenai.org"),
-    ("data/glove/glove.840B.300d.txt", "datasets.charades.vocabulary.word_vectors", "set null"),
+    ("data/glove/glove.840B.300d.txt", "datasets.charades.vocabulary.word_vectors", "null"),
     ("data/weights/flow_imagenet.pt", "collections.charades.streams.flow.weights", "https://github.com/piergiaj"),
 ]
 
@@ -191,7 +191,7 @@ def test_a_folder_without_any_named_video_is_said(tmp_path: Path) -> None:
         (folder / f"{video}.mp4").rename(folder / f"renamed_{video}.mp4")
     said = run(tmp_path, "results/student_charades.json", dry=True).errors
     assert said == [
-        "none of the 40 videos that data set 'charades' names is in data/charades/videos; "
+        "none of the 40 videos of data set 'charades' is in data/charades/videos; "
         "name the files by their ids, as in V0000.mp4, or correct collections.charades.videos."
     ]
 
@@ -312,6 +312,6 @@ def test_features_that_exist_are_read_in_place_of_videos(tmp_path: Path) -> None
     assert run(tmp_path, target, changes=changes, dry=True).jobs == {"external": 1}
     student = run(tmp_path, "results/student_own.json", changes=changes, dry=True)
     assert student.errors == [
-        "configuration: a model reads the stream 'flow', which the collection 'own' lacks; name one of its streams as "
+        "configuration: a model reads the stream 'flow', which the collection 'own' lacks; set one of its streams as "
         "datasets.own.streams.flow, or add collections.own.streams.flow."
     ]

@@ -68,12 +68,6 @@ FLOORS = (
 )
 METHODS = ("mmdist",)
 TVL1_BY_TORCH = {f"vidistill.video.tvl1.{name}" for name in ("by_torch", "images", "kernels", "fused")}
-BEFORE_NETWORKS = {
-    "vidistill.data.demo.demo",
-    "vidistill.data.queries",
-    "vidistill.video.decode",
-    "vidistill.video.flow",
-}
 
 
 def folder(module: str) -> str:

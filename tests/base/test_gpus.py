@@ -124,7 +124,7 @@ def test_gpus_have_one_name_on_the_whole_machine(
     assert gpus.names(count) == expected
 
 
-def test_a_lock_file_of_another_user_serves_as_well(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lock_file_of_another_user_serves_as_well(tmp_path: Path) -> None:
     (tmp_path / "vidistill-gpu-0.lock").touch(mode=0o444)
     (taker,) = takers(tmp_path, 1, 1)
     assert taker.taken() == "0"

@@ -22,7 +22,7 @@ from vidistill.commands.ground import Grounder, ground
 
 VIDEO = "demo-0006"  # of the test split
 SENTENCES = ["the green box goes up", "the red ball slides right and the zeppelin turns around"]
-TINY_THREADS = 2  # those of i3d.threads
+TINY_THREADS = 1  # those of i3d.threads
 
 
 @pytest.fixture(scope="module")
@@ -224,7 +224,7 @@ def test_a_sentence_without_words_of_content_is_refused(student: Grounder, sente
     with pytest.raises(UserError, match=said) as refused:
         student.check(sentences)
     if sentences and sentences[0].strip():
-        assert re.search(r"words that it knows.*: .*ball", str(refused.value)), "what could be asked"
+        assert re.search(r"words: .*ball", str(refused.value)), "what could be asked"
 
 
 def test_words_like_those_that_are_unknown_are_named(student: Grounder) -> None:
@@ -257,7 +257,7 @@ def test_what_is_no_model_is_refused(results: Path, tmp_path: Path) -> None:
     copy = model_of(tmp_path, "student")
     copy.parent.mkdir(parents=True)
     changed(model_of(results, "student"), copy, settings=lambda s: {**s, "seed": 7})
-    with pytest.raises(UserError, match="is not the model that"):
+    with pytest.raises(UserError, match="is not the model of"):
         Grounder(tmp_path / "student_demo.json")
     changed(copy, copy, settings=lambda s: {**s, "shoe_size": 42})
     with pytest.raises(UserError, match=r"another version.*shoe_size"):
@@ -280,7 +280,7 @@ def test_what_is_no_video_is_refused_by_what_it_is(student: Grounder, tmp_path: 
         ("folder.mp4", "is a folder"),
         ("link.mp4", "is a link to a file that does not exist"),
         ("pipe.mp4", "is a pipe"),
-        ("photo.jpg", "is a single picture"),
+        ("photo.jpg", "has a single frame"),
     ):
         with pytest.raises(UserError, match=f"{name} {said}"):
             student.watch(tmp_path / name, work=tmp_path)
@@ -297,8 +297,8 @@ def test_files_that_cannot_be_written_are_said_before_the_video_is_opened(
     before = sorted(tmp_path.iterdir())
     for name, said in (
         ("folder.png", "is a folder"),
-        ("absent/a.png", "no folder"),
-        ("own.png/a.png", "no folder"),
+        ("absent/a.png", "the folder .*absent does not exist"),
+        ("own.png/a.png", "own.png"),
         ("own.png", "would be overwritten"),
         (f"{'a' * 250}.png", "name too long"),
     ):
@@ -340,7 +340,7 @@ def test_features_that_cannot_be_made_like_the_models_are_refused(
         watched(lambda rgb: {"extractor": "external", "source": "clip.h5"})
     with pytest.raises(UserError, match=r"does not record how its rgb features were made \('code' is missing\)"):
         watched(lambda rgb: {key: value for key, value in rgb.items() if key != "code"})
-    with pytest.raises(UserError, match=r"made by different code of vidistill\.features\.extract .*--any-code"):
+    with pytest.raises(UserError, match=r"different code of vidistill\.features\.extract.*--any-code"):
         watched(lambda rgb: {**rgb, "code": "0" * 64})
     with pytest.raises(UserError, match=r"different code of vidistill\.video\.decode"):
         watched(lambda rgb: {**rgb, "made_from": {**rgb["made_from"], "code": "0" * 64}})
@@ -356,16 +356,16 @@ def test_features_that_cannot_be_made_like_the_models_are_refused(
     [
         ((), "no video is given"),
         (("v.mp4", "a box", "--video-id", "v"), "belong together"),
-        (("v.mp4", "a box", "--top", "0"), "count from 1"),
+        (("v.mp4", "a box", "--top", "0"), "at least 1"),
         (("v.mp4", "a box", "a ball", "--moment", "0", "1"), "given for 1 of 2 sentences"),
-        (("v.mp4", "a box", "--moment", "2", "1"), "2 1 does not start before it ends"),
-        (("v.mp4", "a box", "--moment", "2", "inf"), "2 inf does not start before it ends"),
+        (("v.mp4", "a box", "--moment", "2", "1"), "--moment 2 1"),
+        (("v.mp4", "a box", "--moment", "2", "inf"), "--moment 2 inf"),
         (("v.mp4", "a box"), r"v\.mp4 does not exist"),
         ((__file__, "a box", "--picture", "p.gif"), r"p\.gif: cannot write \.gif"),
         ((__file__, "a box", "--work", "absent"), "absent does not exist"),
         ((__file__, "a box", "--work", __file__), "is not a folder"),
         ((__file__, "a box", "--weights", "absent.pt"), r"absent\.pt does not exist"),
-        ((__file__, "a box", "--json", "a.png", "--picture", "a.png"), "a file of its own"),
+        ((__file__, "a box", "--json", "a.png", "--picture", "a.png"), "a.png"),
         ((__file__,), "no sentence is given"),
         ((__file__, "a box", "--top", "x"), "--top"),
     ],

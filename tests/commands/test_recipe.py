@@ -36,7 +36,7 @@ class Made(NamedTuple):
 
 
 @pytest.fixture
-def made(config: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Made:
+def made(config: dict[str, Any], tmp_path: Path) -> Made:
     video, weights = tmp_path / "v.1.mp4", tmp_path / "weights.safetensors"
     clips.write(video, [clips.numbered(n, 80, 48) for n in range(20)], rate=10)
     network = i3d.I3D(3, "Mixed_3b")

@@ -21,12 +21,10 @@ class Served:
 
     body: bytes
     ranges: bool = True
-    etag: str | None = '"one"'
     length: bool = True  # whether it says how long it is
     break_after: list[int] = field(default_factory=list)  # bytes of the body that each answer gives before breaking off
     first: list[int] = field(default_factory=list)  # status of each answer before the good ones
     moved_to: str | None = None
-    retry_after: str | None = None
     asked: list[dict[str, str]] = field(default_factory=list)
 
 
@@ -58,7 +56,7 @@ def serve(**paths: Served) -> Iterator[str]:
 
         def _start(self, about: Served) -> int:
             asked = self.headers.get("Range")
-            if not asked or not about.ranges or self.headers.get("If-Range", about.etag) != about.etag:
+            if not asked or not about.ranges:
                 return 0
             return int(asked.removeprefix("bytes=").rstrip("-"))
 
@@ -67,8 +65,6 @@ def serve(**paths: Served) -> Iterator[str]:
             self.send_response(206 if start else 200)
             if start:
                 self.send_header("Content-Range", f"bytes {start}-{len(about.body) - 1}/{len(about.body)}")
-            if about.etag:
-                self.send_header("ETag", about.etag)
             if about.length:
                 self.send_header("Content-Length", str(len(rest)))
             else:
@@ -83,8 +79,6 @@ def serve(**paths: Served) -> Iterator[str]:
             self.send_response(status)
             if about and about.moved_to:
                 self.send_header("Location", about.moved_to)
-            if about and about.retry_after:
-                self.send_header("Retry-After", about.retry_after)
             self.send_header("Content-Length", "0")
             self.end_headers()
 

@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import re
 import subprocess
 import sys
 import zipfile
@@ -119,15 +120,14 @@ def test_the_target_brings_what_the_result_lacks(tmp_path: Path) -> None:
             "fetch it with `snakemake --cores 1 download_charades`, get it from https://github.com/jiyanggao" in said[0]
         )
         assert any(
-            line.startswith("data/vectors.txt does not exist") and "`snakemake --cores 1 download_charades`" in line
-            for line in said
+            line.startswith("data/vectors.txt ") and "`snakemake --cores 1 download_charades`" in line for line in said
         )
         outcome = run(tmp_path, "download_charades", changes=changes)
         assert outcome.status == 0, outcome.text
         assert "2/2 words" in outcome.text
         outcome = run(tmp_path, "download_all_of_it", changes=changes)
         assert outcome.status == 1
-        assert "/gone answers 404 Not Found; correct downloads.files.gone, or get it by hand." in outcome.text
+        assert re.search(r"/gone: .*404.*; correct downloads\.files\.gone, or get it by hand\.", outcome.text)
         assert "1 of 2 downloads failed" in outcome.text
     assert (tmp_path / "data/vectors.txt").read_text() == "a 1 2\n"
     assert (tmp_path / "data/charades/charades_sta_train.txt").exists()
@@ -148,7 +148,7 @@ def test_a_download_that_is_stopped_goes_on(tmp_path: Path) -> None:
                 {
                     "name": "w",
                     "urls": [f"{base}/w"],
-                    "sha256": None,
+                    "sha256": hashlib.sha256(served.body).hexdigest(),
                     "size": None,
                     "file": "w",
                     "members": None,
@@ -167,7 +167,7 @@ def test_a_download_that_is_stopped_goes_on(tmp_path: Path) -> None:
                 break
         process.wait()
         process.stderr.close()
-        assert left(tmp_path) == ["w.part", "w.part.json"]
+        assert left(tmp_path) == ["w.part"]
         subprocess.run(command, cwd=tmp_path, env=environment, check=True, capture_output=True)
     assert (tmp_path / "w").read_bytes() == BODY * 8
     assert served.asked[-1]["Range"] == f"bytes={len(BODY)}-"
@@ -193,8 +193,8 @@ def test_the_configured_downloads_bring_what_the_configuration_names(config: dic
 
 WRONG = [
     ({"sets": {"charades": ["glvoe"]}}, "downloads.sets.charades: there is no 'glvoe' in files, which are glove,"),
-    ({"sets": {"glove": ["glove"]}}, "downloads.sets.glove: a file has this name"),
-    ({"files": {"glove": {"file": "x"}}}, "downloads.files.glove: it needs one of 'file'"),
+    ({"sets": {"glove": ["glove"]}}, "downloads.sets.glove: a file has the same name"),
+    ({"files": {"glove": {"file": "x"}}}, "downloads.files.glove: it needs either 'file'"),
     ({"files": {"glove": {"urls": ["ftp://x"]}}}, "downloads.files.glove.urls.0: "),
     (
         {"files": {"glove": {"sha265": "x"}}},

@@ -16,7 +16,7 @@ IDS = [f"v{number:02d}" for number in range(10)]
 
 
 @pytest.fixture
-def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def stage(tmp_path: Path):
     """The stage over ten videos, each stream with these states: id -> (status, reason)."""
 
     def run(max_bad_share: float = 0.2, **streams: dict[str, tuple[str, str]]) -> pd.DataFrame:

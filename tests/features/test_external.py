@@ -14,7 +14,7 @@ import pytest
 from conftest import data, parse
 from vidistill.base import store
 from vidistill.base.stage import UserError
-from vidistill.features import external
+from vidistill.features import external, feature_files
 from vidistill.features.external import ExternalSettings, convert, read_ids, temporal_difference
 from vidistill.features.feature_names import match
 
@@ -100,6 +100,13 @@ def test_every_form_is_read(run: Callable[..., h5py.File], form: str, stated: bo
     provenance = json.loads(file.attrs["provenance"])
     assert provenance["extractor"] == "external"
     assert provenance["pretrained"] is (True if form == "own" else None)
+
+
+@pytest.mark.parametrize("shape", [(5, 6), (1, 6), (5, 1, 1, 6), (5, 6, 1, 1), (1, 1, 6)])
+@pytest.mark.parametrize("form", FORMS)
+def test_the_width_is_known_beforehand(tmp_path: Path, form: str, shape: tuple[int, ...]) -> None:
+    source = FORMS[form](tmp_path, {"v_a": np.zeros(shape, np.float32)})
+    assert feature_files.width(str(source), "auto", None, {"a", "b"}) == 6
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -230,7 +237,7 @@ def test_ids_are_a_list_or_a_file(tmp_path: Path) -> None:
             read_ids(wrong)
 
 
-def test_the_command_line(config: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_command_line(config: dict[str, Any], tmp_path: Path) -> None:
     as_npy(tmp_path, FEATURES)
     settings = json.dumps({**config["external"], "source": str(tmp_path)})
     command = [

@@ -65,7 +65,7 @@ def shard(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def run(config: dict[str, Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Path]:
+def run(config: dict[str, Any], tmp_path: Path) -> Callable[..., Path]:
     """The stage by its command line, with a section's settings and changes to them."""
 
     def called(path: Path, *more: str, extractor: str = "i3d", kind: str = "frames", **changes: Any) -> Path:
@@ -165,7 +165,7 @@ def test_flow_is_read_as_its_own_kind(run: Callable[..., Path], tmp_path: Path) 
         assert json.loads(file.attrs["provenance"])["input"] == "flow"
 
 
-def test_deepminds_weights_over_a_shard(run: Callable[..., Path], shard: Path, tmp_path: Path) -> None:
+def test_deepminds_weights_over_a_shard(run: Callable[..., Path], shard: Path) -> None:
     """What the stage writes is what the network says of frames in [-1, 1], the centre cropped."""
     path = data("i3d", "i3d_rgb_imagenet.to_Mixed_4d.safetensors")
     changes = {**SMALL, "endpoint": "Mixed_4d", "weights": str(path), "chunk": 512}

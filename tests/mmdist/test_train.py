@@ -76,7 +76,7 @@ def test_a_run_that_was_stopped_ends_as_if_it_had_not_been(config, tmp_path, mon
         assert store.file_digest(found[key]) == store.file_digest(expected[key]), key
 
 
-def test_progress_of_other_settings_is_not_taken_up(config, tmp_path, caplog):
+def test_progress_of_other_settings_is_not_taken_up(tmp_path, caplog):
     caplog.set_level("INFO")
     folder = small.write(tmp_path)
     network = torch.nn.Linear(2, 2)

@@ -185,9 +185,9 @@ WRONG = [
     ({"models": {"b": {"parent": "c"}, "c": {"parent": "b"}}}, "models.b", "its own parent"),
     ({"models": {"b": {"parent": "baselin"}}}, "models.b.parent", "there is no 'baselin' in models"),
     ({"models": {"b": {"parent": "student", "teachers": ["c"]}}}, "models.b.teachers", "there is no 'c' in models"),
-    ({"flow_in_memory": True, "keep_flow": True}, "", "leaves nothing for keep_flow"),
+    ({"flow_in_memory": True, "keep_flow": True}, "", "keep_flow"),
     ({"tables": {"Table 1": ["b"]}}, "tables.Table 1", "there is no 'b' in models"),
-    ({"collections": {"demo": {"streams": {"x": {"recipe": "lgi"}}}}}, "collections.demo.streams.x", "no recipe 'lgi'"),
+    ({"collections": {"demo": {"streams": {"x": {"recipe": "lgi"}}}}}, "collections.demo.streams.x", "recipe 'lgi'"),
     ({"collections": {"demo": {"streams": {"x": {"input": "flow"}}}}}, "collections.demo.streams.x", "'extractor' is"),
     ({"collections": {"demo": {"streams": {"rgb": {"flow": {"warps": 1}}}}}}, "collections.demo.streams.rgb", "'flow'"),
     (
@@ -216,7 +216,7 @@ WRONG = [
         "models.baseline.train.loss.mutual_weight",
         "two streams",
     ),
-    ({"datasets": {"logs": {"collection": "demo", "annotations": {"train": ["a"]}}}}, "datasets", "/logs/ is taken"),
+    ({"datasets": {"logs": {"collection": "demo", "annotations": {"train": ["a"]}}}}, "datasets", "/logs/ is reserved"),
 ]
 
 

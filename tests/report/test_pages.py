@@ -153,7 +153,7 @@ def test_times_are_summed_over_a_rules_jobs_of_this_data_set(tmp_path):
     assert "has no measurements" in costs.make(costs.read(tmp_path, "none", "none", []), "none")
 
 
-def test_pages_are_joined_in_their_order(tmp_path, monkeypatch):
+def test_pages_are_joined_in_their_order(tmp_path):
     paths = []
     for name in ("first", "a & b"):
         paths.append(tmp_path / f"{len(paths)}.html")

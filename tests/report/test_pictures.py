@@ -83,7 +83,7 @@ def test_flow_is_that_which_flow_stores(clips, settings, config, tmp_path):
     assert np.abs(found).max() > 0.3
 
 
-def test_examples_pass_over_what_cannot_be_shown(clips, settings, config, tmp_path, caplog):
+def test_examples_pass_over_what_cannot_be_shown(clips, settings, tmp_path, caplog):
     (tmp_path / "broken.mp4").write_bytes(b"no video")
     files = {"a-broken": tmp_path / "broken.mp4", "b": clips["demo-0000"], "d": clips["demo-0001"]}
     durations = dict.fromkeys(["a-broken", "b", "c-absent", "d"], 2.4)

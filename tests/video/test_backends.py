@@ -31,18 +31,19 @@ def gpus_of(monkeypatch):
 
 
 CHOICES = [  # PyTorch's GPUs, OpenCV's; the setting device; what auto takes
-    (0, None, "auto", ("torch", "cpu")),
-    (0, -1, "auto", ("torch", "cpu")),
+    (0, None, "auto", ("numba", "cpu")),
+    (0, -1, "auto", ("numba", "cpu")),
     (0, 1, "auto", ("opencv-cuda", "cuda")),
-    (1, 1, "auto", ("torch", "cuda")),
+    (1, 1, "auto", ("opencv-cuda", "cuda")),
     (1, None, "auto", ("torch", "cuda")),
-    (1, 1, "cpu", ("torch", "cpu")),
-    (1, 1, "cuda", ("torch", "cuda")),
+    (1, 1, "cpu", ("numba", "cpu")),
+    (1, None, "cuda", ("torch", "cuda")),
+    (1, 1, "cuda", ("opencv-cuda", "cuda")),
 ]
 
 
 @pytest.mark.parametrize(("torch", "opencv", "device", "expected"), CHOICES)
-def test_auto_takes_the_fastest_that_works(gpus_of, torch, opencv, device, expected):
+def test_auto_takes_the_first_that_works(gpus_of, torch, opencv, device, expected):
     gpus_of(torch, opencv)
     assert choose("auto", device) == expected
 
@@ -51,9 +52,13 @@ def test_it_says_why(gpus_of, caplog):
     caplog.set_level("INFO")
     gpus_of(0, None)
     choose("auto", "auto")
-    assert "TV-L1 by torch, cpu" in caplog.text
+    assert "TV-L1 by numba, cpu" in caplog.text
+    assert "compiles" in caplog.text
     assert "torch: PyTorch finds no GPU" in caplog.text
     assert "opencv-cuda: this OpenCV is built without CUDA" in caplog.text
+    gpus_of(1, None)
+    choose("auto", "auto")
+    assert "torch: no GPU has run this backend yet" in caplog.text
 
 
 def test_a_name_is_obeyed(gpus_of):
@@ -62,6 +67,7 @@ def test_a_name_is_obeyed(gpus_of):
     assert choose("torch", "cpu") == ("torch", "cpu")
     assert choose("opencv-cuda", "auto") == ("opencv-cuda", "cuda")
     assert choose("opencv-cpu", "auto") == ("opencv-cpu", "cpu")
+    assert choose("numba", "auto") == ("numba", "cpu")
     gpus_of(0, None)
     assert choose("torch", "auto") == ("torch", "cpu")
 
@@ -71,7 +77,8 @@ REFUSED = [
     ("opencv-cuda", "cpu", "device is 'cpu'"),
     ("opencv-cpu", "cuda", "device is 'cuda'"),
     ("torch", "cuda", r"PyTorch finds no GPU; torch: device is 'cuda'"),
-    ("auto", "cuda", r"PyTorch finds no GPU.*without CUDA.*opencv-cpu: device is 'cuda'"),
+    ("numba", "cuda", "device is 'cuda'"),
+    ("auto", "cuda", r"without CUDA.*PyTorch finds no GPU.*opencv-cpu: device is 'cuda'"),
 ]
 
 
@@ -87,7 +94,13 @@ def test_opencv_without_contrib(gpus_of, monkeypatch):
     monkeypatch.delattr(cv2, "optflow")
     with pytest.raises(UserError, match="contrib"):
         choose("opencv-cpu", "auto")
-    assert choose("auto", "auto") == ("torch", "cpu")
+    assert choose("auto", "auto") == ("numba", "cpu")
+
+
+def test_without_numba(gpus_of, monkeypatch):
+    gpus_of(0, None)
+    monkeypatch.setitem(sys.modules, "numba", None)
+    assert choose("auto", "auto") == ("opencv-cpu", "cpu")
 
 
 def test_a_gpu_has_one_job(gpus_of, monkeypatch, tmp_path: Path):

@@ -232,7 +232,7 @@ def test_the_stage(tmp_path, section):
     path = frames_file(tmp_path / "frames.h5", **{"one.a": one, "two": two, "bad": None})
     done = run({"frames": path, "output": tmp_path / "flow.h5", "work": tmp_path / "work", "workers": 2}, section)
     assert done.returncode == 0, done.stderr
-    assert "TV-L1 by torch" in done.stderr
+    assert "TV-L1 by numba" in done.stderr
     assert "bad is bad: no video stream" in done.stderr
     with h5py.File(tmp_path / "flow.h5") as out:
         assert json.loads(out.attrs["settings"])["tau"] == 0.25
@@ -244,11 +244,12 @@ def test_the_stage(tmp_path, section):
         assert found["two"]["flow"].shape == (2, 32, 40, 2)
 
 
-def test_the_stage_by_torch(tmp_path, section):
-    """Its flow is OpenCV's."""
+@pytest.mark.parametrize("fast", ["numba", "torch"])
+def test_the_stage_by_other_backends(tmp_path, section, fast):
+    """Their flow is OpenCV's."""
     path = frames_file(tmp_path / "frames.h5", a=moving(3, 1.5, 0.5, 32, 40), b=moving(2, 1.0, 0.0, 24, 40))
     flow = {}
-    for backend in ("torch", "opencv-cpu"):
+    for backend in (fast, "opencv-cpu"):
         output = tmp_path / f"{backend}.h5"
         done = run(
             {"frames": path, "output": output, "work": tmp_path / "work", "workers": 2}, {**section, "backend": backend}
@@ -257,9 +258,9 @@ def test_the_stage_by_torch(tmp_path, section):
         with h5py.File(output) as out:
             flow[backend] = np.concatenate([out[v]["flow"][:].reshape(-1, 2) for v in ("a", "b")]).astype(int)
             assert {group.attrs["backend"] for group in out.values()} == {backend}
-            assert ("torch" in json.loads(out.attrs["versions"])) == (backend == "torch")
+            assert (fast in json.loads(out.attrs["versions"])) == (backend == fast)
             assert "device" not in json.loads(out.attrs["settings"])
-    assert np.abs(flow["torch"] - flow["opencv-cpu"]).mean() < 0.1, "levels of 1/6 pixel"
+    assert np.abs(flow[fast] - flow["opencv-cpu"]).mean() < 0.1, "levels of 1/6 pixel"
 
 
 def test_a_gpu_backend_runs_in_one_process(tmp_path, section, monkeypatch):
@@ -322,7 +323,7 @@ def test_finished_videos_are_used_again_only_if_nothing_changed(tmp_path, sectio
 
     def fingerprint(film: np.ndarray, **changes) -> str:
         path = frames_file(tmp_path / "frames.h5", v=film)
-        text = json.dumps({**section, "backend": "torch", **changes})
+        text = json.dumps({**section, "backend": "numba", **changes})
         stage.main(["--settings", text, "--frames", str(path), "--output", "o", "--work", "w"])
         return seen[-1]
 

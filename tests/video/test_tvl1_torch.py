@@ -161,7 +161,6 @@ def test_a_pair_does_not_depend_on_its_batch(quick):
     assert np.array_equal(torch_flow(film, quick, batch=3), flow)
     assert np.array_equal(torch_flow(film, quick, batch=99), flow)
     assert np.array_equal(torch_flow(film[2:4], quick), flow[2:3])
-    assert np.array_equal(by_torch.estimator(quick, 3, "cpu")(film), flow), "in threads"
 
 
 def test_nothing_moves(settings):

@@ -54,7 +54,7 @@ def of_the_machine(error: BaseException) -> str | None:
 
     Libraries say the same in their own ways, some in their texts alone.
     """
-    text, place = str(error), getattr(error, "filename", None)
+    text, place = " ".join(str(error).split()), getattr(error, "filename", None)
     number = getattr(error, "errno", None)
     if number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) or re.search(r"No space left|File too large", text):
         return f"no space is left on the disk ({text}); free some and run the same command again: nothing done is lost."
@@ -66,8 +66,9 @@ def of_the_machine(error: BaseException) -> str | None:
             "(--set-resources) or fewer jobs at once (--cores)."
         )
     if is_memory(error):
+        first = str(error).partition("\n")[0] or type(error).__name__
         return (
-            f"memory is not enough ({text.splitlines()[0] if text else type(error).__name__}); run fewer jobs at once "
+            f"memory is not enough ({first}); run fewer jobs at once "
             "(--cores), or lower train.optimisation.batch_size or i3d.chunk."
         )
     return None

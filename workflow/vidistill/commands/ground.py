@@ -96,7 +96,7 @@ class Grounder:
     """A trained model for several videos or questions.
 
     Args:
-        model, weights, device, threads: as for `ground`.
+        model: as for `ground`, like `weights`, `device` and `threads`.
         any_code: accept features made by different code.
     """
 

@@ -103,7 +103,7 @@ def markdown(s: TablesSettings, table: pd.DataFrame, results: Mapping[str, Mappi
         )
     for name, part in table.groupby("table", sort=False):
         alone, paired = part[part["minus"].isna()], part[part["minus"].notna()]
-        text += [f"## {name}", _grid(alone, alone["row"], _value)]
+        text += [f"## {name}", _grid(alone, alone["row"], value)]
         if not paired.empty:
             text.append(_grid(paired, paired["row"] + " minus " + paired["minus"], _difference))
     return "\n\n".join(text) + "\n"
@@ -128,7 +128,8 @@ def _grid(part: pd.DataFrame, labels: pd.Series, cell: Any) -> str:
     return str(grid.rename_axis(None).to_markdown(stralign="right"))
 
 
-def _value(row: pd.Series) -> str:
+def value(row: pd.Series) -> str:
+    """A model's number, its spread over seeds, and in square brackets the published one."""
     ours = "" if pd.isna(row["value"]) else percent(row["value"], row["queries"])
     spread = "" if pd.isna(row["std"]) else f" ± {percent(row['std'], row['queries'])}"
     theirs = "" if pd.isna(row["published"]) else f" [{row['published']:.2f}]"

@@ -69,10 +69,12 @@ def _table(result: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _spread(metrics: Mapping[str, Any], queries: int) -> dict[str, str]:
-    return {
-        name: percent(m["mean"], queries) + ("" if m["std"] is None else f" ± {percent(m['std'], queries)}")
-        for name, m in metrics.items()
-    }
+    return {name: number(found, queries) for name, found in metrics.items()}
+
+
+def number(found: Mapping[str, Any], queries: int) -> str:
+    """A mean and, of several seeds, its spread."""
+    return percent(found["mean"], queries) + ("" if found["std"] is None else f" ± {percent(found['std'], queries)}")
 
 
 def _plain(metrics: Mapping[str, float] | None, queries: int) -> dict[str, str]:

@@ -22,7 +22,6 @@ CROP = 112
 GRID = one_each(FRAMES)
 ENDPOINTS = ("fc6", "fc7")
 DIMENSION = 4096
-COMPONENTS = 500  # of the PCA of ActivityNet Captions' features
 GREY = 128.0  # subtracted instead of a mean, with random weights
 
 CONVOLUTIONS = {

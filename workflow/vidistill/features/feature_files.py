@@ -67,6 +67,19 @@ def opened(path: Path, form: Format, key: str | None, ids: Collection[str]) -> I
         yield _Own(opened_files) if own else _Hdf5(opened_files, key)
 
 
+def width(path: str | None, form: Format, key: str | None, ids: Collection[str]) -> int:
+    """How many numbers a row of the features at `path` has, by the first video that has any; see `opened`.
+
+    Raises:
+        UserError: as `opened`, or there are no features of these videos, or they cannot be read.
+    """
+    with opened(Path(path or ""), form, key, ids) as source:
+        for video_id, name in feature_names.match(source.names, ids, str(path)).items():
+            if (values := source.read(name, video_id).values) is not None:
+                return values.shape[1] if values.ndim == 2 else [1, *(n for n in values.shape if n > 1)][-1]
+        raise feature_names.nothing(source.names.values(), ids, str(path))
+
+
 def _hdf5(path: Path) -> h5py.File:
     try:
         return h5py.File(path, "r")

@@ -195,8 +195,8 @@ def main(argv: Sequence[str] | None = None) -> None:
             network,
             settings=json.dumps(dataclasses.asdict(s), sort_keys=True),
             vocabulary=args.vocabulary.read_text(encoding="utf-8"),
-            features=json.dumps(samples.provenance(args.features), sort_keys=True),
-            files=json.dumps(samples.provenance(args.features, "files"), sort_keys=True),
+            features=json.dumps(samples.provenance(files), sort_keys=True),
+            files=json.dumps(samples.provenance(files, "files"), sort_keys=True),
             code=code_of_it,
             versions=json.dumps(store.versions("torch", "numpy"), sort_keys=True),
         )

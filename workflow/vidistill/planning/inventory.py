@@ -9,8 +9,8 @@ import logging
 import os
 import zlib
 from collections import defaultdict
+from collections.abc import Callable
 from functools import cache
-from typing import Any
 
 from vidistill.base import fingerprints
 from vidistill.base import settings as settings_module
@@ -42,13 +42,6 @@ def _plain(path: str) -> str:
     return path
 
 
-def _width(settings: dict[str, Any]) -> int:
-    """The dimensions of a vector, as far as settings tell: 1024 for I3D and most existing features."""
-    if settings.get("extractor") == "c3d" and settings["pca"] is None:
-        return 4096
-    return settings.get("dimension") or 1024
-
-
 class Inventory:
     """Videos, shards and missing files of one plan."""
 
@@ -60,6 +53,7 @@ class Inventory:
         self._unread = cache(self._find_unread)
         self._features = cache(self._match_features)
         self._shards = cache(self._sort_into_shards)
+        self._width = cache(self._find_width)
 
     def demo_files(self) -> list[str]:
         """The demo's video files, which the workflow draws: a function of its settings."""
@@ -70,12 +64,17 @@ class Inventory:
         """The folder of a collection's videos; None if it has only features."""
         return DEMO_VIDEOS if self.plan.is_drawn(collection) else self.plan.collections[collection].get("videos")
 
-    def feature_bytes(self, dataset: str, model: str) -> int:
-        """Memory of the features of a model's streams, as 32-bit numbers, if no video is missing."""
-        snippets, width = self.plan.train(dataset, model, 0)["snippets"], 0
-        for role in self.plan.roles([model]):
-            settings = self.plan.features(self.plan.collection(dataset), self.plan.stream(dataset, role))
-            width += _width(settings)
+    def feature_bytes(self, dataset: str, model: str, existing: Callable[..., int]) -> int:
+        """Memory of the features of a model's streams, as 32-bit numbers, if no video is missing.
+
+        Args:
+            existing: gives the width of features that a user has by source, format, key and ids. Finding it takes more
+                than the standard library.
+        """
+        collection, snippets = self.plan.collection(dataset), self.plan.train(dataset, model, 0)["snippets"]
+        width = sum(
+            self._width(collection, self.plan.stream(dataset, role), existing) for role in self.plan.roles([model])
+        )
         return 4 * width * snippets * len(self._video_ids(dataset))
 
     def is_made(self, dataset: str) -> bool:
@@ -210,6 +209,15 @@ class Inventory:
                 break
             found.append(name)
         return found
+
+    def _find_width(self, collection: str, stream: str, existing: Callable[..., int]) -> int:
+        """How many numbers a vector has."""
+        settings = self.plan.features(collection, stream)
+        if settings.get("extractor") == "c3d" and settings["pca"] is None:
+            return 4096
+        if not settings.get("dimension") and not self.plan.is_extracted(collection, stream):
+            return existing(settings["source"], settings["format"], settings["key"], self._named(collection))
+        return settings.get("dimension") or 1024
 
     def _shard_files(self, collection: str, shard: int) -> list[str]:
         videos = self._videos(collection)

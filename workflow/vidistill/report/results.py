@@ -9,11 +9,9 @@ from vidistill.base.wording import percent, plural
 from vidistill.evaluation import doubts, metrics, summary, tables
 from vidistill.evaluation.published import SOURCE, published
 from vidistill.evaluation.tables import COLUMNS, TablesSettings
-from vidistill.evaluation.terminal import unscored
+from vidistill.evaluation.terminal import number, unscored
 from vidistill.report import page
 from vidistill.report.material import Material
-
-_VIDEO_FREE = ("constant interval", "whole video")
 
 
 def make(material: Material) -> str:
@@ -105,13 +103,10 @@ def _grid(part: pd.DataFrame, names: list[str], cell: Any) -> list[list[object]]
 
 def _value(row: pd.Series) -> page.Raw:
     count = row["queries"]
-    spread = "" if pd.isna(row["std"]) else f" ± {percent(row['std'], count)}"
-    theirs = "" if pd.isna(row["published"]) else f" [{row['published']:.2f}]"
     limits = (
         "" if pd.isna(row["low"]) else f"<small>({percent(row['low'], count)} to {percent(row['high'], count)})</small>"
     )
-    ours = "" if pd.isna(row["value"]) else percent(row["value"], count)
-    return page.Raw((ours + spread + theirs).strip() + limits)
+    return page.Raw(tables.value(row) + limits)
 
 
 def _difference(row: pd.Series) -> page.Raw:
@@ -134,14 +129,7 @@ def _others(result: Mapping[str, Any], names: list[str]) -> list[list[object]]:
     rows["epoch of the lowest held-out loss"] = chosen["held_out"] and chosen["held_out"]["metrics"]
     rows["oracle epoch (do not report)"] = chosen["oracle"]["metrics"]
     return [
-        [label, *(_plain(found.get(name), result["queries"]) for name in names)]
+        [label, *(number(found[name], result["queries"]) if name in found else "" for name in names)]
         for label, found in rows.items()
         if found
     ]
-
-
-def _plain(found: Mapping[str, Any] | None, queries: int) -> str:
-    if found is None:
-        return ""
-    spread = "" if found["std"] is None else f" ± {percent(found['std'], queries)}"
-    return percent(found["mean"], queries) + spread

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, Self
@@ -141,15 +141,14 @@ def resample(features: np.ndarray, snippets: int, normalise: Normalise) -> np.nd
     return means.astype(features.dtype)
 
 
-def provenance(features: Iterable[str], attribute: str = "provenance") -> dict[str, object]:
-    """The provenance of each stream of `STREAM=H5` arguments, from its first file.
+def provenance(files: Mapping[str, Sequence[Path]], attribute: str = "provenance") -> dict[str, object]:
+    """The provenance of each stream, from its first file.
 
     Args:
         attribute: `provenance`, or `files` for the paths of the extractor's files (empty for external features).
     """
     found: dict[str, object] = {}
-    for stream, file in (entry.split("=", 1) for entry in features):
-        if stream not in found:
-            with h5py.File(file, "r") as h5:
-                found[stream] = json.loads(h5.attrs.get(attribute, "{}"))
+    for stream, (first, *_) in files.items():
+        with h5py.File(first, "r") as h5:
+            found[stream] = json.loads(h5.attrs.get(attribute, "{}"))
     return found

@@ -1,15 +1,13 @@
-"""One file over HTTP: resumed where it stopped, tried again when a connection breaks, whole or not at all."""
+"""One file over HTTP by curl: resumed where it stopped, tried again when a connection breaks, whole or not at all."""
 
 import errno
-import http.client
-import json
 import logging
+import math
 import os
 import re
 import shutil
+import subprocess
 import time
-import urllib.error
-import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +16,9 @@ from vidistill.base.progress import Pace
 from vidistill.base.stage import UserError
 
 log = logging.getLogger(__name__)
-AGAIN = (408, 425, 429, 500, 502, 503, 504)  # what a server may answer now and not in a minute
+AGAIN = r"error: (408|425|429|500|502|503|504)\b"  # what a server may answer now and not in a minute
+NO_RANGES, HTTP_ERROR = 33, 22  # exit statuses of curl
+FINAL = (3, 47, 60, 63)  # bad address, endless redirections, bad certificate, too large: trying again changes nothing
 LONGEST_PAUSE = 60.0  # seconds
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
@@ -48,23 +48,28 @@ def fetch(
     Args:
         name: of the file, for messages.
         target: appears whole and with the right checksum, or not at all.
-        sha256: hexadecimal, or None where nobody publishes it.
+        sha256: hexadecimal, or None where nobody publishes it; without it, the part of an earlier run is not used,
+            since nothing would tell whether two halves belong together.
         size: bytes; None where unknown.
 
     Returns:
         The file's SHA-256.
 
     Raises:
-        UserError: no address gives the file, it is another one than expected, or the disk is full.
+        UserError: no address gives the file, it is another one than expected, the disk is full, or there is no curl.
     """
     part = target.with_name(f"{target.name}.part")
     target.parent.mkdir(parents=True, exist_ok=True)
     problems = []
     for url in urls:
         try:
+            if sha256 is None:
+                part.unlink(missing_ok=True)
             digest = _checked(name, url, part, sha256, size, patience)
         except _FailedError as error:
             log.warning("%s: %s", name, error)
+            if not _length(part):
+                part.unlink(missing_ok=True)
             problems.append(str(error))
             continue
         except OSError as error:
@@ -72,7 +77,6 @@ def fetch(
                 raise UserError(f"{part}: the disk is full; free some space and run this again.") from error
             raise UserError(f"{part} cannot be written: {error.strerror or error}; correct that.") from error
         os.replace(part, target)
-        _state(part).unlink(missing_ok=True)
         return digest
     raise UserError(
         f"{name} was not fetched: {'; '.join(problems)}; correct downloads.files.{name}, or get it by hand."
@@ -81,125 +85,77 @@ def fetch(
 
 def _checked(name: str, url: str, part: Path, sha256: str | None, size: int | None, patience: Patience) -> str:
     """SHA-256 of the complete part."""
-    for is_resumed in (_kept(url, part, sha256) > 0, False):
-        _persist(name, url, part, sha256, size, patience)
-        digest = store.file_digest(part)
-        if sha256 in (None, digest):
-            return digest
-        _forget(part)
-        if not is_resumed:  # else once more from the start, in case that two halves did not belong together
-            break
-        log.warning("%s: the halves of an interrupted download do not fit; fetching all of it", name)
-    raise _FailedError(f"{url} gives a file with the SHA-256 {digest}, {sha256} is expected")
-
-
-def _persist(name: str, url: str, part: Path, sha256: str | None, size: int | None, patience: Patience) -> None:
-    """Transfer with as many attempts as it takes while bytes arrive."""
-    failures = 0
     while True:
-        before = _length(part)
-        pause = 0.0
-        try:
-            return _transfer(name, url, part, sha256, size, patience.timeout)
-        except urllib.error.HTTPError as error:
-            problem = f"{url} answers {error.code} {error.reason}"
-            if error.code == 416:  # less is there than is here
-                _forget(part)
-            elif error.code not in AGAIN:
-                raise _FailedError(problem) from error
-            pause = _asked_pause(error.headers.get("Retry-After"))
-        except (OSError, http.client.HTTPException) as error:
-            if isinstance(error, OSError) and error.errno in FULL:
-                raise
-            problem = f"{url}: {getattr(error, 'reason', None) or error or type(error).__name__}"
-        failures = 1 if _length(part) > before else failures + 1
+        is_resumed = _length(part) > 0
+        _persist(name, url, part, size, patience)
+        if size not in (None, _length(part)):
+            problem = f"{_length(part):,} bytes, {size:,} are expected"
+        elif sha256 in (None, digest := store.file_digest(part)):
+            return digest
+        else:
+            problem = f"a file with the SHA-256 {digest}, {sha256} is expected"
+        part.unlink()
+        if not is_resumed:
+            raise _FailedError(f"{url} gives {problem}")
+        log.warning("%s: the halves of an interrupted download do not fit; fetching all of it", name)
+
+
+def _persist(name: str, url: str, part: Path, size: int | None, patience: Patience) -> None:
+    """Transfer with as many attempts as it takes while bytes arrive."""
+    failures, furthest = 0, _length(part)
+    while problem := _transfer(name, url, part, size, patience.timeout):
+        failures = 1 if _length(part) > furthest else failures + 1
+        furthest = max(furthest, _length(part))
         if failures >= patience.attempts:
-            raise _FailedError(f"{problem}, {failures} times in a row")
-        pause = min(max(pause, 2.0 ** (failures - 1)), LONGEST_PAUSE)
-        log.info("%s: %s; again in %.0f s, from %s", name, problem, pause, megabytes(_length(part)))
+            raise _FailedError(f"{url}: {problem}, {failures} times in a row")
+        pause = min(2.0 ** (failures - 1), LONGEST_PAUSE)
+        log.info("%s: %s: %s; again in %.0f s, from %s", name, url, problem, pause, megabytes(_length(part)))
         time.sleep(pause)
 
 
-def _transfer(name: str, url: str, part: Path, sha256: str | None, size: int | None, timeout: float) -> None:
-    have = _kept(url, part, sha256)
-    if have and have == size:
-        return
-    request = urllib.request.Request(url, headers={"User-Agent": "vidistill", "Accept-Encoding": "identity"})
-    if have:
-        request.add_header("Range", f"bytes={have}-")
-        if validator := _read_state(part).get("validator"):
-            request.add_header("If-Range", validator)
+def _transfer(name: str, url: str, part: Path, size: int | None, timeout: float) -> str | None:
+    """Run curl once; returns what went wrong when it is worth another attempt.
+
+    The bytes come through a pipe: a curl whose reader was killed ends, too, and writes to no file of the next run.
+    """
+    done = _length(part)
+    if done and done == size:
+        return None
+    if size is not None and size - done > (free := shutil.disk_usage(part.parent).free):
+        needed = megabytes(size - done)
+        raise UserError(f"{part}: {needed} are to come and {megabytes(free)} are free; free some space.")
+    command = ["curl", "--silent", "--show-error", "--fail", "--location", "--globoff"]
+    command += ["--connect-timeout", str(timeout), "--speed-limit", "1", "--speed-time", str(math.ceil(timeout))]
+    command += ["--max-filesize", str(size)] if size else []
+    command += ["--continue-at", str(done)] if done else []
     try:
-        response = urllib.request.urlopen(request, timeout=timeout)
-    except urllib.error.HTTPError as error:
-        if error.code == 416 and error.headers.get("Content-Range") == f"bytes */{have}":
-            return  # it was complete
-        raise
-    with response:
-        start, total = _extent(response, have)
-        if size is not None and total not in (None, size):
-            raise _FailedError(f"{url} gives {total:,} bytes, {size:,} are expected")
-        if total is not None and total - start > (free := shutil.disk_usage(part.parent).free):
-            raise UserError(
-                f"{part}: {megabytes(total - start)} are to come and {megabytes(free)} are free; free some space."
-            )
-        store.write_json(_state(part), {"url": url, "validator": _validator(response.headers)})
-        if start:
-            log.info("%s: going on from %s", name, megabytes(start))
-        done, pace = start, Pace(name, total, done=start, show=megabytes)
-        with part.open("ab" if start else "wb") as file:
-            while chunk := response.read1(1 << 18):
-                file.write(chunk)
-                done += len(chunk)
-                pace.at(done)
+        process = subprocess.Popen([*command, url], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    except FileNotFoundError as error:
+        raise UserError(f"curl, which fetches {name}, is not installed; install it, or fetch by hand.") from error
+    if done:
+        log.info("%s: going on from %s", name, megabytes(done))
+    pace = Pace(name, size, done=done, show=megabytes)
+    with process, part.open("ab") as file:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        while chunk := os.read(process.stdout.fileno(), 1 << 18):
+            file.write(chunk)
+            done += len(chunk)
+            pace.at(done)
+        said = process.stderr.read().decode(errors="replace")
+    problem = re.sub(r"^curl: \(\d+\) ", "", said.strip()) or f"curl ended with status {process.returncode}"
+    if process.returncode == 0 or "error: 416" in problem:  # which says that nothing is behind what is here
         pace.say(done)
-    if total is not None and done != total:
-        raise ConnectionError(f"the connection ended after {done:,} of {total:,} bytes")
-
-
-def _extent(response: http.client.HTTPResponse, have: int) -> tuple[int, int | None]:
-    """Where the body starts in the file, and how long the file is; a server that ignores ranges starts at 0."""
-    if response.status == 206:
-        found = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", response.headers.get("Content-Range", ""))
-        if not found or int(found[1]) != have:
-            raise ConnectionError(f"another range than was asked for: {response.headers.get('Content-Range')}")
-        return have, None if found[2] == "*" else int(found[2])
-    length = response.headers.get("Content-Length")
-    return 0, None if length is None else int(length)
-
-
-def _validator(headers: http.client.HTTPMessage) -> str | None:
-    """What If-Range may compare: a strong ETag, or failing that the date."""
-    tag = headers.get("ETag")
-    return tag if tag and not tag.startswith("W/") else headers.get("Last-Modified")
-
-
-def _kept(url: str, part: Path, sha256: str | None) -> int:
-    """How many bytes of an earlier attempt may be used: of this address, and of the same file for all that is known."""
-    state = _read_state(part)
-    safe = state.get("url") == url and (state.get("validator") or sha256)
-    return _length(part) if safe else 0
-
-
-def _asked_pause(value: str | None) -> float:
-    return float(value) if value and value.isdigit() else 0.0
-
-
-def _state(part: Path) -> Path:
-    return part.with_name(f"{part.name}.json")
-
-
-def _read_state(part: Path) -> dict[str, str | None]:
-    try:
-        return json.loads(_state(part).read_text())
-    except (OSError, ValueError):
-        return {}
+        return None
+    if process.returncode == NO_RANGES:
+        log.info("%s: the server cannot resume; fetching all of it", name)
+        part.unlink()
+        return _transfer(name, url, part, size, timeout)
+    is_refused = process.returncode == HTTP_ERROR and not re.search(AGAIN, problem)
+    if is_refused or process.returncode in FINAL:
+        raise _FailedError(f"{url}: {problem}")
+    return problem
 
 
 def _length(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0
-
-
-def _forget(part: Path) -> None:
-    part.unlink(missing_ok=True)
-    _state(part).unlink(missing_ok=True)

@@ -5,7 +5,7 @@ import logging
 from vidistill.base import gpus
 from vidistill.base.gpus import Device
 from vidistill.base.stage import UserError
-from vidistill.video.tvl1 import by_opencv
+from vidistill.video.tvl1 import by_numba, by_opencv
 from vidistill.video.tvl1.parameters import Backend, Estimator, Kind, Tvl1
 
 log = logging.getLogger(__name__)
@@ -30,15 +30,21 @@ TORCH = Backend(
     _torch_gpus,
     _torch_estimator,
     pairs=256,
+    remark={"cuda": "no GPU has run this backend yet", "cpu": "on a CPU it is for tests"},
 )
-# The fastest first: PyTorch computes many pairs at once, OpenCV's CUDA class one after the other.
-BACKENDS: dict[str, Backend] = {"torch": TORCH, "opencv-cuda": by_opencv.CUDA, "opencv-cpu": by_opencv.CPU}
+# In the order in which `auto` tries them, GPUs first. Who built OpenCV with CUDA wants it; by PyTorch a CPU is slow.
+BACKENDS: dict[str, Backend] = {
+    "opencv-cuda": by_opencv.CUDA,
+    "numba": by_numba.CPU,
+    "opencv-cpu": by_opencv.CPU,
+    "torch": TORCH,
+}
 
 
 def choose(wanted: str, device: Device) -> tuple[str, Kind]:
-    """The backend to use and on what: the wanted one, or with `auto` the fastest that can run; the log says why.
+    """The backend to use and on what: the wanted one, or with `auto` the first that can run; the log says why.
 
-    A GPU comes before the CPU. On that, PyTorch is 1.6 times as fast as OpenCV at 341x256, and slower on small frames.
+    A GPU comes before the CPU.
 
     Args:
         wanted: a name of `BACKENDS`, or auto.
@@ -54,6 +60,8 @@ def choose(wanted: str, device: Device) -> tuple[str, Kind]:
         reason = BACKENDS[name].lacking[kind]() if device in ("auto", kind) else f"device is {device!r}"
         if not reason:
             log.info("TV-L1 by %s, %s%s", name, kind, f" ({'; '.join(passed)})" if passed else "")
+            if remark := BACKENDS[name].remark.get(kind):
+                log.info("%s: %s", name, remark)
             return name, kind
         passed.append(f"{name}: {reason}")
     raise UserError(

@@ -207,12 +207,11 @@ def estimator(
     """An `Estimator` on `device`, such as cpu or cuda:0.
 
     Args:
-        threads: on the CPU, each with pairs of its own; the result does not depend on their number.
+        threads: without effect; a GPU has its own, and on a CPU, for tests, there is one.
         batch: pairs at once, instead of as many as suit the device.
         solver: instead of the fastest.
     """
     where = torch.device(device)
-    workers = threads if where.type == "cpu" else 1
     solver = solver or fastest_solver(where)
 
     def estimate(frames: np.ndarray) -> np.ndarray:
@@ -230,7 +229,7 @@ def estimator(
                 found = flow(images[:-1], images[1:], parameters, solver)
                 result[start : start + size] = found.permute(0, 2, 3, 1).cpu().numpy()
 
-        with ThreadPoolExecutor(workers) as pool:  # even of one: a network's threads are the caller's
+        with ThreadPoolExecutor(1) as pool:  # a network's threads are the caller's
             list(pool.map(fill, range(0, len(result), size)))
         return result
 

@@ -1,7 +1,7 @@
 """What every TV-L1 backend agrees on (Zach, Pock, Bischof 2007): its parameters, its arrays, and how flow is stored."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -44,12 +44,14 @@ class Backend:
         estimator: makes an `Estimator` for one frame size, from the parameters, a number of threads that it may use,
             and the device: cpu, or cuda:0, cuda:1, ...
         pairs: how many pairs it likes to get at once; bounds memory.
+        remark: for a kind of device, what the log says when it is chosen.
     """
 
     lacking: Mapping[Kind, Callable[[], str]]
     gpus: Callable[[], int]
     estimator: Callable[[Tvl1, int, str], Estimator]
     pairs: int
+    remark: Mapping[Kind, str] = field(default_factory=dict)
 
 
 def quantise(flow: np.ndarray, bound: float) -> np.ndarray:
