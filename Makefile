@@ -79,7 +79,7 @@ test-lowest: $(TESTABLE) ## the tests that run the workflow, with the lowest Sna
 test-slurm: $(TESTABLE) ## a run on a Slurm cluster that is started on this machine, as root; installs Slurm by apt if need be
 	$(RUN) -m pytest -m slurm -rs tests/slurm
 
-docs: $(DOCUMENTED) ## config/README.md from the schema, and the pages in results/site
-	$(RUN) workflow/schemas/document.py
+docs: $(DOCUMENTED) ## config/README.md and config/schema.json from the settings' models, and the pages in results/site
+	PYTHONPATH=workflow $(RUN) -m vidistill.planning.document
 	NO_MKDOCS_2_WARNING=1 $(RUN) -m mkdocs build --strict --quiet
 	@echo "open results/site/index.html"

@@ -31,7 +31,7 @@ from vidistill.commands.one_video import Video
 from vidistill.data.text import masking_weight
 from vidistill.features import extract, networks, options
 from vidistill.mmdist import model as models
-from vidistill.mmdist.network import NetworkSettings
+from vidistill.settings.mmdist import NetworkSettings
 
 WORDS = ["the", "a", "person", "opens", "door", "sits", "down", "stands", "up", "walks", "and", "takes", "box"]
 WORDS += [f"w{number}" for number in range(1111 - len(WORDS))]  # as many as Charades-STA's
@@ -56,14 +56,18 @@ def make_model(path: Path, fps: float, short_side: int, endpoint: str, threads: 
         "versions": json.dumps(store.versions("av", "h5py", "numpy")),
     }
     width = extractor(np.zeros((1, 16, 64, 64, 3), np.uint8)).shape[-1]
-    train = config["train"] | {
-        "dataset": "benchmark",
-        "model": "student",
-        "seed": 0,
-        "device": "cpu",
-        "streams": ["rgb"],
-    }
-    train |= {"teachers": [], "network": {**config["train"]["network"], "kind": "single"}}
+    train = (
+        config["train"]
+        | config["mmdist"]
+        | {
+            "dataset": "benchmark",
+            "model": "student",
+            "seed": 0,
+            "device": "cpu",
+            "streams": ["rgb"],
+        }
+    )
+    train |= {"teachers": [], "network": {**config["mmdist"]["network"], "kind": "single"}}
     network = models.build(
         NetworkSettings(**train["network"]), [width], torch.randn(len(WORDS) + 1, 300), learned_words=False, local=True
     )

@@ -19,30 +19,12 @@ from torch import Tensor
 
 from vidistill.mmdist import losses, proposals
 from vidistill.mmdist.batch import Batch
-from vidistill.mmdist.losses import LossSettings
-from vidistill.mmdist.network import Network, NetworkSettings, Sentence, encode
+from vidistill.mmdist.network import Network, Sentence, encode
 from vidistill.mmdist.objective import Objective
+from vidistill.settings.mmdist import LossSettings, NetworkSettings
 
 REFERENCE = "all 25 with gradients, fp32"
-LOSS = LossSettings(
-    global_learning=True,
-    global_terms="cpl",
-    reconstruction="mean",
-    label_smoothing=0.1,
-    ranking_weight=1.0,
-    diversity_weight=5.0,
-    diversity_lambda=0.146,
-    margin_full=0.1,
-    margin_negative=0.15,
-    negative_gamma=0.5,
-    local_learning=False,
-    local_weight=4.5,
-    temperature=0.1,
-    top_share=0.25,
-    symmetric=False,
-    mutual_weight=1.0,
-    agreement="absolute",
-)
+LOSS = LossSettings(local_learning=False)
 
 
 def all_25(network: Network, batch: Batch) -> Tensor:
@@ -92,7 +74,7 @@ def main() -> None:
     torch.set_num_threads(a.threads)
     device = torch.device(a.device)
     torch.manual_seed(0)
-    settings = NetworkSettings("single", a.dim, 4, 3, 2 * a.dim, 0.1, 8, 50, 9.0, True)
+    settings = NetworkSettings(kind="single", dim=a.dim, feed_forward=2 * a.dim)
     vectors = torch.randn(a.vocabulary + 1, 300)
     network = Network(settings, [a.features], vectors, learned_words=False, local=False).to(device).train()
     batch = Batch(

@@ -20,8 +20,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from vidistill.settings.flow import Tvl1
 from vidistill.video.tvl1 import by_torch
-from vidistill.video.tvl1.parameters import Estimator, Tvl1
+from vidistill.video.tvl1.parameters import Estimator
 
 try:
     import cv2
@@ -30,7 +31,7 @@ try:
 except ImportError:
     cv2 = None  # type: ignore[assignment]
 
-DEFAULTS = Tvl1(0.25, 0.15, 0.3, 5, 0.8, 5, 30, 10, 5, 0.01)  # OpenCV's, and the configuration's
+DEFAULTS = Tvl1()  # OpenCV's, and the configuration's
 Way = tuple[str, Estimator, int]  # name, what computes, how many pairs to give it
 
 

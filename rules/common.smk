@@ -1,4 +1,4 @@
-"""Shared by all rules: the validated configuration, settings and code digests of stages, requested targets."""
+"""Shared by all rules: the checked configuration, settings and code digests of stages, requested targets."""
 
 import functools
 import importlib.util
@@ -7,9 +7,6 @@ import re
 import shlex
 import sys
 from typing import NamedTuple
-
-import jsonschema
-from snakemake.utils import validate
 
 PACKAGE = f"{workflow.basedir}/workflow"
 # Whether the installed command `vidistill` belongs to this clone; the last lines of a run depend on it.
@@ -35,10 +32,9 @@ from vidistill.base import code, fingerprints
 from vidistill.base.gpus import has_gpu
 from vidistill.base.job_logs import is_final
 from vidistill.base.stage import UserError, as_lines
-from vidistill.planning import downloads, errors, machine, needs, plan as plans, report as reports, targets
+from vidistill.planning import downloads, machine, needs, plan as plans, report as reports, targets
+from vidistill.planning.config import complete
 from vidistill.planning.inventory import Inventory
-
-SECTIONS = "downloads demo decode flow i3d c3d external vocabulary train export evaluate figures".split()
 
 
 def told(function):
@@ -54,51 +50,13 @@ def told(function):
     return telling
 
 
-# Otherwise a seed of 1.0 would count as an integer until it is used as one.
-jsonschema.Draft202012Validator.TYPE_CHECKER = jsonschema.Draft202012Validator.TYPE_CHECKER.redefine(
-    "integer", lambda checker, value: type(value) is int
-)
-
-
 @told
-def validated(config):
-    """The configuration, checked against its schema, with defaults filled in."""
-
-    def check(part, where, schema, **options):
-        try:
-            validate(part, f"../workflow/schemas/{schema}.yaml", **options)
-        except WorkflowError as error:
-            problem = error.__context__
-            raise UserError(errors.explain(config, [*where, *problem.absolute_path], problem.message))
-
-    errors.check_plain(config)
-    # Defaults are filled in after the check; otherwise parts that only override a section would get them, too.
-    check(config, [], "config.schema", set_default=False)
-    for part in ("tables", "recipes"):
-        config.setdefault(part, {})
-    plans.fill_in_recipes(config)
-    for name, collection in config["collections"].items():
-        for stream, about in collection["streams"].items():
-            check(
-                plans.own_keys(about), ["collections", name, "streams", stream], about["extractor"], set_default=False
-            )
-    check(config, [], "general")
-    for section in SECTIONS:
-        check(config.setdefault(section, {}), [section], section)
-    queries = {}
-    check(queries, [], "queries")
-    for dataset in config["datasets"].values():
-        dataset.update({**queries, **dataset})
-    downloads.targets(config["downloads"])  # which says what does not fit
-    return config
-
-
-@told
-def resolved(config):
+def resolved():
+    config.update(complete(config))
     return plans.Plan(config)
 
 
-plan = resolved(validated(config))
+plan = resolved()
 inventory = Inventory(plan)
 
 

@@ -15,7 +15,7 @@ from vidistill.data import vocabulary
 from vidistill.data.queries import QUERIES
 from vidistill.data.vocabulary import VocabularySettings, build
 from vidistill.mmdist import batch
-from vidistill.mmdist.settings import TrainSettings
+from vidistill.settings.mmdist import TrainSettings
 
 WORDS = ["person", "opens", "closes", "door", "box", "red", "blue", "walks", "away", "the", "a"]
 DIMS = {"rgb": 12, "flow": 10}
@@ -60,7 +60,7 @@ def inputs(folder: Path) -> list[str]:
 
 def train_section(config: dict[str, Any], model: str = "baseline", **changes: Any) -> dict[str, Any]:
     """A training section that takes seconds; nested sections in `changes` are merged."""
-    section = json.loads(json.dumps(config["train"]))
+    section = json.loads(json.dumps(config["train"] | config["mmdist"]))
     section |= {"dataset": "small", "model": model, "seed": 0, "device": "cpu", "threads": 1, "snippets": 12}
     section |= {"streams": ["rgb", "flow"] if model == "teacher" else ["rgb"]}
     section |= {"teachers": ["teacher"] if model == "student" else []}

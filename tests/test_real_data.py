@@ -47,7 +47,8 @@ def test_real_clips_go_from_file_to_predictions_with_deepminds_weights(tmp_path)
         writer.writerows(rows)
     weights = {s: str(data("i3d", f"i3d_{s}_imagenet.to_Mixed_4d.safetensors")) for s in ("rgb", "flow")}
     shared = {"extractor": "i3d", "endpoint": "Mixed_4d", "crop": 112}
-    train = {"snippets": 16, "network": {"dim": 32, "layers": 1}, "optimisation": {"epochs": 2, "batch_size": 4}}
+    train = {"snippets": 16, "optimisation": {"epochs": 2, "batch_size": 4}}
+    own = {"train": train, "mmdist": {"network": {"dim": 32, "layers": 1}}}
     changes = {
         "seeds": [0],
         "collections": {
@@ -63,9 +64,7 @@ def test_real_clips_go_from_file_to_predictions_with_deepminds_weights(tmp_path)
                 },
             }
         },
-        "datasets": {
-            "mine": {"collection": "mine", "format": "table", "annotations": {"train": ["mine.csv"]}, "train": train}
-        },
+        "datasets": {"mine": {"collection": "mine", "format": "table", "annotations": {"train": ["mine.csv"]}, **own}},
     }
     done = run(tmp_path, "results/student_mine.json", changes=changes)
     assert done.status == 0, done.text
@@ -105,9 +104,9 @@ def test_clip_features_that_a_user_has_are_trained_on(tmp_path):
                 "train": {
                     "snippets": 64,
                     "normalise": "l2",
-                    "network": {"dim": 32, "layers": 1, "feed_forward": 64},
                     "optimisation": {"epochs": 2, "warmup_updates": 50, "learning_rate": 0.002},
                 },
+                "mmdist": {"network": {"dim": 32, "layers": 1, "feed_forward": 64}},
             }
         },
     }

@@ -27,14 +27,14 @@ VIDEOS_TO_RESULT = {"decode": 3, "flow": 3, "extract": 6, **OF_FEATURES}
 SETTINGS = [
     ({"evaluate": {"confidence": 0.9}}, EVALUATED, "confidence: 0.95 -> 0.9"),
     ({"max_bad_share": 0.5}, EVALUATED, "max_bad_share: 0.2 -> 0.5"),
-    ({"train": {"score_weight": 2.0}}, TRAINED, "score_weight: 3.0 -> 2.0"),
+    ({"mmdist": {"score_weight": 2.0}}, TRAINED, "score_weight: 3.0 -> 2.0"),
     (
-        {"models": {"student": {"train": {"distillation": {"weight": 0.5}}}}},  # the paper's beta
+        {"models": {"student": {"mmdist": {"distillation": {"weight": 0.5}}}}},  # the paper's beta
         {"train": 1, **EVALUATED},
         "distillation.weight: 0.9 -> 0.5",
     ),
     (
-        {"models": {"teacher": {"train": {"loss": {"mutual_weight": 0.5}}}}},
+        {"models": {"teacher": {"mmdist": {"loss": {"mutual_weight": 0.5}}}}},
         OF_TEACHER,
         "loss.mutual_weight: 1.0 -> 0.5",
     ),

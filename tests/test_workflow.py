@@ -89,7 +89,7 @@ def test_a_baseline_needs_neither_flow_nor_teacher(tmp_path: Path) -> None:
 
 def test_a_named_variant_is_built_like_any_model(tmp_path: Path) -> None:
     charades_tree(tmp_path)
-    distillation = {"train": {"distillation": {"local_level": False}}}
+    distillation = {"mmdist": {"distillation": {"local_level": False}}}
     changes = {"models": {"student-global": {"parent": "student", "compare_with": [], **distillation}}, "seeds": [4]}
     outcome = run(tmp_path, "results/student-global_charades.json", changes=changes, dry=True)
     assert outcome.jobs["train"] == 2, outcome.text  # itself and its teacher

@@ -57,6 +57,7 @@ STAGES = {
 # Floor by floor, a folder each: a module imports from its own folder and from floors below, never beside or above.
 FLOORS = (
     ("base",),
+    ("settings",),
     ("video",),
     ("data",),
     ("features",),
@@ -171,6 +172,9 @@ def digest_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Calla
 BEFORE = """
 log = logging.getLogger(__name__)
 
+class Halving(Section):
+    by: int = Field(2, ge=1, description="The divisor.")
+
 def halves(x):
     parser.add_argument("--x", help="a number")
     if x < 0:
@@ -180,6 +184,9 @@ def halves(x):
 """
 AFTER = """
 log = logging.getLogger(__name__)
+
+class Halving(Section):
+    by: int = Field(2, ge=1, description="What is divided by.")
 
 def halves(x):
     'A half.'
@@ -195,7 +202,8 @@ def test_words_for_people_are_not_part_of_a_digest(digest_of: Callable[[str], st
 
 
 @pytest.mark.parametrize(
-    ("old", "new"), [("x / 2", "x / 3"), ("x < 0", "x <= 0"), ("return", "yield"), ("(x)", "(y)"), ("/ 2", "/ 2.0")]
+    ("old", "new"),
+    [("x / 2", "x / 3"), ("x < 0", "x <= 0"), ("return", "yield"), ("(x)", "(y)"), ("/ 2", "/ 2.0"), ("ge=1", "ge=2")],
 )
 def test_what_can_change_a_number_is_part_of_a_digest(digest_of: Callable[[str], str], old: str, new: str) -> None:
     assert digest_of(BEFORE) != digest_of(BEFORE.replace(old, new))

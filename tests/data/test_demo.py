@@ -258,5 +258,5 @@ def test_the_command_line(config: dict[str, Any], tmp_path: Path):
 def test_the_command_line_says_what_is_wrong_in_one_sentence(config: dict[str, Any], tmp_path: Path):
     failed = command(tmp_path, {**config["demo"], "test_videos": 0})
     assert failed.returncode == 1
-    assert failed.stderr.strip().splitlines()[-1].startswith("error: the demo lacks training or test videos")
+    assert failed.stderr.strip().splitlines()[-1].startswith("error: test_videos: 0 should be greater")
     assert os.listdir(tmp_path) == []

@@ -17,6 +17,8 @@ from served import BODY, DIGEST, VIDEOS, Served, archive, left, serve
 from vidistill.base.stage import UserError
 from vidistill.data.downloads import download as stage
 from vidistill.planning import downloads
+from vidistill.planning.config import complete, merge
+from vidistill.planning.plan import Plan
 from workflow_runs import ROOT, run
 
 
@@ -26,7 +28,7 @@ def settings(folder: Path, base: str, **files: dict[str, Any]) -> stage.Download
     for name, about in files.items():
         about = {**absent, "urls": (f"{base}/{name}",), **about}
         made.append(stage.Download(name=name, **about))
-    return stage.DownloadSettings(str(folder / "kept"), False, 2, 5.0, tuple(made))
+    return stage.DownloadSettings(folder=str(folder / "kept"), attempts=2, timeout=5.0, files=tuple(made))
 
 
 def bring(asked: stage.DownloadSettings) -> None:
@@ -204,7 +206,7 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("changes", "said"), WRONG, ids=[row[1] for row in WRONG])
-def test_what_is_wrong_with_downloads_is_said(tmp_path: Path, changes: dict[str, Any], said: str) -> None:
-    outcome = run(tmp_path, changes={"downloads": changes}, dry=True)
-    assert len(outcome.errors) == 1, outcome.text
-    assert outcome.errors[0].startswith(f"configuration, {said}")
+def test_what_is_wrong_with_downloads_is_said(config: dict[str, Any], changes: dict[str, Any], said: str) -> None:
+    with pytest.raises(UserError, match=re.escape(f"configuration, {said}")) as caught:
+        Plan(complete(merge(config, {"downloads": changes})))
+    assert len(str(caught.value).splitlines()) == 1

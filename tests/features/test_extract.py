@@ -14,7 +14,7 @@ from conftest import data
 from vidistill.base import store
 from vidistill.base.stage import UserError
 from vidistill.features import extract, i3d, networks, options, random_weights, weights
-from vidistill.features.options import I3DSettings
+from vidistill.settings.extract import I3DSettings
 from vidistill.video import frames
 
 torch.set_num_threads(2)
@@ -239,12 +239,12 @@ def test_contradictory_settings_are_one_sentence(config: dict[str, Any]) -> None
         options.read(json.dumps(section))
 
     for extractor, changes, said in (
-        ("i3d", {"endpoint": "Mixed_6a"}, r"i3d\.endpoint is 'Mixed_6a'; supported values are Conv3d_1a_7x7, "),
+        ("i3d", {"endpoint": "Mixed_6a"}, "endpoint: 'Mixed_6a' is not supported; use 'Conv3d_1a_7x7', "),
         ("i3d", {"temporal_mean": True}, r"set i3d\.window"),
-        ("i3d", {"windows": 3}, "unknown key 'windows'"),
+        ("i3d", {"windows": 3}, "the key 'windows' is unknown"),
         ("c3d", {"input": "flow"}, "c3d reads frames, not flow"),
         ("c3d", {"weights": "c3d.pt"}, r"set without c3d\.mean"),
-        ("c3d", {"endpoint": "pool5"}, "supported values are fc6, fc7"),
+        ("c3d", {"endpoint": "pool5"}, "use 'fc6' or 'fc7'"),
         ("s3d", {}, "extractor is 's3d'"),
     ):
         with pytest.raises(UserError, match=said):

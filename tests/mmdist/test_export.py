@@ -119,7 +119,7 @@ def test_an_index_that_the_teacher_does_not_give_is_an_error(config, taught, tmp
     labels.to_parquet(tmp_path / "labels.parquet")
     tables = ["--pseudo-labels", tmp_path / "labels.parquet", "--activation-maps", taught / "maps.parquet"]
     literal = small.train_section(config, "student", distillation={"proposal": "index"})
-    with pytest.raises(UserError, match=r"labels\.parquet .*the student's 3 .*set train\.distillation\.proposal"):
+    with pytest.raises(UserError, match=r"labels\.parquet .*the student's 3 .*set mmdist\.distillation\.proposal"):
         run(monkeypatch, taught, literal, "student", tables)
 
 

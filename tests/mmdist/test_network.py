@@ -6,13 +6,14 @@ import torch
 from conftest import parse
 from vidistill.base.stage import UserError
 from vidistill.mmdist import model as models
-from vidistill.mmdist.network import NetworkSettings, semantic_map, semantic_maps_all
+from vidistill.mmdist.network import semantic_map, semantic_maps_all
 from vidistill.mmdist.proposals import positive_masks
+from vidistill.settings.mmdist import NetworkSettings
 
 
 def build(config, dims, words=20, local=True, kind="single", embedding=300, **changes):
     torch.manual_seed(0)
-    settings = parse(NetworkSettings, config["train"]["network"], kind=kind, **changes)
+    settings = parse(NetworkSettings, config["mmdist"]["network"], kind=kind, **changes)
     vectors = torch.randn(words + 1, embedding)
     return models.build(settings, dims, vectors, learned_words=False, local=local).eval()
 
@@ -31,7 +32,7 @@ def test_the_global_part_has_as_many_parameters_as_cpl(config, features, words, 
 
 
 def test_given_word_vectors_are_frozen_and_learned_ones_are_not(config):
-    settings = parse(NetworkSettings, config["train"]["network"], kind="single", **SMALL)
+    settings = parse(NetworkSettings, config["mmdist"]["network"], kind="single", **SMALL)
     frozen, learned = (
         models.build(settings, [8], torch.randn(21, 300), learned_words=x, local=True) for x in (False, True)
     )

@@ -106,7 +106,7 @@ def test_compiled_stacks_train_as_others_do(config, tmp_path, monkeypatch):
     folder = small.write(tmp_path)
     losses = []
     for compiled in (False, True):
-        section = small.train_section(config, network={"dropout": 0.0}, optimisation={"compile": compiled})
+        section = small.train_section(config, network={"dropout": 0.0}, compile=compiled)
         files = run(monkeypatch, folder, section, str(compiled))
         losses.append(store.read_table(files["history"])["loss"].to_list())
         models.load(files["model"])

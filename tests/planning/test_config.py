@@ -1,97 +1,68 @@
 """The configuration: what is refused and how it is said, what counts over what, and that all its copies agree."""
 
-import copy
 import datetime
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from vidistill.base.settings import parse
 from vidistill.base.stage import UserError
+from vidistill.planning import document
 from vidistill.planning import report as reports
-from vidistill.planning.plan import Plan, fill_in_recipes, merge
+from vidistill.planning.config import PARTIAL, Config, complete, merge
+from vidistill.planning.keys import forms
+from vidistill.planning.plan import Plan
 from workflow_runs import ROOT, run
-
-SCHEMAS = ROOT / "workflow" / "schemas"
-SECTIONS = ("decode", "demo", "flow", "i3d", "c3d", "external", "vocabulary", "train", "export", "evaluate", "figures")
-
-
-def defaults(schema: dict[str, Any]) -> dict[str, Any]:
-    found = {}
-    for key, about in schema.get("properties", {}).items():
-        if "properties" in about:
-            found[key] = defaults(about)
-        elif "default" in about:
-            found[key] = about["default"]
-    return found
 
 
 @pytest.fixture
 def plan(config: dict[str, Any]) -> Plan:
-    queries = defaults(yaml.safe_load((SCHEMAS / "queries.yaml").read_text()))
-    config = copy.deepcopy(config)
-    fill_in_recipes(config)
-    return Plan({**config, "datasets": {name: {**queries, **about} for name, about in config["datasets"].items()}})
+    return Plan(complete(config))
 
 
-@pytest.mark.parametrize("section", SECTIONS)
-def test_a_section_holds_every_key_with_the_schemas_default(config: dict[str, Any], section: str) -> None:
-    assert config[section] == defaults(yaml.safe_load((SCHEMAS / f"{section}.yaml").read_text()))
-
-
-def test_the_runs_own_keys_are_the_schemas(config: dict[str, Any]) -> None:
-    general = defaults(yaml.safe_load((SCHEMAS / "general.yaml").read_text()))
-    assert {key: config[key] for key in general} == general
-    assert set(config) == {*general, *SECTIONS, "downloads", "models", "tables", "recipes", "collections", "datasets"}
+def test_the_file_that_users_edit_shows_the_defaults(config: dict[str, Any]) -> None:
+    sections = {name for name, field in Config.model_fields.items() if not field.is_required()} - PARTIAL
+    default = Config.model_construct().model_dump(mode="json", include=sections - {"tables", "downloads"})
+    assert {name: config[name] for name in default} == default
 
 
 def test_every_key_says_what_it_is() -> None:
-    def unsaid(schema: dict[str, Any], where: str) -> list[str]:
-        missing = []
-        for key, about in schema["properties"].items():
-            missing += [] if about.get("description") or "$ref" in about else [f"{where}.{key}"]
-            missing += unsaid(about, f"{where}.{key}") if "properties" in about and key != "annotations" else []
-        return missing
-
-    schema = yaml.safe_load((SCHEMAS / "config.schema.yaml").read_text())
-    parts = {
-        name: yaml.safe_load((SCHEMAS / f"{name}.yaml").read_text())
-        for name in (*SECTIONS, "downloads", "general", "queries")
-    }
-    sections = {name: part for name, part in {**parts, **schema["$defs"]}.items() if "properties" in part}
-    assert [key for name, part in sections.items() for key in unsaid(part, name)] == []
-    assert all(part["additionalProperties"] is False for name, part in parts.items() if name != "general")
+    schema = Config.model_json_schema()
+    # A section's own description is that of its class.
+    sections = [part for part in (schema, *schema["$defs"].values()) if "properties" in part]
+    unsaid = [key for part in sections for key, about in part["properties"].items() if not described(schema, about)]
+    assert unsaid == []
+    assert all(part["additionalProperties"] is False for part in sections)
 
 
-def test_the_page_of_keys_is_made_from_the_schema(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(SCHEMAS)
-    import document
+def described(schema: dict[str, Any], about: dict[str, Any]) -> bool:
+    return bool(about.get("description") or forms(schema, about)[0].get("description"))
 
-    assert (ROOT / "config" / "README.md").read_text() == document.page(), "run `make docs`"
-    assert sys.modules.pop("document")
+
+def test_the_page_of_keys_and_the_editors_schema_are_made_from_the_models() -> None:
+    made = {"README.md": document.page(), "schema.json": document.schema_text()}
+    assert {name: (ROOT / "config" / name).read_text() for name in made} == made, "run `make docs`"
 
 
 def test_every_stage_takes_the_settings_that_the_plan_gives(plan: Plan) -> None:
-    from vidistill.data.annotations.sources import QueriesSettings
-    from vidistill.data.demo.scenes import DemoSettings
-    from vidistill.data.downloads.download import DownloadSettings
-    from vidistill.data.vocabulary import VocabularySettings
     from vidistill.evaluation.evaluate import EvaluateSettings
     from vidistill.evaluation.tables import TablesSettings
     from vidistill.features.availability import AvailabilitySettings
-    from vidistill.features.external import ExternalSettings
-    from vidistill.features.options import C3DSettings, I3DSettings
-    from vidistill.mmdist.export import ExportSettings
-    from vidistill.mmdist.settings import TrainSettings
     from vidistill.planning import downloads
     from vidistill.report.figures import FiguresSettings
     from vidistill.report.overview import OverviewSettings
-    from vidistill.video.decode import DecodeSettings
-    from vidistill.video.flow import FlowSettings
+    from vidistill.settings.decode import DecodeSettings
+    from vidistill.settings.demo import DemoSettings
+    from vidistill.settings.downloads import DownloadSettings
+    from vidistill.settings.export import ExportSettings
+    from vidistill.settings.external import ExternalSettings
+    from vidistill.settings.extract import C3DSettings, I3DSettings
+    from vidistill.settings.flow import FlowSettings
+    from vidistill.settings.mmdist import TrainSettings
+    from vidistill.settings.queries import QueriesSettings
+    from vidistill.settings.vocabulary import VocabularySettings
 
     given: list[tuple[type, dict[str, Any]]] = [(DemoSettings, plan.config["demo"]), (ExportSettings, plan.export())]
     for dataset in plan.datasets:
@@ -153,22 +124,26 @@ def test_a_result_needs_what_it_is_compared_with_and_their_teachers(plan: Plan) 
 
 WRONG = [
     ({"train": {"optimisation": {"lerning_rate": 1}}}, "train.optimisation", "did you mean 'learning_rate'?"),
-    ({"datasets": {"demo": {"train": {"network": {"dims": 1}}}}}, "datasets.demo.train.network", "did you mean 'dim'?"),
+    (
+        {"datasets": {"demo": {"mmdist": {"network": {"dims": 1}}}}},
+        "datasets.demo.mmdist.network",
+        "did you mean 'dim'?",
+    ),
     ({"collections": {"demo": {"streams": {"rgb": {"weihgts": None}}}}}, "collections.demo.streams.rgb", "'weights'?"),
     (
         {"collections": {"demo": {"streams": {"rgb": {"weights": 5}}}}},
         "collections.demo.streams.rgb.weights",
-        "of type",
+        "should be a valid string",
     ),
     ({"collections": {"demo": {"decode": {"fsp": 5}}}}, "collections.demo.decode", "did you mean 'fps'?"),
-    ({"collections": {"demo": {"shards": 0}}}, "collections.demo.shards", "minimum of 1"),
+    ({"collections": {"demo": {"shards": 0}}}, "collections.demo.shards", "0 should be greater than or equal to 1"),
     ({"sed": [1]}, "the top level", "did you mean 'seeds'?"),
-    ({"seeds": ["x"]}, "seeds.0", "not of type 'integer'"),
-    ({"seeds": [1.0]}, "seeds.0", "not of type 'integer'"),
-    ({"seeds": [1, 1]}, "seeds", "non-unique"),
-    ({"seeds": []}, "seeds", "non-empty"),
+    ({"seeds": ["x"]}, "seeds.0", "should be a valid integer"),
+    ({"seeds": [1.0]}, "seeds.0", "should be a valid integer"),
+    ({"seeds": [1, 1]}, "seeds", "1 is given twice"),
+    ({"seeds": []}, "seeds", "at least 1 item"),
     ({"seeds": [10**30]}, "seeds.0", "too large"),
-    ({"collections": {"demo": {"shards": 2.0}}}, "collections.demo.shards", "not of type 'integer'"),
+    ({"collections": {"demo": {"shards": 2.0}}}, "collections.demo.shards", "should be a valid integer"),
     ({"decode": {"max_seconds": float("inf")}}, "decode.max_seconds", "finite"),
     ({"train": {"optimisation": {"learning_rate": float("nan")}}}, "train.optimisation.learning_rate", "is nan"),
     ({"datasets": {2024: {"collection": "demo"}}}, "datasets", "key 2024 is read as a number"),
@@ -178,8 +153,8 @@ WRONG = [
     ({"tables": {"x": {"a", "b"}}}, "tables.x", "is read as a set"),
     ({"device": b"cpu"}, "device", "is read as binary data"),
     ({"collections": {"demo": {"videos": "a\0b"}}}, "collections.demo.videos", "no file name"),
-    ({"device": "gpu"}, "device", "is not one of ['auto', 'cpu', 'cuda']"),
-    ({"datasets": {"own": {"collection": "demo"}}}, "datasets.own", "'annotations' is a required property"),
+    ({"device": "gpu"}, "device", "use 'auto', 'cpu' or 'cuda'"),
+    ({"datasets": {"own": {"collection": "demo"}}}, "datasets.own", "'annotations' is missing"),
     ({"datasets": {"demo": {"collection": "dmeo"}}}, "datasets.demo.collection", "there is no 'dmeo' in collections"),
     ({"models": {"my_model": {"parent": "baseline"}}}, "models", "'my_model' cannot be part of a path"),
     ({"models": {"b": {"parent": "c"}, "c": {"parent": "b"}}}, "models.b", "its own parent"),
@@ -197,36 +172,72 @@ WRONG = [
     ),
     ({"models": {"b": {"streams": ["rgb"]}}}, "models.b", "'network' is missing"),
     (  # settings without an effect
-        {"models": {"baseline": {"train": {"distillation": {"weight": 0.5}}}}},
-        "models.baseline.train.distillation",
+        {"models": {"baseline": {"mmdist": {"distillation": {"weight": 0.5}}}}},
+        "models.baseline.mmdist.distillation",
         "without teachers",
     ),
     (
-        {"models": {"student": {"train": {"loss": {"local_learning": False}}}}},
-        "models.student.train.distillation.local_level",
+        {"models": {"b": {"parent": "student", "mmdist": {"loss": {"local_learning": False}}}}},
+        "models.b.mmdist.distillation.local_level",
         "local_learning is false",
     ),
     (
-        {"models": {"student-no-local": {"train": {"distillation": {"global_level": False}}}}},
+        {"models": {"student-no-local": {"mmdist": {"distillation": {"global_level": False}}}}},
         "models.student-no-local",
         "teachers have no effect",
     ),
     (
-        {"models": {"baseline": {"train": {"loss": {"mutual_weight": 0.5}}}}},
-        "models.baseline.train.loss.mutual_weight",
+        {"models": {"baseline": {"mmdist": {"loss": {"mutual_weight": 0.5}}}}},
+        "models.baseline.mmdist.loss.mutual_weight",
         "two streams",
     ),
     ({"datasets": {"logs": {"collection": "demo", "annotations": {"train": ["a"]}}}}, "datasets", "/logs/ is reserved"),
 ]
 
 
+def test_all_errors_are_said_at_once(config: dict[str, Any]) -> None:
+    changes = {
+        "sed": [1],
+        "device": "gpu",
+        "train": {"loss": {"mutual_weight": 1.0}},
+        "datasets": {"own": {"collection": "demo"}, "demo": {"evaluate": {"confidence": 2}}},
+        "collections": {"demo": {"streams": {"rgb": {"weights": 5}, "x": {"recipe": "lgi"}}}},
+    }
+    with pytest.raises(UserError) as caught:
+        complete(merge(config, changes))
+    lines = str(caught.value).splitlines()
+    assert all(line.startswith("configuration, ") and line.endswith((".", "?")) for line in lines)
+    places = "the top level", "device", "train", "datasets.own", "datasets.demo.evaluate.confidence"
+    places += "collections.demo.streams.rgb.weights", "collections.demo.streams.x"
+    assert sorted(line.removeprefix("configuration, ").partition(":")[0] for line in lines) == sorted(places)
+    assert "the key 'loss' is unknown; did you mean 'mmdist.loss'?" in str(caught.value)
+    references = {"datasets": {"demo": {"collection": "dmeo"}}, "models": {"a_b": {"parent": "baselin"}}}
+    with pytest.raises(UserError) as caught:
+        Plan(complete(merge(config, references)))
+    assert len(str(caught.value).splitlines()) == 3
+
+
 @pytest.mark.parametrize(("changes", "where", "what"), WRONG, ids=[row[2] for row in WRONG])
-def test_what_is_wrong_is_said_in_one_sentence(tmp_path: Path, changes: dict[str, Any], where: str, what: str) -> None:
-    outcome = run(tmp_path, changes=changes, dry=True)
+def test_what_is_wrong_is_said_in_one_sentence(
+    config: dict[str, Any], changes: dict[str, Any], where: str, what: str
+) -> None:
+    with pytest.raises(UserError) as caught:
+        Plan(complete(merge(config, changes)))
+    (line,) = str(caught.value).splitlines()
+    assert line.startswith(f"configuration, {where}: " if where else "configuration: ")
+    assert what in line
+
+
+def test_a_run_ends_with_the_sentences(tmp_path: Path) -> None:
+    outcome = run(tmp_path, changes={"device": "gpu", "sed": [1], "datasets": {2024: {}}}, dry=True)
     assert outcome.status == 1
-    assert len(outcome.errors) == 1
-    assert outcome.errors[0].startswith(f"configuration, {where}: " if where else "configuration: ")
-    assert what in outcome.errors[0]
+    assert [error.partition(": ")[0] for error in outcome.errors] == ["configuration, datasets"]
+    outcome = run(tmp_path, changes={"device": "gpu", "sed": [1]}, dry=True)
+    assert outcome.status == 1
+    assert sorted(error.partition(": ")[0] for error in outcome.errors) == [
+        "configuration, device",
+        "configuration, the top level",
+    ]
     assert "Traceback" not in outcome.text
 
 
@@ -263,13 +274,12 @@ def test_a_stream_that_a_collection_lacks_is_named(plan: Plan) -> None:
 
 @pytest.mark.parametrize("name", ["cpl", "vslnet", "deepmind-rgb", "deepmind-flow", "activitynet-c3d"])
 def test_a_recipe_says_what_is_uncertain_and_is_what_its_stage_takes(config: dict[str, Any], name: str) -> None:
-    from vidistill.features.options import C3DSettings, I3DSettings
-    from vidistill.video.decode import DecodeSettings
+    from vidistill.settings.decode import DecodeSettings
+    from vidistill.settings.extract import C3DSettings, I3DSettings
 
     assert "Uncertain: " in config["recipes"][name]["about"]
     config = merge(config, {"collections": {"charades": {"streams": {"made": {"recipe": name, "batch": 3}}}}})
-    fill_in_recipes(config)
-    plan = Plan(config)
+    plan = Plan(complete(config))
     kind = {"i3d": I3DSettings, "c3d": C3DSettings}[plan.collections["charades"]["streams"]["made"]["extractor"]]
     settings = parse(kind, json.dumps(plan.features("charades", "made")))
     assert settings.batch == 3

@@ -129,5 +129,5 @@ def test_settings_are_checked(config):
     given = {"dataset": "d", "model": "m", "compare_with": [], "seeds": [0], "max_bad_share": 0.2}
     settings = {**config["figures"], **about, "evaluate": {**config["evaluate"], **given}}
     assert parse(figures.FiguresSettings, json.dumps(settings)).groups == config["figures"]["groups"]
-    with pytest.raises(UserError, match="frames and groups at least 1"):
+    with pytest.raises(UserError, match="groups: 0 should be greater than or equal to 1"):
         parse(figures.FiguresSettings, json.dumps({**settings, "groups": 0}))

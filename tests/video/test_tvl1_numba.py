@@ -1,6 +1,5 @@
 """TV-L1 by Numba against OpenCV, whose numerics it restates, and against itself in threads and in other processes."""
 
-import dataclasses
 import hashlib
 import itertools
 import os
@@ -14,20 +13,20 @@ import pytest
 from motion import differences, error, moving
 
 from conftest import ROOT, data
+from vidistill.settings.flow import Tvl1
 from vidistill.video.tvl1 import by_numba, by_opencv
-from vidistill.video.tvl1.parameters import Tvl1
 
 VIDEOS = ("v_CricketShot_g04_c01_rgb.gif", "v_BaseballPitch_g01_c01.avi", "v_GGSY1Qvo990.mp4", "Y1HGC.mp4")
 
 
 @pytest.fixture(scope="module")
 def settings(config) -> Tvl1:
-    return Tvl1(**{field.name: config["flow"][field.name] for field in dataclasses.fields(Tvl1)})
+    return Tvl1(**{name: config["flow"][name] for name in Tvl1.model_fields})
 
 
 @pytest.fixture(scope="module")
 def quick(settings) -> Tvl1:
-    return dataclasses.replace(settings, scales=3, warps=2, outer_iterations=2, inner_iterations=10)
+    return settings.model_copy(update={"scales": 3, "warps": 2, "outer_iterations": 2, "inner_iterations": 10})
 
 
 def numba_flow(video: np.ndarray, settings: Tvl1, threads: int = 1) -> np.ndarray:
@@ -76,7 +75,7 @@ CHANGES = [
 @pytest.mark.parametrize("changes", CHANGES, ids=str)
 def test_each_parameter_is_obeyed(quick, changes):
     video = moving(2, 2.5, 1.25, 48, 56)
-    other = dataclasses.replace(quick, **changes)
+    other = quick.model_copy(update=changes)
     flow = numba_flow(video, other)
     assert differences(flow, opencv_flow(video, other))[0] < 1e-3
     assert np.abs(flow - numba_flow(video, quick)).max() > 1e-3
@@ -119,7 +118,7 @@ def test_flow_that_leaves_the_picture_is_finite(settings):
     """Black and white without any likeness, and a cut."""
     video = np.random.default_rng(0).choice(np.uint8([0, 255]), (4, 40, 50))
     video[2] = 0
-    loose = dataclasses.replace(settings, lambda_=50.0, theta=2.0)
+    loose = settings.model_copy(update={"lambda_": 50.0, "theta": 2.0})
     assert np.isfinite(numba_flow(video, loose)).all()
 
 
@@ -127,10 +126,10 @@ def test_waves_compute_what_single_iterations_do(quick, monkeypatch):
     """With no limit to reach, iterations go four at a time; asked for one by one, they give the same, bit for bit."""
     from vidistill.video.tvl1 import loops
 
-    whole = dataclasses.replace(quick, epsilon=0.0, outer_iterations=1, median_filtering=1)
+    whole = quick.model_copy(update={"epsilon": 0.0, "outer_iterations": 1, "median_filtering": 1})
     video = moving(2, 2.5, 1.25, 48, 57)
     flow = numba_flow(video, whole)
-    one_by_one = dataclasses.replace(whole, outer_iterations=10, inner_iterations=1)
+    one_by_one = whole.model_copy(update={"outer_iterations": 10, "inner_iterations": 1})
     assert loops.WAVE > 1
     assert np.array_equal(numba_flow(video, one_by_one), flow)
 
@@ -156,7 +155,7 @@ def test_another_process_gives_the_same(quick):
         "assert 'numba' not in sys.modules\n"
         "from motion import moving\n"
         "from vidistill.video.tvl1 import by_numba\n"
-        "from vidistill.video.tvl1.parameters import Tvl1\n"
+        "from vidistill.settings.flow import Tvl1\n"
         f"flow = by_numba.estimator({quick!r}, 1)(moving(2, 1.5, 0.5, 40, 48))\n"
         "print(hashlib.sha256(flow.tobytes()).hexdigest())"
     )

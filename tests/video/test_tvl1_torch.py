@@ -5,7 +5,6 @@ differ by 1e-5 of a grey level, since the iterations then stop elsewhere and eac
 """
 
 import contextlib
-import dataclasses
 import importlib.util
 import itertools
 import json
@@ -26,20 +25,20 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from conftest import ROOT, data
+from vidistill.settings.flow import Tvl1
 from vidistill.video.tvl1 import by_opencv, by_torch, images
-from vidistill.video.tvl1.parameters import Tvl1
 
 VIDEOS = ("v_CricketShot_g04_c01_rgb.gif", "v_BaseballPitch_g01_c01.avi", "v_GGSY1Qvo990.mp4", "Y1HGC.mp4")
 
 
 @pytest.fixture(scope="module")
 def settings(config) -> Tvl1:
-    return Tvl1(**{field.name: config["flow"][field.name] for field in dataclasses.fields(Tvl1)})
+    return Tvl1(**{name: config["flow"][name] for name in Tvl1.model_fields})
 
 
 @pytest.fixture(scope="module")
 def quick(settings) -> Tvl1:
-    return dataclasses.replace(settings, scales=3, warps=2, outer_iterations=2, inner_iterations=10)
+    return settings.model_copy(update={"scales": 3, "warps": 2, "outer_iterations": 2, "inner_iterations": 10})
 
 
 def torch_flow(video: np.ndarray, settings: Tvl1, **options: Any) -> np.ndarray:
@@ -102,7 +101,7 @@ CHANGES = [
 @pytest.mark.parametrize("changes", CHANGES, ids=str)
 def test_each_parameter_is_obeyed(quick, changes):
     video = moving(2, 2.5, 1.25, 48, 56)
-    other = dataclasses.replace(quick, **changes)
+    other = quick.model_copy(update=changes)
     flow = torch_flow(video, other)
     assert differences(flow, opencv_flow(video, other))[0] < 1e-3
     assert np.abs(flow - torch_flow(video, quick)).max() > 1e-3
@@ -129,7 +128,9 @@ def test_median():
 @pytest.mark.parametrize("step", [0.8, 0.5, 0.7])
 def test_pyramid(quick, step):
     image = np.random.default_rng(0).uniform(0, 255, (37, 53)).astype(np.float32)
-    levels = images.pyramid(torch.from_numpy(image)[None, None], dataclasses.replace(quick, scale_step=step, scales=9))
+    levels = images.pyramid(
+        torch.from_numpy(image)[None, None], quick.model_copy(update={"scale_step": step, "scales": 9})
+    )
     expected = image
     for level in levels[1:]:
         larger, expected = expected, cv2.resize(expected, None, fx=step, fy=step, interpolation=cv2.INTER_LINEAR)
@@ -194,13 +195,13 @@ def counted():
 
 @pytest.mark.parametrize(("epsilon", "expected"), [(0.0, 3 * 2 * 2 * 10), (100.0, 3 * 2)])
 def test_epsilon_ends_the_iterations(quick, counted, epsilon, expected):
-    torch_flow(moving(2, 2, 1), dataclasses.replace(quick, epsilon=epsilon), solver=counted)
+    torch_flow(moving(2, 2, 1), quick.model_copy(update={"epsilon": epsilon}), solver=counted)
     assert counted.iterations == expected, "scales, warps, rounds and inner iterations, or one each warp"
 
 
 def test_a_pair_stops_when_its_flow_hardly_changes(quick, counted):
     """A batch goes on for as long as its slowest pair, and updates no other meanwhile."""
-    quick = dataclasses.replace(quick, scales=1, warps=1)
+    quick = quick.model_copy(update={"scales": 1, "warps": 1})
     moved, still = moving(2, 2, 1), moving(1, 0, 0).repeat(2, 0)
     counts = []
     for video in (moved, still, np.concatenate([moved, still])[[0, 1, 2, 3]]):

@@ -1,8 +1,8 @@
 """Digests of a stage's code: the parts of its module and of imported modules of this package that affect numbers.
 
 Snakemake does not notice edits to imported modules. These digests are params of every rule, so it does. They leave
-out comments, docstrings, texts of errors and log lines, the package's version and `base` (files, logs, locks and
-errors), none of which affect numbers. Digests are equal under every supported Python.
+out comments, docstrings, texts of errors and log lines, descriptions of settings, the package's version and `base`
+(files, logs, locks and errors), none of which affect numbers. Digests are equal under every supported Python.
 """
 
 import ast
@@ -98,6 +98,8 @@ class _Silent(ast.NodeTransformer):
     def visit_Call(self, node: ast.Call) -> ast.AST:
         if isinstance(node.func, ast.Name) and node.func.id in LABELLED:
             return node.func
+        if isinstance(node.func, ast.Name) and node.func.id == "Field":
+            node.keywords = [keyword for keyword in node.keywords if keyword.arg != "description"]
         return self.generic_visit(node)
 
 

@@ -1,64 +1,104 @@
-"""Settings: from the workflow's JSON text to frozen dataclasses, strictly."""
+"""Settings as frozen models, read strictly from JSON, and sentences on what is wrong with them."""
 
-import dataclasses
-import json
-import types
-import typing
-from typing import Any, TypeVar
+from collections.abc import Iterator
+from typing import Annotated, Any, NamedTuple, TypeVar
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from vidistill.base.stage import UserError
 
 T = TypeVar("T")
 
 
-def parse(cls: type[T], text: str) -> T:
-    """Build the frozen dataclass `cls` from JSON; nested dataclasses, tuples and optional values included.
+class Section(BaseModel):
+    """Settings under one key of the configuration, or of one stage.
+
+    Strict: true is no number, 1.0 is no integer, and a key that is not a field is an error.
+    """
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+
+
+S = TypeVar("S", bound=Section)
+
+
+def _distinct(values: tuple[T, ...]) -> tuple[T, ...]:
+    if twice := [value for value in values if values.count(value) > 1]:
+        raise ValueError(f"{twice[0]!r} is given twice; remove one")
+    return values
+
+
+Several = Annotated[tuple[T, ...], Field(min_length=1)]
+Distinct = Annotated[Several[T], AfterValidator(_distinct), Field(json_schema_extra={"uniqueItems": True})]
+Text = Annotated[str, Field(min_length=1)]
+
+
+class Problem(NamedTuple):
+    """One thing that is wrong with settings."""
+
+    path: tuple[str | int, ...]  # of the value, or of the section whose key is unknown or missing
+    what: str
+    remedy: str | None = None
+    unknown: str | None = None  # the key, when it is unknown
+
+
+def parse(cls: type[S], text: str) -> S:
+    """The settings in a JSON text.
 
     Raises:
-        UserError: on a key that is unknown, missing or of the wrong type.
+        UserError: on a key that is unknown or missing, or a value of the wrong type or out of range; names them all.
     """
-    return _build(cls, json.loads(text), cls.__name__)
+    try:
+        return cls.model_validate_json(text)
+    except ValidationError as error:
+        found = problems(error)
+    said = (f"{'.'.join(map(str, p.path)) or cls.__name__}: {p.what}; {p.remedy or 'correct it'}." for p in found)
+    raise UserError(" ".join(said))
 
 
-def _build(kind: Any, value: Any, where: str) -> Any:
-    origin, args = typing.get_origin(kind), typing.get_args(kind)
-    if origin in (typing.Union, types.UnionType):
-        if value is None and type(None) in args:
-            return None
-        errors = []
-        for option in args:
-            if option is not type(None):
-                try:
-                    return _build(option, value, where)
-                except UserError as error:
-                    errors.append(error)
-        raise errors[0]
-    if dataclasses.is_dataclass(kind):
-        return _build_dataclass(kind, value, where)
-    if origin is tuple:
-        if not isinstance(value, list):
-            raise UserError(f"{where} is {value!r}, a list is expected; correct it in the configuration.")
-        return tuple(_build(args[0], item, f"{where}[{i}]") for i, item in enumerate(value))
-    if origin is dict:
-        return {key: _build(args[1], item, f"{where}.{key}") for key, item in value.items()}
-    if origin is typing.Literal:
-        if value not in args:
-            raise UserError(f"{where} is {value!r}; supported values are {', '.join(map(repr, args))}.")
-        return value
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if kind is Any or (isinstance(value, kind) and not (kind is int and isinstance(value, bool))):
-        return value
-    raise UserError(f"{where} is {value!r}, {kind.__name__} is expected; correct it in the configuration.")
+def problems(error: ValidationError, given: Any = None) -> Iterator[Problem]:
+    """Each problem that pydantic found in `given`, the settings as plain values."""
+    for about in error.errors(include_url=False):
+        path, kind, context = _place(about["loc"], given), about["type"], about.get("ctx", {})
+        if kind == "too_short" and about["input"]:
+            continue  # it is short of the items that are wrong, each of which is a problem of its own
+        if kind == "extra_forbidden":
+            yield Problem(path[:-1], f"the key {path[-1]!r} is unknown", unknown=str(path[-1]))
+        elif kind == "missing":
+            yield Problem(path[:-1], f"the key {path[-1]!r} is missing", "add it")
+        elif kind == "union_tag_not_found":
+            yield Problem(path, f"the key {context['discriminator']} is missing", "add it")
+        elif kind == "union_tag_invalid":
+            yield Problem(
+                (*path, context["discriminator"].strip("'")),
+                f"{context['tag']!r} is not supported",
+                f"use one of {context['expected_tags']}",
+            )
+        elif kind == "literal_error":
+            yield Problem(path, f"{about['input']!r} is not supported", f"use {context['expected']}")
+        elif kind == "value_error":
+            what, _, remedy = str(context["error"]).partition("; ")
+            yield Problem(path, what, remedy or None)
+        else:
+            start, should, rest = about["msg"].partition(" after validation")[0].partition(" should ")
+            rest = rest.replace("an object", "a section").replace("valid array", "list")
+            yield Problem(path, f"{_short(about['input'])} should {rest}" if should else start)
 
 
-def _build_dataclass(cls: Any, value: Any, where: str) -> Any:
-    if not isinstance(value, dict):
-        raise UserError(f"{where} is {value!r}, a section with keys is expected; correct it in the configuration.")
-    kinds = typing.get_type_hints(cls)
-    names = [field.name for field in dataclasses.fields(cls)]
-    if unknown := sorted(set(value) - set(names)):
-        raise UserError(f"{where} has the unknown key {unknown[0]!r}; known keys are {', '.join(names)}.")
-    if missing := [name for name in names if name not in value]:
-        raise UserError(f"{where} lacks the key {missing[0]!r}; add it to the configuration.")
-    return cls(**{name: _build(kinds[name], value[name], f"{where}.{name}") for name in names})
+def _place(path: tuple[str | int, ...], given: Any) -> tuple[str | int, ...]:
+    """A path without pydantic's own steps, which say which of several models a value was taken for."""
+    path = tuple(step for step in path if step != "[key]")  # for the key itself
+    if given is None:
+        return path
+    found: list[str | int] = []
+    for number, step in enumerate(path, 1):
+        last = number == len(path)
+        if (isinstance(given, list) and isinstance(step, int)) or (isinstance(given, dict) and (last or step in given)):
+            found.append(step)
+            given = None if last else given[step]  # type: ignore[index]
+    return tuple(found)
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -14,7 +14,7 @@ from vidistill.base.files import check_input
 from vidistill.base.gpus import Device
 from vidistill.base.stage import UserError
 from vidistill.features import extract, options
-from vidistill.features.options import C3DSettings, I3DSettings
+from vidistill.settings.extract import C3DSettings, I3DSettings
 from vidistill.video.decode import DecodeSettings
 from vidistill.video.flow import FlowSettings
 

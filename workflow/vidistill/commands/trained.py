@@ -12,7 +12,7 @@ from vidistill.data import vocabulary as vocabularies
 from vidistill.data.vocabulary import Vocabulary
 from vidistill.mmdist import model as models
 from vidistill.mmdist.network import Network
-from vidistill.mmdist.settings import TrainSettings
+from vidistill.settings.mmdist import TrainSettings
 
 REMEDY = "give a model.safetensors, or a result such as results/student_demo.json"
 

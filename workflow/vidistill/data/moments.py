@@ -5,7 +5,6 @@ import csv
 import json
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import NamedTuple
 
@@ -99,7 +98,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         MOMENTS,
         ["query_id", "start", "end"],
         dataset=settings.dataset,
-        settings=json.dumps(asdict(settings), sort_keys=True),
+        settings=json.dumps(settings.model_dump(), sort_keys=True),
         files=json.dumps({name: store.file_digest(name) for name in files}, sort_keys=True),
     )
     write_problems(args.problems, problems)

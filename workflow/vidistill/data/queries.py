@@ -3,7 +3,6 @@
 import json
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 import pandas as pd
@@ -92,7 +91,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise UserError(f"datasets.{settings.dataset} has no usable query in {count}; check its files.")
     for split, part in queries.groupby("split"):
         log.info("%s, %s: %d queries on %d videos", settings.dataset, split, len(part), part["video_id"].nunique())
-    about = {"dataset": settings.dataset, "settings": json.dumps(asdict(settings), sort_keys=True)}
+    about = {"dataset": settings.dataset, "settings": json.dumps(settings.model_dump(), sort_keys=True)}
     store.write_table(args.queries, queries, QUERIES, ["query_id"], **about)
 
 

@@ -5,7 +5,7 @@ import functools
 import json
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -19,20 +19,12 @@ from vidistill.base import store
 from vidistill.base.stage import UserError, arguments, run
 from vidistill.data import glove
 from vidistill.data.text import masking_weight, tokenise
+from vidistill.settings.vocabulary import VocabularySettings
 
 if TYPE_CHECKING:  # making a vocabulary needs no torch
     from torch import Tensor
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class VocabularySettings:
-    size: int  # at most
-    word_vectors: str | None  # GloVe's text file; None: learned with the model
-    dimension: int
-    splits: tuple[str, ...]  # whose words are counted
-    max_words: int  # of a sentence
 
 
 @dataclass(frozen=True)
@@ -168,7 +160,7 @@ def build(queries: pd.DataFrame, settings: VocabularySettings) -> tuple[dict[str
         "excluded_queries": excluded,
         "coverage": coverage(queries, words),
         "words_without_vector": {word: counts[word] for word in without_vector},
-        "provenance": {"settings": asdict(settings), "word_vectors_sha256": digest},
+        "provenance": {"settings": settings.model_dump(), "word_vectors_sha256": digest},
     }
     matrix = np.zeros((len(words) + 1, settings.dimension), dtype=np.float32)
     for row, word in enumerate(words, 1):

@@ -1,27 +1,27 @@
 """Stage `evaluate`: compare predictions with moments; metrics, confidence intervals, baselines, coverage."""
 
-import dataclasses
 import json
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
+from pydantic import model_validator
 
 from vidistill.base import settings as settings_module
 from vidistill.base import store
+from vidistill.base.settings import Several
 from vidistill.base.stage import UserError, arguments, run
 from vidistill.base.wording import plural
 from vidistill.evaluation import bootstrap, coverage, inputs, metrics, predictions, summary, terminal, video_free
 from vidistill.evaluation.inputs import DataSet, Files, Training
 from vidistill.evaluation.predictions import Answers, Scored
-from vidistill.evaluation.ranking import VoteWeight
 from vidistill.evaluation.summary import Seeds
 from vidistill.features import states
 from vidistill.features.availability import Videos, check_bad, sort_videos
+from vidistill.settings.evaluate import EvaluateSection
 
 log = logging.getLogger(__name__)
 # The numbers of a result without a query that can be scored.
@@ -35,30 +35,20 @@ NO_NUMBERS: dict[str, Any] = {
 }
 
 
-@dataclass(frozen=True)
-class EvaluateSettings:
+class EvaluateSettings(EvaluateSection):
     dataset: str
     model: str
     compare_with: tuple[str, ...]  # models, compared query by query
-    seeds: tuple[int, ...]
-    split: str
-    thresholds: tuple[float, ...]  # m of R@m
-    vote_weight: VoteWeight
-    oracle_metric: str
-    constant_steps: int  # of the grid search for the constant interval
-    bootstrap_samples: int
-    bootstrap_seed: int
-    confidence: float
+    seeds: Several[int]
     max_bad_share: float
-    list_at_most: int  # entries per list of videos
 
-    def __post_init__(self) -> None:
-        if not self.seeds or not self.thresholds or not all(0 < m <= 1 for m in self.thresholds):
-            raise UserError("evaluate.thresholds must be in (0, 1], and seeds must not be empty; correct them.")
+    @model_validator(mode="after")
+    def _check(self) -> Self:
         if self.oracle_metric not in self.names:
             raise UserError(
                 f"evaluate.oracle_metric is {self.oracle_metric!r}; supported values are {', '.join(self.names)}."
             )
+        return self
 
     @property
     def names(self) -> list[str]:
@@ -110,7 +100,7 @@ def evaluate(s: EvaluateSettings, files: Files) -> tuple[dict[str, Any], list[di
             model: {**seeds[s.seeds[0]].facts, "sha256": {str(seed): t.sha256 for seed, t in seeds.items()}}
             for model, seeds in trainings.items()
         },
-        "settings": dataclasses.asdict(s),
+        "settings": s.model_dump(),
         "versions": store.versions("h5py", "numpy", "pandas", "pyarrow"),
     }
     return result, predictions.json_lines(answers[s.model], data.queries)

@@ -11,7 +11,8 @@ import pandas as pd
 from vidistill.base import store
 from vidistill.base.stage import UserError
 from vidistill.evaluation import metrics, ranking
-from vidistill.evaluation.ranking import Rule, VoteWeight
+from vidistill.evaluation.ranking import Rule
+from vidistill.settings.evaluate import VoteWeight
 
 COLUMNS = ["epoch", "query_id", "split", "proposal_index", "start", "end", "score", "reconstruction_error"]
 

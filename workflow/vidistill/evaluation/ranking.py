@@ -5,8 +5,8 @@ from typing import Literal
 import numpy as np
 
 from vidistill.evaluation.metrics import iou
+from vidistill.settings.evaluate import VoteWeight
 
-VoteWeight = Literal["iou", "one"]
 Rule = Literal["score", "loss", "vote"]
 
 

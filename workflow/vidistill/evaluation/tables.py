@@ -3,14 +3,13 @@
 import json
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from vidistill.base import settings as settings_module
 from vidistill.base import store
+from vidistill.base.settings import Section, parse
 from vidistill.base.stage import UserError, arguments, run
 from vidistill.base.wording import percent, plural
 from vidistill.evaluation import doubts
@@ -24,8 +23,7 @@ COLUMNS = [
 ]
 
 
-@dataclass(frozen=True)
-class TablesSettings:
+class TablesSettings(Section):
     dataset: str
     tables: dict[str, tuple[str, ...]]  # name -> models
 
@@ -153,7 +151,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     for option in ("--csv", "--markdown"):
         parser.add_argument(option, type=Path, required=True)
     args = parser.parse_args(argv)
-    s = settings_module.parse(TablesSettings, args.settings)
+    s = parse(TablesSettings, args.settings)
     results = {}
     for path in args.results:
         result = json.loads(path.read_text(encoding="utf-8"))

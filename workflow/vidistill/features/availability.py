@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vidistill.base import store
-from vidistill.base.settings import parse
+from vidistill.base.settings import Section, parse
 from vidistill.base.stage import UserError, arguments, run
 from vidistill.features import states
 from vidistill.features.states import Stream
@@ -16,8 +16,7 @@ log = logging.getLogger(__name__)
 COLUMNS = ("video_id", "status", "reason")
 
 
-@dataclass(frozen=True)
-class AvailabilitySettings:
+class AvailabilitySettings(Section):
     dataset: str
     model: str
     max_bad_share: float

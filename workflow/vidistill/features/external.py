@@ -1,13 +1,10 @@
 """Stage `external`: import a user's own features into the project's format."""
 
-import dataclasses
 import json
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import h5py
 import numpy as np
@@ -20,21 +17,10 @@ from vidistill.base.stage import UserError, arguments, run
 from vidistill.base.wording import plural
 from vidistill.features import feature_files, feature_names
 from vidistill.features.feature_files import Found, Source
-from vidistill.features.feature_names import Format
+from vidistill.settings.external import ExternalSettings
 from vidistill.video import frames
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class ExternalSettings:
-    source: str | None  # file or folder
-    format: Format
-    key: str | None  # of the data set in a video's group or file, or of the array in its .npz
-    dimension: int | None  # of the features; None: any, but the same for all videos
-    transform: Literal["none", "temporal_difference"]
-    seconds_per_row: float | None  # None: unknown
-    dtype: Literal["float16", "float32"]
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -201,7 +187,7 @@ def describe(path: Path, source: Source, settings: ExternalSettings) -> str:
             "extractor": "external",
             "source": path.name,
             "pretrained": stated.pop() if len(stated) == 1 else None,
-            "settings": {name: value for name, value in dataclasses.asdict(settings).items() if name != "source"},
+            "settings": settings.model_dump(exclude={"source"}),
             "code": code.digest("vidistill.features.external"),
             "versions": store.versions("h5py", "numpy"),
             "made_from": made,

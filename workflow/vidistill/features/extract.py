@@ -1,6 +1,5 @@
 """Stage `extract`: I3D or C3D features of a shard's videos, from frames or optical flow."""
 
-import dataclasses
 import functools
 import json
 import logging
@@ -16,7 +15,7 @@ from vidistill.base import code, device, shards, store
 from vidistill.base.stage import UserError, arguments, run
 from vidistill.features import networks, options, windows
 from vidistill.features.networks import Extractor
-from vidistill.features.options import C3DSettings, I3DSettings
+from vidistill.settings.extract import C3DSettings, I3DSettings
 from vidistill.video import frames
 
 log = logging.getLogger(__name__)
@@ -60,7 +59,7 @@ def describe(settings: I3DSettings | C3DSettings, extractor: Extractor, origin: 
     Args:
         origin: how the frames or the flow were made.
     """
-    found = dataclasses.asdict(settings)
+    found = settings.model_dump()
     return json.dumps(
         {
             "extractor": settings.extractor,

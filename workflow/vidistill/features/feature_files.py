@@ -12,7 +12,7 @@ import numpy as np
 
 from vidistill.base.stage import UserError
 from vidistill.features import feature_names
-from vidistill.features.feature_names import Format
+from vidistill.settings.external import Format
 
 
 class Found(NamedTuple):

@@ -1,17 +1,16 @@
 """Match names in a source of features (files in a folder, keys in a file) to videos.
 
-Standard library only, since the rules use it, too.
+Light, since the rules use it, too.
 """
 
 import os
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from typing import Literal
 
 from vidistill.base.spelling import nfc
 from vidistill.base.stage import UserError
+from vidistill.settings.external import Format
 
-Format = Literal["auto", "hdf5", "npy_folder", "npz_folder", "own"]
 _HDF5 = (".h5", ".hdf5", ".hdf")
 _SUFFIXES = {"npy_folder": (".npy",), "npz_folder": (".npz",), "hdf5": _HDF5, "own": _HDF5}
 

@@ -13,7 +13,7 @@ from vidistill.base import settings as settings_module
 from vidistill.base.stage import arguments, run
 from vidistill.features import extract, networks, options
 from vidistill.features.networks import Extractor
-from vidistill.features.options import C3DSettings, I3DSettings
+from vidistill.settings.extract import C3DSettings, I3DSettings
 from vidistill.video import flow, frames
 from vidistill.video.flow import FlowSettings
 from vidistill.video.tvl1 import backends

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from vidistill.base import store
 from vidistill.features import c3d, i3d, random_weights, weights, windows
-from vidistill.features.options import C3DSettings, I3DSettings
 from vidistill.features.windows import Grid, Piece
+from vidistill.settings.extract import C3DSettings, I3DSettings
 
 log = logging.getLogger(__name__)
 

@@ -4,11 +4,11 @@ Pure functions of numbers of frames. A network sees either separate windows or t
 through it in chunks with context, so that memory is bounded whatever the length.
 """
 
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-Last = Literal["shift", "pad", "drop"]
+from vidistill.settings.extract import Last
 
 
 class Grid(NamedTuple):

@@ -11,7 +11,7 @@ from vidistill.data.vocabulary import Vocabulary
 from vidistill.mmdist import predict, proposals
 from vidistill.mmdist.batch import with_words
 from vidistill.mmdist.network import Network
-from vidistill.mmdist.settings import TrainSettings
+from vidistill.settings.mmdist import TrainSettings
 from vidistill.training import samples
 from vidistill.training.samples import Samples
 

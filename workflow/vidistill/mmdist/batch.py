@@ -13,8 +13,9 @@ from torch import Tensor
 from vidistill.base.stage import UserError
 from vidistill.data.vocabulary import Vocabulary, encode
 from vidistill.mmdist import masking
+from vidistill.settings.train import Normalise
 from vidistill.training import samples
-from vidistill.training.samples import Normalise, Samples
+from vidistill.training.samples import Samples
 
 
 class Batch(NamedTuple):

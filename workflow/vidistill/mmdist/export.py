@@ -3,7 +3,6 @@
 import json
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
@@ -17,19 +16,12 @@ from vidistill.mmdist import batch, predict
 from vidistill.mmdist import model as models
 from vidistill.mmdist.batch import Queries
 from vidistill.mmdist.predict import Predicted
-from vidistill.mmdist.settings import TrainSettings
+from vidistill.settings.export import ExportSettings
+from vidistill.settings.mmdist import TrainSettings
 from vidistill.training import knowledge
 from vidistill.training.knowledge import FUSED
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class ExportSettings:
-    """All other settings are stored with the model."""
-
-    device: device.Device
-    threads: int
 
 
 def pseudo_labels(queries: Queries, predicted: Predicted, teacher: str, seed: int) -> pd.DataFrame:

@@ -1,32 +1,10 @@
 """The losses of MMDist, one function each; equation numbers are the paper's (Bao et al., AAAI 2024)."""
 
-from dataclasses import dataclass
-from typing import Literal
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-
-@dataclass(frozen=True)
-class LossSettings:
-    global_learning: bool
-    global_terms: Literal["cpl", "paper"]
-    reconstruction: Literal["mean", "sum"]
-    label_smoothing: float
-    ranking_weight: float
-    diversity_weight: float
-    diversity_lambda: float
-    margin_full: float
-    margin_negative: float
-    negative_gamma: float
-    local_learning: bool
-    local_weight: float
-    temperature: float
-    top_share: float
-    symmetric: bool
-    mutual_weight: float
-    agreement: Literal["absolute", "square"]
+from vidistill.settings.mmdist import LossSettings
 
 
 def reconstruction_error(logits: Tensor, tokens: Tensor, label_smoothing: float) -> Tensor:

@@ -1,6 +1,5 @@
 """Build MMDist's models from settings and from model files."""
 
-import dataclasses
 import json
 from pathlib import Path
 
@@ -10,8 +9,9 @@ from torch import Tensor
 
 from vidistill.base import settings as settings_module
 from vidistill.base.stage import UserError
-from vidistill.mmdist.network import Network, NetworkSettings
+from vidistill.mmdist.network import Network
 from vidistill.mmdist.teacher import Teacher
+from vidistill.settings.mmdist import NetworkSettings
 from vidistill.training import model_file
 
 
@@ -26,7 +26,7 @@ def build(
 def save(path: Path, network: Network, **metadata: str) -> None:
     """Write the network; `metadata` are further texts in the file."""
     about = {
-        "network": json.dumps(dataclasses.asdict(network.settings), sort_keys=True),
+        "network": json.dumps(network.settings.model_dump(), sort_keys=True),
         "shape": json.dumps({"feature_dims": network.feature_dims, "local": network.has_local_branch}),
         **metadata,
     }

@@ -1,7 +1,6 @@
 """The network of baseline and student: proposals, reconstruction and the local branch."""
 
-from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -9,20 +8,7 @@ from torch import Tensor, nn
 
 from vidistill.mmdist import proposals
 from vidistill.mmdist.attention import Stack, causal_bias, padding_bias, word_positions
-
-
-@dataclass(frozen=True)
-class NetworkSettings:
-    kind: Literal["single", "multimodal"]
-    dim: int
-    heads: int
-    layers: int
-    feed_forward: int
-    dropout: float
-    proposals: int
-    positions: int
-    width_divisor: float
-    causal_frames: bool
+from vidistill.settings.mmdist import NetworkSettings
 
 
 class Sentence(NamedTuple):

@@ -7,9 +7,8 @@ from torch import Tensor
 
 from vidistill.mmdist import losses, proposals
 from vidistill.mmdist.batch import Batch
-from vidistill.mmdist.losses import LossSettings
 from vidistill.mmdist.network import Encoded, Network, Sentence, encode, semantic_map, semantic_maps_all
-from vidistill.mmdist.settings import DistillationSettings
+from vidistill.settings.mmdist import DistillationSettings, LossSettings
 
 
 class Objective:

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from vidistill.mmdist import losses, masking, proposals
 from vidistill.mmdist.batch import Batch, Queries
-from vidistill.mmdist.losses import LossSettings
 from vidistill.mmdist.network import Network, encode, semantic_map
+from vidistill.settings.mmdist import LossSettings
 from vidistill.training import predictions
 
 BATCH = 64  # queries; predictions do not depend on it

@@ -1,6 +1,5 @@
 """Stage `train` of MMDist: baseline, teacher and student. It never reads moments."""
 
-import dataclasses
 import functools
 import json
 import logging
@@ -22,8 +21,8 @@ from vidistill.mmdist import model as models
 from vidistill.mmdist.batch import Queries
 from vidistill.mmdist.network import Network
 from vidistill.mmdist.objective import Objective
-from vidistill.mmdist.settings import TrainSettings
 from vidistill.mmdist.targets import Targets
+from vidistill.settings.mmdist import TrainSettings
 from vidistill.training import loop, predictions, samples
 from vidistill.training.checkpoint import Checkpoint, open_checkpoint
 
@@ -49,10 +48,10 @@ def train(
     """
     s, o = settings, settings.optimisation
     where = next(network.parameters()).device
-    if o.compile:
+    if s.compile:
         for stack in (network.video_stack, network.text_stack):
             stack.compile(dynamic=True)  # sentence lengths differ between batches
-    selection = loop.autocast(o.selection_precision, where)
+    selection = loop.autocast(s.selection_precision, where)
     objective = Objective(network, s.loss, s.distillation if s.teachers else None, selection)
     held_out = watched.take(np.isin(watched.splits, s.train_splits))
 
@@ -127,7 +126,7 @@ def read_targets(
     if s.distillation.proposal == "index" and not taught.names_proposals(s.network.proposals):
         raise UserError(
             f"{labels} has a proposal_index outside the student's {s.network.proposals} proposals; set "
-            "train.distillation.proposal: overlap."
+            "mmdist.distillation.proposal: overlap."
         )
     return training, taught, [file for file in (labels, maps) if file is not None]
 
@@ -193,7 +192,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         models.save(
             args.model,
             network,
-            settings=json.dumps(dataclasses.asdict(s), sort_keys=True),
+            settings=json.dumps(s.model_dump(), sort_keys=True),
             vocabulary=args.vocabulary.read_text(encoding="utf-8"),
             features=json.dumps(samples.provenance(files), sort_keys=True),
             files=json.dumps(samples.provenance(files, "files"), sort_keys=True),

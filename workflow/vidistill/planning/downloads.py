@@ -1,44 +1,34 @@
 """Downloads, for the rules: targets, their settings, and the target that fetches a path.
 
-Standard library only, like everything the rules import.
+Light, like everything the rules import.
 """
 
+from collections.abc import Iterator
 from typing import Any
-
-from vidistill.base.stage import UserError
 
 Settings = dict[str, Any]
 COMMAND = "snakemake --cores 1 download_{}"
 
 
 def targets(downloads: Settings) -> dict[str, list[str]]:
-    """Target -> the files that it fetches. Every file and every set is a target.
-
-    Raises:
-        UserError: a set lists an unknown file or has a file's name; a file has not exactly one of `file` and `members`.
-    """
-    for name, about in downloads["files"].items():
-        if ("file" in about) == ("members" in about):
-            raise UserError(
-                f"configuration, downloads.files.{name}: it needs either 'file' (its path) or 'members' (paths of an "
-                "archive's members); give one of them."
-            )
-    for name, files in downloads["sets"].items():
-        if unknown := [file for file in files if file not in downloads["files"]]:
-            known = ", ".join(downloads["files"])
-            raise UserError(
-                f"configuration, downloads.sets.{name}: there is no {unknown[0]!r} in files, which are {known}."
-            )
-        if name in downloads["files"]:
-            raise UserError(f"configuration, downloads.sets.{name}: a file has the same name; rename the set.")
+    """Target -> the files that it fetches. Every file and every set is a target."""
     return {**{name: [name] for name in downloads["files"]}, **downloads["sets"]}
+
+
+def wrong_sets(downloads: Settings) -> Iterator[str]:
+    """A message for each set that lists an unknown file, or that has a file's name."""
+    for name, files in downloads["sets"].items():
+        where, known = f"configuration, downloads.sets.{name}", ", ".join(downloads["files"])
+        if unknown := [file for file in files if file not in downloads["files"]]:
+            yield f"{where}: there is no {unknown[0]!r} in files, which are {known}."
+        if name in downloads["files"]:
+            yield f"{where}: a file has the same name; rename the set."
 
 
 def settings(downloads: Settings, target: str) -> Settings:
     """Settings of stage `download` for a target."""
     general = {key: value for key, value in downloads.items() if key not in ("files", "sets")}
-    absent = {"sha256": None, "size": None, "file": None, "members": None}
-    files = [{**absent, "name": name, **downloads["files"][name]} for name in targets(downloads)[target]]
+    files = [{"name": name, **downloads["files"][name]} for name in targets(downloads)[target]]
     return {**general, "files": files}
 
 
@@ -52,5 +42,5 @@ def command(downloads: Settings, path: str, preferred: tuple[str, ...]) -> str |
 
 
 def _places(about: Settings) -> set[str]:
-    places = [about["file"]] if "file" in about else about.get("members", {}).values()
+    places = [about["file"]] if about.get("file") else (about.get("members") or {}).values()
     return {place.rstrip("/") for place in places}

@@ -6,7 +6,10 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from vidistill.base.settings import Problem
 from vidistill.base.stage import UserError
+from vidistill.planning import keys
+from vidistill.planning.keys import Schema
 
 
 def check_plain(part: Any, path: Sequence[str | int] = ()) -> None:
@@ -42,32 +45,20 @@ def _kind(value: Any) -> str:
     return kinds.get(type(value), f"a {type(value).__name__}")
 
 
-def keys(part: Any) -> set[str]:
-    """Every key in a configuration, however deep."""
-    if not isinstance(part, Mapping):
-        return set()
-    return set(part).union(*(keys(value) for value in part.values()))
+def explain(problem: Problem, schema: Schema) -> str:
+    """A problem of the configuration as one sentence: which key, what is wrong, what to do."""
+    where = ".".join(map(str, problem.path)) or "the top level"
+    remedy = problem.remedy or "see config/README.md for what the key may hold"
+    if problem.unknown:
+        meant = _meant(problem.unknown, problem.path, schema)
+        remedy = f"did you mean {' or '.join(map(repr, meant))}?" if meant else "correct or remove it"
+    return f"configuration, {where}: {problem.what}; {remedy}".rstrip(".") + ("" if remedy.endswith("?") else ".")
 
 
-def explain(config: Mapping[str, Any], path: Sequence[str | int], message: str) -> str:
-    """A schema's complaint about the place `path` as one sentence: which key, what is wrong, what might be meant."""
-    where = ".".join(map(str, path)) or "the top level"
-    if found := re.search(r"\('([^']*)'.* (?:was|were) unexpected\)", message):
-        near = _near(found[1], config, path)
-        meant = f"did you mean {near!r}?" if near else "correct or remove it."
-        return f"configuration, {where}: the key {found[1]!r} is unknown; {meant}"
-    return f"configuration, {where}: {message}; config/README.md says what each key may hold."
-
-
-def _near(typo: str, config: Mapping[str, Any], path: Sequence[str | int]) -> str | None:
-    """A key like `typo` that belongs at `path`, or failing that anywhere."""
-    belonging: set[str] = set()
-    for start in range(len(path) + 1):  # a section's keys may stand under a data set, a model or a collection too
-        part: Any = config
-        for step in path[start:]:
-            part = part.get(step) if isinstance(part, Mapping) else None
-        belonging |= set(part) if isinstance(part, Mapping) and (part is not config or not path) else set()
-    for known in (belonging, keys(config)):
-        if near := difflib.get_close_matches(typo, sorted(known - {typo}), 1):
-            return near[0]
-    return None
+def _meant(unknown: str, path: Sequence[str | int], schema: Schema) -> list[str]:
+    """A key like the unknown one that belongs at `path`; failing that, where this very key belongs, or one like it."""
+    if near := difflib.get_close_matches(unknown, sorted(keys.at(schema, path)), 1):
+        return near
+    known = dict(keys.below(schema, schema))
+    same = [key for key in known if key.rpartition(".")[2] == unknown]
+    return same[:3] or difflib.get_close_matches(unknown, sorted({key.rpartition(".")[2] for key in known}), 1)

@@ -1,7 +1,7 @@
 """What is on disk, for the rules: annotations, videos, their shards, existing features.
 
 Everything is looked up only when a target needs it, so a missing folder of one data set affects no other.
-Standard library only, like everything the rules import.
+Light, like everything the rules import.
 """
 
 import json

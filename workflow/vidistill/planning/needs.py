@@ -1,4 +1,4 @@
-"""Files and folders that a run needs, and messages for missing ones. Standard library only."""
+"""Files and folders that a run needs, and messages for missing ones. Neither PyTorch nor NumPy."""
 
 import os
 from collections.abc import Iterable, Iterator

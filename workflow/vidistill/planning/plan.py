@@ -1,55 +1,25 @@
 """The resolved configuration, for the rules: what a model inherits, and the settings of each stage.
 
-Standard library only, like everything the rules import: every job on a cluster parses the Snakefile again.
+Light, like everything the rules import: every job on a cluster parses the Snakefile again.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from typing import Any
 
 from vidistill.base.stage import UserError
-from vidistill.planning import effects
+from vidistill.planning import downloads, effects
+from vidistill.planning.config import Settings, Stream, merge
 
-Settings = dict[str, Any]
 RESERVED = ("benchmarks", "features", "logs", "report", "tables", "videos")  # folders in results/
 MADE_FOR = {"decode": ("frames", "flow"), "flow": ("flow",)}  # a stream's own settings, and the inputs that need them
 EXTRACTORS = ("i3d", "c3d")  # the other extractor reads existing features
-# Keys of a stream that do not belong to its extractor.
-ABOUT_STREAM = ("recipe", "about", "extractor", "input", "decode", "flow", "get_from")
-
-
-def merge(*layers: Mapping[str, Any]) -> Settings:
-    """Merge layers, later ones over earlier ones, recursively; lists are replaced whole."""
-    merged: Settings = {}
-    for layer in layers:
-        for key, value in layer.items():
-            both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
-            merged[key] = merge(merged[key], value) if both else value
-    return merged
-
-
-def fill_in_recipes(config: Settings) -> None:
-    """Add the keys of its recipe to every stream that names one; the stream's own keys win.
-
-    Raises:
-        UserError: the recipe does not exist, or the stream has no extractor.
-    """
-    recipes = config["recipes"]
-    for name, collection in config["collections"].items():
-        for stream, about in collection["streams"].items():
-            where = f"configuration, collections.{name}.streams.{stream}"
-            if "recipe" in about:
-                if about["recipe"] not in recipes:
-                    raise UserError(f"{where}: unknown recipe {about['recipe']!r}; recipes are {', '.join(recipes)}.")
-                about = collection["streams"][stream] = merge(recipes[about["recipe"]], about)
-            if "extractor" not in about:
-                raise UserError(f"{where}: the key 'extractor' is missing; add it, or name a recipe.")
 
 
 def own_keys(stream: Mapping[str, Any]) -> Settings:
     """The keys of a stream that belong to its extractor."""
-    return {key: value for key, value in stream.items() if key not in ABOUT_STREAM}
+    return {key: value for key, value in stream.items() if key not in Stream.model_fields}
 
 
 class Plan:
@@ -65,8 +35,9 @@ class Plan:
         self.config = config
         self.collections: Settings = config["collections"]
         self.datasets: Settings = config["datasets"]
-        self._check_names()
-        self._check_references()
+        in_sets = downloads.wrong_sets(config["downloads"])
+        _tell(self._wrong_names(), self._wrong_owners(), self._wrong_streams(), in_sets)
+        _tell(self._wrong_models())  # needs parents that exist
 
     @cached_property
     def models(self) -> Settings:
@@ -106,7 +77,7 @@ class Plan:
                 else:
                     raise UserError(
                         f"configuration, models.{model}.teachers: {teacher['name']} has no {table}, which {model} "
-                        f"learns from; set its file as {table}, or set train.distillation.{level}: false."
+                        f"learns from; set its file as {table}, or set mmdist.distillation.{level}: false."
                     )
                 tables.setdefault(table, []).append(path)
         return tables
@@ -223,12 +194,10 @@ class Plan:
         return {"dataset": dataset, "model": model, "max_bad_share": self.config["max_bad_share"]}
 
     def train(self, dataset: str, model: str, seed: int) -> Settings:
-        about = self.models[model]
+        about, sections = self.models[model], ("train", self.method(model))
         teachers = [t if isinstance(t, str) else t["name"] for t in self.teachers(model)]
         return merge(
-            self.config["train"],
-            about.get("train", {}),
-            self.datasets[dataset].get("train", {}),
+            *(layer.get(name, {}) for layer in (self.config, about, self.datasets[dataset]) for name in sections),
             {"network": {"kind": about["network"]}, "streams": about["streams"], "teachers": teachers},
             {"dataset": dataset, "model": model, "seed": seed},
             self._device,
@@ -264,57 +233,61 @@ class Plan:
         parent = own.pop("parent", None)
         return merge(self._inherit(parent, (*heirs, name)), own) if parent else own
 
-    def _check_names(self) -> None:
+    def _wrong_names(self) -> Iterator[str]:
         streams = {
             name: f"collections.{c}.streams" for c, about in self.collections.items() for name in about["streams"]
         }
         named = [(name, part) for part in ("models", "datasets", "collections") for name in self.config[part]]
         for name, where in [*named, *streams.items()]:
             if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9.-]*", name):
-                raise UserError(
+                yield (
                     f"configuration, {where}: the name {name!r} cannot be part of a path; "
                     "use letters, digits, '-' and '.' ('_' separates model and data set)."
                 )
             if where == "datasets" and name in RESERVED:
-                raise UserError(f"configuration, datasets: results/{name}/ is reserved; rename {name!r}.")
+                yield f"configuration, datasets: results/{name}/ is reserved; rename {name!r}."
 
-    def _check_references(self) -> None:
-        parents = [(f"models.{m}.parent", about.get("parent")) for m, about in self.config["models"].items()]
-        refers = [(key, parent, "models") for key, parent in parents if parent]
-        refers += [
-            (f"datasets.{d}.collection", about["collection"], "collections") for d, about in self.datasets.items()
-        ]
-        self._check_exist(refers)
-        refers = [(f"models.{m}.compare_with", name, "models") for m in self.models for name in self.compared(m)]
-        refers += [
-            (f"models.{m}.teachers", t, "models") for m in self.models for t in self.teachers(m) if isinstance(t, str)
-        ]
-        refers += [
-            (f"tables.{table}", name, "models") for table, names in self.config["tables"].items() for name in names
-        ]
-        self._check_exist(refers)
+    def _wrong_owners(self) -> Iterator[str]:
+        for model, about in self.config["models"].items():
+            if "parent" in about:
+                yield from self._unknown(f"models.{model}.parent", about["parent"], "models")
+        for dataset, about in self.datasets.items():
+            yield from self._unknown(f"datasets.{dataset}.collection", about["collection"], "collections")
         if self.config["flow_in_memory"] and self.config["keep_flow"]:
-            raise UserError(
-                "configuration: flow_in_memory writes no flow that keep_flow could keep; set one of them to false."
-            )
+            yield "configuration: flow_in_memory writes no flow that keep_flow could keep; set one of them to false."
+
+    def _wrong_streams(self) -> Iterator[str]:
         for collection, about in self.collections.items():
             for stream, keys in about["streams"].items():
                 kind = keys.get("input", "frames") if keys["extractor"] in EXTRACTORS else "nothing"
-                unread = [key for key, kinds in MADE_FOR.items() if key in keys and kind not in kinds]
-                if unread:
-                    raise UserError(
+                if unread := [key for key, kinds in MADE_FOR.items() if key in keys and kind not in kinds]:
+                    yield (
                         f"configuration, collections.{collection}.streams.{stream}: its extractor reads {kind}, so "
                         f"{unread[0]!r} has no effect; remove it, or correct 'input'."
                     )
-        for name, about in self.models.items():
-            for key in ("streams", "network"):
-                if key not in about:
-                    raise UserError(f"configuration, models.{name}: the key {key!r} is missing; add it, or a parent.")
-            own = self.config["models"][name].get("train", {})
-            effects.check(name, own, about, merge(self.config["train"], about.get("train", {})))
 
-    def _check_exist(self, refers: Iterable[tuple[str, str, str]]) -> None:
-        for key, name, part in refers:
-            if name not in self.config[part]:
-                known = ", ".join(self.config[part])
-                raise UserError(f"configuration, {key}: there is no {name!r} in {part}, which are {known}.")
+    def _wrong_models(self) -> Iterator[str]:
+        for table, names in self.config["tables"].items():
+            for name in names:
+                yield from self._unknown(f"tables.{table}", name, "models")
+        for model, about in self.models.items():
+            for name in about.get("compare_with", ()):
+                yield from self._unknown(f"models.{model}.compare_with", name, "models")
+            for teacher in self.teachers(model):
+                if isinstance(teacher, str):
+                    yield from self._unknown(f"models.{model}.teachers", teacher, "models")
+            if missing := [key for key in ("streams", "network") if key not in about]:
+                yield f"configuration, models.{model}: the key {missing[0]!r} is missing; add it, or a parent."
+            else:
+                method, own = self.method(model), self.config["models"][model]
+                settings = merge(self.config[method], about.get(method, {}))
+                yield from effects.without(model, own.get(method, {}), about, settings)
+
+    def _unknown(self, key: str, name: str, part: str) -> Iterator[str]:
+        if name not in self.config[part]:
+            yield f"configuration, {key}: there is no {name!r} in {part}, which are {', '.join(self.config[part])}."
+
+
+def _tell(*wrong: Iterable[str]) -> None:
+    if lines := [line for lines in wrong for line in lines]:
+        raise UserError("\n".join(lines))

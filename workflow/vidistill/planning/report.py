@@ -1,6 +1,6 @@
 """The report, for the rules: settings of stage `figures`, and what it reads.
 
-Standard library only, like everything the rules import.
+Light, like everything the rules import.
 """
 
 from vidistill.planning.plan import Plan, Settings, merge

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from vidistill.base import settings as settings_module
 from vidistill.base import store
-from vidistill.base.stage import UserError, arguments, run
+from vidistill.base.stage import arguments, run
 from vidistill.data.queries import video_files
 from vidistill.evaluation import inputs, terminal
 from vidistill.evaluation.evaluate import EvaluateSettings
@@ -30,30 +30,20 @@ from vidistill.report import (
     style,
 )
 from vidistill.report.material import Material, Paths
-from vidistill.video.decode import DecodeSettings
-from vidistill.video.flow import FlowSettings
+from vidistill.settings.decode import DecodeSettings
+from vidistill.settings.figures import FiguresSection
+from vidistill.settings.flow import FlowSettings
 
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class FiguresSettings:
+class FiguresSettings(FiguresSection):
     evaluate: EvaluateSettings
     teachers: tuple[str, ...]  # of the model
     exported: tuple[str, ...]  # models with pseudo labels and maps
     collection: str
     decode: DecodeSettings
     flow: FlowSettings | None  # None: no stream uses flow
-    videos: int  # shown with frames and flow
-    frames: int  # per video, and per query
-    queries: int  # per group: best, median, worst
-    groups: int  # of queries by length, position and words
-
-    def __post_init__(self) -> None:
-        if min(self.videos, self.queries) < 0 or min(self.frames, self.groups) < 1:
-            raise UserError(
-                "figures: videos and queries must be at least 0, frames and groups at least 1; correct them."
-            )
 
 
 @dataclass(frozen=True)

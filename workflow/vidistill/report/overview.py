@@ -2,19 +2,17 @@
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
-from vidistill.base import settings as settings_module
 from vidistill.base import store
+from vidistill.base.settings import Section, parse
 from vidistill.base.stage import arguments, run
 from vidistill.report import page
 
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class OverviewSettings:
+class OverviewSettings(Section):
     dataset: str
     model: str
 
@@ -24,7 +22,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--pages", type=Path, nargs="+", required=True, help="in reading order")
     parser.add_argument("--output", type=Path, required=True)
     args = parser.parse_args(argv)
-    s = settings_module.parse(OverviewSettings, args.settings)
+    s = parse(OverviewSettings, args.settings)
     title = f"What the {s.model} learned on {s.dataset}"
     with store.atomic(args.output) as temporary:
         temporary.write_text(page.joined(title, (path.read_text("utf-8") for path in args.pages)), encoding="utf-8")

@@ -1,7 +1,6 @@
 """Figure: R@m over all m, with video-free baselines."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -28,7 +27,7 @@ def without_video(material: Material, curve: Sequence[float] = CURVE) -> dict[st
 
     As in the result, the constant interval is fitted separately for each m: an upper bound of all constants.
     """
-    s = replace(material.settings, thresholds=tuple(curve))
+    s = material.settings.model_copy(update={"thresholds": tuple(curve)})
     query_ids = next(iter(material.scored[s.model].values())).query_ids
     learned = material.result["models"][s.model]["settings"]["train_splits"]
     values, _ = evaluate.without_video(s, material.data, learned, query_ids)

@@ -21,7 +21,7 @@ def make(material: Material) -> str:
         return page.document(f"Results: {s.model} on {s.dataset}", unscored(result), *doubts.sentences(result))
     results = {s.model: result, **{other: alone(material, other) for other in s.compare_with}}
     order = (*s.compare_with, s.model)  # compared models first
-    rows = pd.DataFrame(tables.rows(TablesSettings(s.dataset, {"all": order}), results), columns=COLUMNS)
+    rows = pd.DataFrame(tables.rows(TablesSettings(dataset=s.dataset, tables={"all": order}), results), columns=COLUMNS)
     own, paired = rows[rows["minus"].isna()], rows[rows["minus"].notna()]
     papers, names = published(s.dataset), [name for name in result["metrics"] if not name.startswith("R5")]
     count = len(s.seeds)

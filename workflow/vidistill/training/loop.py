@@ -3,8 +3,6 @@
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -14,20 +12,10 @@ from torch import Tensor, nn
 from vidistill.base import store
 from vidistill.base.progress import Pace
 from vidistill.base.stage import UserError
+from vidistill.settings.train import OptimisationSettings, Precision
 from vidistill.training.checkpoint import Checkpoint
 
 log = logging.getLogger(__name__)
-Precision = Literal["fp32", "bf16"]
-
-
-@dataclass(frozen=True)
-class OptimisationSettings:
-    epochs: int
-    batch_size: int
-    learning_rate: float
-    warmup_updates: int
-    gradient_norm: float
-    precision: Precision
 
 
 def warmed_up(peak: float, warmup: int) -> Callable[[int], float]:

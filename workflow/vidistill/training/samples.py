@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, Self
+from typing import Self
 
 import h5py
 import numpy as np
@@ -16,9 +16,9 @@ from torch import Tensor
 from vidistill.base import store
 from vidistill.base.stage import UserError
 from vidistill.features import states
+from vidistill.settings.train import Normalise
 
 log = logging.getLogger(__name__)
-Normalise = Literal["none", "l2"]
 
 
 @dataclass(frozen=True)

@@ -4,14 +4,12 @@ Output frame k is the frame that a player shows at k/fps seconds, whatever the s
 Pixels are assumed square, as in the published features.
 """
 
-import dataclasses
 import functools
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Literal
 
 import av
 import cv2
@@ -22,22 +20,12 @@ from vidistill.base import code, shards, store
 from vidistill.base.settings import parse
 from vidistill.base.spelling import nfc
 from vidistill.base.stage import UserError, arguments, run
+from vidistill.settings.decode import DecodeSettings
 from vidistill.video import frames
 from vidistill.video.source import DAMAGE, BadVideoError, Source, display_matrix, opened, upright
 from vidistill.video.timing import resample
 
 Span = tuple[Fraction, Fraction, av.VideoFrame]  # start, end in seconds
-
-
-@dataclass(frozen=True)
-class DecodeSettings:
-    fps: float | None  # None: the file's own rate
-    short_side: int | None  # pixels; None: the file's own size
-    resize: Literal["exact", "at_least"]
-    encoding: Literal["jpeg", "png"]
-    jpeg_quality: int
-    max_seconds: float  # a longer video is cut
-    max_pixels: int  # per frame; a video with larger frames is bad
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -49,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parser.parse_args(argv)
     settings = parse(DecodeSettings, args.settings)
     sources = by_id(args.videos)
-    text = json.dumps(dataclasses.asdict(settings), sort_keys=True)
+    text = json.dumps(settings.model_dump(), sort_keys=True)
     digest = code.digest("vidistill.video.decode")
     shards.fill(
         args.output,

@@ -1,27 +1,24 @@
 """Stage `flow`: TV-L1 optical flow between a shard's frames, quantised as the published flow networks expect it."""
 
-import dataclasses
 import functools
 import importlib.metadata
 import json
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import cv2
 import h5py
 import numpy as np
 
 from vidistill.base import code, shards, store
-from vidistill.base.gpus import Device
 from vidistill.base.settings import parse
 from vidistill.base.stage import arguments, run
+from vidistill.settings.flow import FlowSettings
 from vidistill.video import frames
 from vidistill.video.tvl1 import backends
 from vidistill.video.tvl1.backends import BACKENDS
-from vidistill.video.tvl1.parameters import Tvl1, quantise
+from vidistill.video.tvl1.parameters import quantise
 
 PIXELS = 2**26  # at once: half a gigabyte of flow
 # PyTorch computes one video while others are read and written, which takes longer; with OpenCV's class it does not.
@@ -30,13 +27,6 @@ CHUNK_BYTES = 2**18  # of one HDF5 chunk: what one read must unpack
 # Flow is smooth and mostly near zero: on real clips gzip at level 1 divides its size by 6 to 22 (lzf: 4 to 16) and
 # costs 1 ms a frame, where TV-L1 by Numba costs 50.
 COMPRESSION = {"compression": "gzip", "compression_opts": 1}
-
-
-@dataclass(frozen=True)
-class FlowSettings(Tvl1):
-    device: Device
-    backend: Literal["auto", "numba", "torch", "opencv-cuda", "opencv-cpu"]
-    bound: float  # pixels
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -74,7 +64,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def describe(settings: FlowSettings, backend: str, origin: dict[str, str]) -> dict[str, str]:
     """How flow is made, for the attributes of a file; `origin` is how its frames were made."""
-    made = {name: value for name, value in dataclasses.asdict(settings).items() if name != "device"}
+    made = settings.model_dump(exclude={"device"})
     versions = {"opencv": cv2.__version__}
     if backend in ("numba", "torch"):
         versions[backend] = importlib.metadata.version(backend)

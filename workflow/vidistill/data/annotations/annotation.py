@@ -1,6 +1,6 @@
 """One annotated sentence, and what all readers share: text files, numbers, errors that name the line.
 
-This module and the readers import the standard library only: Snakemake calls them while it parses.
+This module and the readers import neither NumPy nor pandas: Snakemake calls them while it parses.
 """
 
 import csv

@@ -1,29 +1,18 @@
 """The annotation files of a data set, in any form. Light enough to be called while Snakemake parses."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import replace
 
 from vidistill.base.stage import UserError
 from vidistill.data.annotations import activitynet, charades, table
 from vidistill.data.annotations.annotation import Annotation, split_name
+from vidistill.settings.queries import QueriesSettings
 
 _READERS: dict[str, Callable[[str, str], list[Annotation]]] = {
     "charades": charades.read,
     "activitynet": activitynet.read,
     "table": table.read,
 }
-
-
-@dataclass(frozen=True)
-class QueriesSettings:
-    """Settings of one data set's tables; `dataset` is its name, the others are its keys in the configuration."""
-
-    dataset: str
-    format: Literal["charades", "activitynet", "table"]
-    annotations: dict[str, tuple[str, ...]]  # split -> files
-    durations: tuple[str, ...]
-    beyond_duration: Literal["clamp", "drop"]
 
 
 def read(settings: QueriesSettings) -> list[Annotation]:

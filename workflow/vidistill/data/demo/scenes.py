@@ -1,4 +1,4 @@
-"""Plan the demo's videos: files, formats, events, sentences. Standard library only, no drawing.
+"""Plan the demo's videos: files, formats, events, sentences. No drawing.
 
 A video is a pure function of (seed, index), so Snakemake can list the files while it parses, and more videos leave the
 first ones unchanged. Half of the queries need appearance only (the object is on screen only in its moment); half need
@@ -9,7 +9,7 @@ import random
 from dataclasses import dataclass
 from fractions import Fraction
 
-from vidistill.base.stage import UserError
+from vidistill.settings.demo import DemoSettings
 
 COLOURS = ("red", "green", "blue", "yellow", "cyan", "pink", "white", "black")
 SHAPES = ("ball", "box", "triangle", "star", "cross")
@@ -38,17 +38,6 @@ CASTS = ((0, 3), (2, 2), (3, 0), (1, 2), (3, 0), (0, 3), (2, 2), (1, 2), (3, 0),
 
 SHORTEST, LONGEST = 0.15, 0.42  # a moment's share of its video
 FULLEST = 0.94  # the largest share of a video that its events fill
-
-
-@dataclass(frozen=True)
-class DemoSettings:
-    """Settings of the demo data set."""
-
-    seed: int
-    train_videos: int
-    test_videos: int
-    seconds: float  # mean duration of a video
-    noise: float  # standard deviation of the camera noise, grey levels
 
 
 @dataclass(frozen=True)
@@ -108,27 +97,13 @@ class Video:
 
 def video_files(settings: DemoSettings) -> list[str]:
     """File names of all videos, training videos first; a function of the settings alone."""
-    return [f"{_video_id(i)}.{_format(i).suffix}" for i in range(_count(settings))]
+    return [f"{_video_id(i)}.{_format(i).suffix}" for i in range(settings.train_videos + settings.test_videos)]
 
 
 def plan(settings: DemoSettings) -> list[Video]:
-    """What happens in each video, in the order of `video_files`.
-
-    Raises:
-        UserError: the settings ask for no video, or for less than two seconds.
-    """
+    """What happens in each video, in the order of `video_files`."""
     files = video_files(settings)
     return [_video(settings, index, file) for index, file in enumerate(files)]
-
-
-def _count(settings: DemoSettings) -> int:
-    if settings.train_videos < 1 or settings.test_videos < 1:
-        raise UserError(
-            "the demo lacks training or test videos; set demo.train_videos and demo.test_videos to 1 or more."
-        )
-    if settings.seconds < 2:
-        raise UserError(f"demo.seconds is {settings.seconds}: too short for several events; set it to at least 2.")
-    return settings.train_videos + settings.test_videos
 
 
 def _video_id(index: int) -> str:

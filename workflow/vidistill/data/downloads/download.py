@@ -6,7 +6,6 @@ What is there already is left alone, whoever put it there; what was interrupted 
 import json
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -15,33 +14,10 @@ from vidistill.base import stage, store
 from vidistill.base.stage import UserError
 from vidistill.data.downloads.transfer import Patience, fetch, megabytes
 from vidistill.data.downloads.unpack import unpack
+from vidistill.settings.downloads import DownloadSettings
+from vidistill.settings.downloads import NamedDownload as Download
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Download:
-    """One file to fetch, or one archive of which members are wanted: `file` or `members` is None."""
-
-    name: str
-    urls: tuple[str, ...]  # tried one after the other
-    sha256: str | None  # None where nobody publishes it
-    size: int | None  # bytes
-    file: str | None
-    members: dict[str, str] | None  # pattern -> file, or folder with "/" at its end
-    licence: str
-    page: str
-
-
-@dataclass(frozen=True)
-class DownloadSettings:
-    """See the section `downloads` of the configuration."""
-
-    folder: str
-    keep_archives: bool
-    attempts: int
-    timeout: float
-    files: tuple[Download, ...]
 
 
 def bring(download: Download, settings: DownloadSettings) -> None:

@@ -5,8 +5,9 @@ import logging
 from vidistill.base import gpus
 from vidistill.base.gpus import Device
 from vidistill.base.stage import UserError
+from vidistill.settings.flow import Tvl1
 from vidistill.video.tvl1 import by_numba, by_opencv
-from vidistill.video.tvl1.parameters import Backend, Estimator, Kind, Tvl1
+from vidistill.video.tvl1.parameters import Backend, Estimator, Kind
 
 log = logging.getLogger(__name__)
 

@@ -12,7 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 import cv2
 import numpy as np
 
-from vidistill.video.tvl1.parameters import Backend, Estimator, Tvl1
+from vidistill.settings.flow import Tvl1
+from vidistill.video.tvl1.parameters import Backend, Estimator
 
 SMALLEST_LEVEL = 16  # pixels; OpenCV leaves out what is smaller
 VECTOR = 32  # numbers: two vector registers of AVX-512

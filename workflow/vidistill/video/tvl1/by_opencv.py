@@ -10,7 +10,8 @@ from typing import Any
 import cv2
 import numpy as np
 
-from vidistill.video.tvl1.parameters import Backend, Estimator, Tvl1
+from vidistill.settings.flow import Tvl1
+from vidistill.video.tvl1.parameters import Backend, Estimator
 
 
 def cpu_estimator(parameters: Tvl1, threads: int, device: str = "cpu") -> Estimator:

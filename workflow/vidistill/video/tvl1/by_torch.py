@@ -20,6 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vidistill.settings.flow import Tvl1
 from vidistill.video.tvl1.images import (
     FLAT,
     centered_gradient,
@@ -30,7 +31,7 @@ from vidistill.video.tvl1.images import (
     resize,
     warp,
 )
-from vidistill.video.tvl1.parameters import Estimator, Tvl1
+from vidistill.video.tvl1.parameters import Estimator
 
 log = logging.getLogger(__name__)
 

@@ -4,8 +4,8 @@ import torch
 import triton
 from torch import Tensor
 
+from vidistill.settings.flow import Tvl1
 from vidistill.video.tvl1 import kernels
-from vidistill.video.tvl1.parameters import Tvl1
 
 ROWS, COLUMNS = 16, 32  # of a tile; a row of a tile is one cache line
 WARPS = 8  # of a tile: two pixels a thread leave registers for 24 warps on a multiprocessor, four for 12
@@ -73,7 +73,7 @@ def try_out(device: torch.device) -> None:
         RuntimeError, OSError, subprocess.SubprocessError: as Triton has it, when it cannot.
     """
     u = torch.zeros(1, 2, ROWS, COLUMNS, device=device)
-    state = Fused(u, Tvl1(0.25, 0.15, 0.3, 1, 0.8, 1, 1, 1, 5, 0.01))
+    state = Fused(u, Tvl1(scales=1, warps=1, inner_iterations=1, outer_iterations=1))
     state.linearise(u[:, :1], u)
     state.median()
     state.iterate()

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vidistill.video.tvl1.parameters import Tvl1
+from vidistill.settings.flow import Tvl1
 
 SMALLEST_LEVEL = 16  # pixels; OpenCV leaves out what is smaller
 FLAT = float(np.finfo(np.float32).eps)  # squared gradient below which OpenCV sees no texture

@@ -1,4 +1,4 @@
-"""What every TV-L1 backend agrees on (Zach, Pock, Bischof 2007): its parameters, its arrays, and how flow is stored."""
+"""What every TV-L1 backend agrees on (Zach, Pock, Bischof 2007): its arrays, and how flow is stored."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -6,26 +6,7 @@ from typing import Literal
 
 import numpy as np
 
-
-@dataclass(frozen=True)
-class Tvl1:
-    """Parameters, named as OpenCV names them; its own defaults are those of the published flow networks."""
-
-    tau: float  # time step of the dual update
-    lambda_: float  # weight of brightness constancy against smoothness
-    theta: float  # tightness between flow and its smooth copy
-    scales: int
-    scale_step: float
-    warps: int  # per scale
-    inner_iterations: int
-    outer_iterations: int
-    median_filtering: int  # side of the median filter before each outer iteration; 1: none
-    epsilon: float  # pixels; an update below ends the iterations
-
-    def stop_below(self, height: int, width: int) -> float:
-        """Squared change of the flow, summed over the image, that ends the iterations when no longer exceeded."""
-        return self.epsilon**2 * height * width
-
+from vidistill.settings.flow import Tvl1
 
 # (n + 1, H, W) uint8 grey frames -> (n, H, W, 2) float32 pixels (u right, v down), row t from frame t to t + 1.
 Estimator = Callable[[np.ndarray], np.ndarray]

@@ -1,0 +1,261 @@
+"""The whole configuration as one model: what a user may write, checked and completed with defaults."""
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import Discriminator, Field, Tag, ValidationError
+
+from vidistill.base.gpus import Device
+from vidistill.base.settings import Distinct, Problem, Section, Text, problems
+from vidistill.base.stage import UserError
+from vidistill.planning import errors
+from vidistill.settings.decode import DecodeSettings
+from vidistill.settings.demo import DemoSettings
+from vidistill.settings.downloads import DownloadsSection
+from vidistill.settings.evaluate import EvaluateSection
+from vidistill.settings.export import ExportSection
+from vidistill.settings.external import ExternalSettings
+from vidistill.settings.extract import C3DSection, I3DSection
+from vidistill.settings.figures import FiguresSection
+from vidistill.settings.flow import FlowSection
+from vidistill.settings.mmdist import MMDistSection
+from vidistill.settings.queries import QueriesSection
+from vidistill.settings.train import TrainSection
+from vidistill.settings.vocabulary import VocabularySettings
+
+Settings = dict[str, Any]
+Seeds = Distinct[Annotated[int, Field(ge=0)]]
+# Parts whose settings only differ from those of the sections: what their authors left out gets no default there.
+PARTIAL = {"models", "recipes", "collections", "datasets"}
+
+
+def absent(description: str) -> Any:
+    """A key that has no default, and that is only read where it is given."""
+    return Field(default_factory=lambda: None, description=description)
+
+
+class Elsewhere(Section):
+    """Tables of a teacher that is no model of this configuration; {seed} in a path stands for the student's seed."""
+
+    name: Text = Field(description="What the teacher is called.")
+    pseudo_labels: Text = absent("Its table of pseudo labels.")
+    activation_maps: Text = absent("Its table of semantic activation maps.")
+
+
+Teacher = Annotated[
+    Annotated[str, Tag("name")] | Annotated[Elsewhere, Tag("tables")],
+    Discriminator(lambda value: "name" if isinstance(value, str) else "tables"),
+]
+
+
+class Model(Section):
+    parent: str = absent("The model whose keys this one has, but for those that it gives itself.")
+    method: Literal["mmdist"] = Field("mmdist", description="The method that trains the model.")
+    network: Literal["single", "multimodal"] = absent(
+        "single for one network over the features of its streams side by side (baseline and student), multimodal for "
+        "the teacher, with a semantic activation map for each stream."
+    )
+    streams: Distinct[str] = absent(
+        "The streams of features that the model reads, by the names that data sets give them."
+    )
+    teachers: tuple[Teacher, ...] = absent(
+        "What a student learns from: models of this configuration, or tables from elsewhere, given by a name and two "
+        "paths in which {seed} stands for the student's seed (a table that no loss of the student reads may be "
+        "absent). The teacher of a seed teaches the student of that seed."
+    )
+    compare_with: tuple[str, ...] = absent(
+        "Models that the result compares this one with, query by query; they are trained too."
+    )
+    train: TrainSection = absent("Settings of train that differ for this model.")
+    mmdist: MMDistSection = absent("Settings of mmdist that differ for this model.")
+
+
+class Stream(Section):
+    """A stream of features; its other keys are those of its extractor's section."""
+
+    recipe: Text = absent("One of the recipes, whose keys the stream has but for those that it gives itself.")
+    about: Text = absent("Where a recipe is from, and what of it is uncertain.")
+    extractor: Literal["i3d", "c3d", "external"] = absent(
+        "What makes the features; external reads features that exist."
+    )
+    input: Literal["frames", "flow"] = Field("frames", description="What an extractor is given.")
+    decode: DecodeSettings = absent(
+        "Settings of decode that differ from the collection's; the stream's frames are then decoded apart."
+    )
+    flow: FlowSection = absent("Settings of flow that differ from the collection's; its flow is then computed apart.")
+    get_from: Text = absent("Where to get missing files, for the message that says so.")
+
+
+class I3DStream(Stream, I3DSection):
+    extractor: Literal["i3d"] = absent("I3D.")
+
+
+class C3DStream(Stream, C3DSection):
+    extractor: Literal["c3d"] = absent("C3D.")
+
+
+class ExternalStream(Stream, ExternalSettings):
+    extractor: Literal["external"] = absent("Features that exist.")
+
+
+OneStream = Annotated[I3DStream | C3DStream | ExternalStream, Field(discriminator="extractor")]
+
+
+class Collection(Section):
+    videos: Text = absent(
+        "The folder of the video files, each named by its video's id; none for a collection of features alone. Missing "
+        "videos are no error, the result tells how many there are."
+    )
+    demo: bool = Field(False, description="Whether the workflow draws the videos itself, see section demo.")
+    get_from: Text = absent("Where to get missing files, for the message that says so.")
+    shards: int = Field(
+        ge=1,
+        le=1000,
+        description="Parts that the videos are processed in, one job each; about one for 32 videos. Another number "
+        "moves every video, so that everything is computed again.",
+    )
+    decode: DecodeSettings = absent("Settings of decode that differ here.")
+    flow: FlowSection = absent("Settings of flow that differ here.")
+    streams: dict[str, OneStream] = Field(min_length=1, description="The features to make, by name.")
+
+
+class DataSet(QueriesSection):
+    collection: str = Field(description="The collection whose videos the sentences are about.")
+    get_from: Text = absent("Where to get missing files, for the message that says so.")
+    seeds: Seeds = absent("Seeds for this data set instead of the general ones.")
+    streams: dict[str, str] = absent(
+        "Which stream of the collection stands for a stream that models read; by default the one of the same name."
+    )
+    vocabulary: VocabularySettings = absent("Settings of vocabulary that differ here.")
+    train: TrainSection = absent("Settings of train that differ here.")
+    mmdist: MMDistSection = absent("Settings of mmdist that differ here.")
+    evaluate: EvaluateSection = absent("Settings of evaluate that differ here.")
+
+
+class Config(Section):
+    """Configuration of the vidistill workflow."""
+
+    seeds: Seeds = Field(
+        (0, 1, 2), description="Seeds to train with; every number is a mean over them. A data set may have its own."
+    )
+    device: Device = Field(
+        "auto",
+        description="Where networks and optical flow are computed; auto takes the first GPU that is free, or the CPU "
+        "where there is none. With cpu no job asks the scheduler for a GPU.",
+    )
+    keep_frames: bool = Field(
+        False,
+        description="Keep the decoded frames, which are otherwise deleted once features and flow are made of them.",
+    )
+    keep_flow: bool = Field(
+        False, description="Keep the optical flow, which is otherwise deleted once features are made of it."
+    )
+    flow_in_memory: bool = Field(
+        False,
+        description="Compute optical flow within the job that makes features of it, without a file; on a GPU writing "
+        "and reading it takes longer than computing it. Each stream of flow is then computed on its own.",
+    )
+    max_bad_share: float = Field(
+        0.2,
+        ge=0,
+        le=1,
+        description="The largest share of a data set's videos that may be bad; with more, nothing is trained and all "
+        "of them are listed.",
+    )
+    models: dict[str, Model] = Field(
+        min_length=1,
+        description="Models by name, each with its differences to its parent or to the sections below. Settings of a "
+        "stage are looked up in its section, then in the model and before it in its parents, then in the data set; "
+        "the last that has one counts.",
+    )
+    tables: dict[str, Distinct[str]] = Field(
+        {},
+        description="What results/tables_{dataset}.csv and .md hold, by the tables' names: models, all of which are "
+        "trained. The paper's numbers stand beside them where there are any.",
+    )
+    recipes: dict[str, OneStream] = Field(
+        {},
+        description="How features of the field were made, by name, for streams that name one as recipe. The keys are "
+        "a stream's; about says where the recipe is from and what of it is uncertain.",
+    )
+    collections: dict[str, Collection] = Field(
+        min_length=1,
+        description="Videos and the features made of them, by name; several data sets may share a collection.",
+    )
+    datasets: dict[str, DataSet] = Field(
+        min_length=1, description="Sentences about the videos of a collection, by name."
+    )
+    downloads: DownloadsSection = DownloadsSection()
+    demo: DemoSettings = DemoSettings()
+    decode: DecodeSettings = DecodeSettings()
+    flow: FlowSection = FlowSection()
+    i3d: I3DSection = I3DSection()
+    c3d: C3DSection = C3DSection()
+    external: ExternalSettings = ExternalSettings()
+    vocabulary: VocabularySettings = VocabularySettings()
+    train: TrainSection = TrainSection()
+    mmdist: MMDistSection = MMDistSection()
+    export: ExportSection = ExportSection()
+    evaluate: EvaluateSection = EvaluateSection()
+    figures: FiguresSection = FiguresSection()
+
+
+def complete(given: Mapping[str, Any]) -> Settings:
+    """A configuration with the defaults of its sections and data sets, and with the recipes' keys in the streams.
+
+    Raises:
+        UserError: a line for each thing that is wrong.
+    """
+    errors.check_plain(given)
+    config = json.loads(json.dumps(given))
+    wrong = list(_name_extractors(config))
+    try:
+        checked = Config.model_validate_json(json.dumps(config))
+    except ValidationError as error:
+        said = {problem.path for problem in wrong}
+        wrong += [problem for problem in problems(error, config) if problem.path not in said]
+    if wrong:
+        schema = Config.model_json_schema()
+        raise UserError("\n".join(errors.explain(problem, schema) for problem in wrong))
+    whole = checked.model_dump(mode="json", exclude=PARTIAL)
+    whole |= checked.model_dump(mode="json", include=PARTIAL, exclude_unset=True)
+    for name, dataset in checked.datasets.items():
+        whole["datasets"][name] |= dataset.model_dump(mode="json", include=set(QueriesSection.model_fields))
+    for _, streams in _streams(whole):
+        for stream, about in streams.items():
+            streams[stream] = merge(whole["recipes"][about["recipe"]], about) if "recipe" in about else about
+    return {"recipes": {}, **whole}
+
+
+def merge(*layers: Mapping[str, Any]) -> Settings:
+    """Merge layers, later ones over earlier ones, recursively; lists are replaced whole."""
+    merged: Settings = {}
+    for layer in layers:
+        for key, value in layer.items():
+            both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
+            merged[key] = merge(merged[key], value) if both else value
+    return merged
+
+
+def _streams(config: Settings) -> Iterator[tuple[str, Settings]]:
+    """The streams of each collection, as far as the configuration has the form for it."""
+    collections = config.get("collections")
+    for name, collection in collections.items() if isinstance(collections, dict) else ():
+        if isinstance(collection, dict) and isinstance(collection.get("streams"), dict):
+            yield name, collection["streams"]
+
+
+def _name_extractors(config: Settings) -> Iterator[Problem]:
+    """Give each stream its recipe's extractor, which tells its keys; yields what is wrong with the names of recipes."""
+    recipes = config.get("recipes", {})
+    for collection, streams in _streams(config):
+        for stream, about in streams.items():
+            named = about.get("recipe") if isinstance(about, dict) else None
+            if not isinstance(named, str) or not isinstance(recipes, dict):
+                continue
+            if named not in recipes:
+                path = ("collections", collection, "streams", stream)
+                yield Problem(path, f"unknown recipe {named!r}", f"recipes are {', '.join(recipes)}")
+            elif isinstance(recipes[named], dict) and "extractor" in recipes[named]:
+                about.setdefault("extractor", recipes[named]["extractor"])

@@ -1,0 +1,61 @@
+"""Section `train`: what every method's training reads."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from vidistill.base.settings import Section, Several
+
+Normalise = Literal["none", "l2"]
+Precision = Literal["fp32", "bf16"]
+
+
+class OptimisationSettings(Section):
+    """Adam with warm-up."""
+
+    epochs: int = Field(15, ge=1, description="Epochs; results are those of the last one.")
+    batch_size: int = Field(32, ge=2, description="Queries per update.")
+    learning_rate: float = Field(
+        0.0004, gt=0, description="Peak rate, reached at the end of the warm-up (teacher 3.5e-4, student 5e-4)."
+    )
+    warmup_updates: int = Field(
+        400,
+        ge=1,
+        description="Updates of linear warm-up; the rate then falls with the square root. Shorter where training is "
+        "shorter.",
+    )
+    gradient_norm: float = Field(10.0, gt=0, description="Gradients are clipped at this norm.")
+    precision: Precision = Field("fp32", description="Arithmetic of the training pass.")
+
+
+class TrainSection(Section):
+    """Stage train: what the training of every model reads, whatever its method; the paper's values for Charades-STA."""
+
+    threads: int = Field(
+        2,
+        ge=1,
+        description="Threads of PyTorch on the CPU; a setting, so that results do not depend on the cores that a run "
+        "is given.",
+    )
+    train_splits: Several[str] = Field(("train",), description="Splits to train on.")
+    test_splits: tuple[str, ...] = Field(
+        ("test",),
+        description="Splits whose queries are predicted after each epoch, without their moments; those of other "
+        "splits that are not trained on are predicted after the last.",
+    )
+    held_out: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="Share of training videos kept out of training; adds a column for the epoch with the lowest "
+        "label-free loss on them.",
+    )
+    snippets: int = Field(
+        200, ge=4, description="L, the number of snippets that each video's features are resampled to."
+    )
+    normalise: Normalise = Field(
+        "none",
+        description="Scaling of each snippet's features: none for I3D and C3D, l2 for norm 1. On the CLIP features in "
+        "docs/results.md none was better.",
+    )
+    optimisation: OptimisationSettings = Field(OptimisationSettings(), description="Adam with warm-up.")
