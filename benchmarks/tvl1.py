@@ -5,7 +5,7 @@ the table gives medians. On one such machine ratios of processor time are what t
 
 What cannot run is left out: a machine with PyTorch and a GPU alone measures PyTorch, with its own operations and with
 Triton's kernels, in batches of several sizes. Where there is no OpenCV, frames and OpenCV's flow of the first pairs
-come from a file that a machine with OpenCV wrote. The film is made here: textures that move over each other, and noise.
+come from a file that a machine with OpenCV wrote. The video is made here: moving textures and noise.
 
     PYTHONPATH=workflow python benchmarks/tvl1.py --write-reference reference.npz --pairs 256
     PYTHONPATH=workflow python benchmarks/tvl1.py --reference reference.npz --batches 32 128 256
@@ -35,7 +35,7 @@ DEFAULTS = Tvl1()  # OpenCV's, and the configuration's
 Way = tuple[str, Estimator, int]  # name, what computes, how many pairs to give it
 
 
-def film(count: int, height: int, width: int, seed: int = 0) -> np.ndarray:
+def video(count: int, height: int, width: int, seed: int = 0) -> np.ndarray:
     """(count, H, W) uint8: a background that drifts by up to 2 pixels a frame and a disc that crosses it by up to 5."""
     rng = np.random.default_rng(seed)
     background, disc = (texture(2 * height, 2 * width, rng) for _ in range(2))
@@ -123,7 +123,7 @@ def main() -> None:
     if args.write_reference:
         if cv2 is None:
             parser.error("--write-reference needs OpenCV, which is not installed here; write the file where it is.")
-        frames = film(args.pairs + 1, height, width)
+        frames = video(args.pairs + 1, height, width)
         flow = by_opencv.cpu_estimator(DEFAULTS, args.threads[0])(frames[: args.reference_pairs + 1])
         np.savez_compressed(args.write_reference, frames=frames, flow=flow)
         return
@@ -131,7 +131,7 @@ def main() -> None:
         with np.load(args.reference) as file:
             frames, reference = file["frames"], file["flow"]
     else:
-        frames, reference = film(max(args.pairs, args.cpu_pairs) + 1, height, width), None
+        frames, reference = video(max(args.pairs, args.cpu_pairs) + 1, height, width), None
     print(f"{frames.shape[2]} x {frames.shape[1]}, torch {torch.__version__}; end-point errors in px")
     print(f"{'':42}{'pairs/s':>9}{'per CPU s':>11}{'times':>8}{'mean':>9}{'95 %':>9}{'99 %':>9}")
     base: float | None = None

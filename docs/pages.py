@@ -1,4 +1,4 @@
-"""MkDocs: pages that stand elsewhere in the project, and a table of contents of those pages that there are."""
+"""Hooks of MkDocs: add pages from elsewhere in the project, and remove missing pages from the navigation."""
 
 import posixpath
 import re
@@ -20,7 +20,7 @@ LINK = re.compile(r"\[([^\]]*)\]\(([^)#:\s]*)(#[^)\s]*)?\)")
 
 
 def there() -> dict[str, str]:
-    """File of the project -> page, of all pages that there are."""
+    """File of the project -> page, for all existing pages."""
     pages = {file: page for file, page in ELSEWHERE.items() if (ROOT / file).is_file()}
     return {**pages, **{f"docs/{path.name}": path.name for path in sorted((ROOT / "docs").glob("*.md"))}}
 
@@ -32,14 +32,14 @@ def on_config(config: Any) -> Any:
 
 
 def complete(entries: list[Any], pages: set[str]) -> list[Any]:
-    """A table of contents with the pages that it lacks at its end."""
+    """The navigation with unlisted pages at its end."""
     listed = str(entries)
     left = sorted(page for page in pages if f"'{page}'" not in listed)
     return [*entries, {"Further": left}] if left else entries
 
 
 def only(entries: list[Any], pages: set[str]) -> list[Any]:
-    """A table of contents without pages that are not there, and without sections that are then empty."""
+    """The navigation without missing pages and empty sections."""
     kept = []
     for entry in entries:
         ((title, target),) = entry.items()
@@ -60,7 +60,7 @@ def on_files(files: Files, config: Any) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
-    """Links between files of the project as links between pages; one to a page that is not there is its words."""
+    """Turn links between project files into links between pages; links to missing pages become plain text."""
     known = there()
     source = next(file for file, name in known.items() if name == page.file.src_uri)
 

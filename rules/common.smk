@@ -1,4 +1,4 @@
-"""What the rules share: the checked configuration, settings and code of a stage, files that are there."""
+"""Shared by all rules: the checked configuration, settings and code digests of stages, requested targets."""
 
 import functools
 import importlib.util
@@ -9,23 +9,23 @@ import sys
 from typing import NamedTuple
 
 PACKAGE = f"{workflow.basedir}/workflow"
-# Whether the command `vidistill` is this clone's: told at the end of a run.
+# Whether the installed command `vidistill` belongs to this clone; the last lines of a run depend on it.
 INSTALLED = getattr(importlib.util.find_spec("vidistill"), "origin", None) == f"{PACKAGE}/vidistill/__init__.py"
 sys.path.insert(0, PACKAGE)
-# A plain clone runs without being installed, by the interpreter that runs Snakemake or by that of a job's own environment.
-# A prefix does it, since Snakemake takes PYTHONPATH out of a conda environment's jobs.
+# A clone runs without installation, with the interpreter that runs Snakemake or that of a job's own environment. This needs
+# a shell prefix, since Snakemake removes PYTHONPATH in jobs with a conda environment.
 SEARCHED = {"PYTHONPATH": PACKAGE}
 if not DEPLOYMENT:
     SEARCHED["PATH"] = os.path.dirname(sys.executable)
 for variable, first in SEARCHED.items():
-    # Without empty entries, which stand for the working folder.
+    # Without empty entries, which would mean the working folder.
     folders = os.pathsep.join(filter(None, [first, *os.environ.get(variable, "").split(os.pathsep)]))
     SEARCHED[variable] = f"export {variable}={shlex.quote(folders)}; "
-# Nor does `python -m` look for modules in the working folder: a user's random.py there would be taken for Python's own.
-# In the environment for the Snakemake that runs a cluster's job, in the prefix for jobs that start without it.
+# `python -m` must not import modules from the working folder: a user's random.py there would replace Python's own. Set in
+# the environment for the Snakemake of cluster jobs, and in the prefix for jobs that start without this environment.
 os.environ["PYTHONSAFEPATH"] = "1"
 SEARCHED["PYTHONSAFEPATH"] = "export PYTHONSAFEPATH=1; "
-# The prefix takes the place of Snakemake's own strict mode, without which `stage | tee` would hide that a stage failed.
+# The prefix replaces Snakemake's own strict mode, without which `stage | tee` would hide failures of the stage.
 shell.prefix("set -euo pipefail; " + "".join(SEARCHED.values()).replace("{", "{{").replace("}", "}}"))
 
 from vidistill.base import code, fingerprints
@@ -38,7 +38,7 @@ from vidistill.planning.inventory import Inventory
 
 
 def told(function):
-    """What the user can mend is said in sentences, without Snakemake's traceback through these files."""
+    """Print UserErrors as sentences, without Snakemake's traceback through these files."""
 
     @functools.wraps(function)
     def telling(*args, **kwargs):
@@ -60,17 +60,17 @@ plan = resolved()
 inventory = Inventory(plan)
 
 
-# Snakemake records the params that are no function of files and reruns a job whose params are others than recorded.
-# `reads` is what it records; `settings` says the same to the stage and is kept out of the record by taking `input`.
+# Snakemake records params that do not depend on files, and reruns a job when they change. It records `reads`. `settings`
+# passes the same to the stage, and takes `input` so that it is not recorded.
 
 
 def settings(values):
-    """The settings of a stage as one text: equal for equal ones, whatever their order."""
+    """The settings of a stage as one text, independent of their order."""
     return lambda wildcards, input: json.dumps(values(wildcards), sort_keys=True)
 
 
 def reads(module, values, but=None):
-    """What a job of a stage depends on besides files: its settings, `but` for one, and its code, as "name = value".
+    """What a job depends on besides files, as "name = value": its settings (except `but`) and its code.
 
     `module` may be a function of wildcards; None for a stage whose code decides about nothing that is made.
     """
@@ -92,8 +92,8 @@ def leaves(values, prefix=""):
             yield f"{prefix}{key} = {json.dumps(value, sort_keys=True)}"
 
 
-# Snakemake compares dates first, so that a file that was moved in with an older one would pass for the one before it. What
-# a user's files hold is therefore a param; those that Snakemake would not look into are not compared by date at all.
+# Snakemake compares dates first, so a file that is moved in with an older date would not be noticed. Digests of a user's
+# files are therefore params. Files too large for Snakemake's own checksums are not compared by date at all.
 LOOKED_INTO = 100_000_000  # bytes, as in profiles/default
 
 
@@ -103,7 +103,7 @@ def given(paths):
 
 
 def content(files):
-    """What files hold, as "name = value"; nothing of those that jobs make.
+    """Digests of files as "name = value", except files made by jobs.
 
     It may not take `input`, or Snakemake would keep it out of its record.
     """
@@ -113,22 +113,22 @@ def content(files):
 
 
 def one_of(names):
-    """A constraint on a wildcard; without names it matches nothing."""
+    """A wildcard constraint; it matches nothing without names."""
     return "|".join(map(re.escape, names)) or "(?!)"
 
 
 def unless(kept, path):
-    """A file that is deleted once all that needs it is done."""
+    """A temporary file, unless `kept`: Snakemake deletes it after its last use."""
     return path if kept else temp(path)
 
 
 def gpus():
-    """GPUs that a job of a network asks for: none on a machine without, or its jobs would wait for each other."""
+    """GPUs that a network's job requests: 0 on a machine without GPUs, whose jobs would wait for each other."""
     return 0 if config["device"] == "cpu" or not (has_gpu() or SUBMITTED) else 1
 
 
 def grows(amount):
-    """A resource that is larger with each attempt, since it may be for want of it that a job ended."""
+    """A resource that grows with each attempt, since the job may have failed for lack of it."""
     return lambda wildcards, attempt: amount * attempt
 
 
@@ -138,14 +138,14 @@ retry_what_can_succeed(is_final)
 
 @functools.cache
 def require(dataset, models=()):
-    """Stop with a sentence for each thing that models on a data set lack, and for what else was asked for lacks."""
+    """Stop with one message per missing file of models on a data set, and of all other requested targets."""
     if missing := needs.lacks(plan, dataset, plan.with_teachers(models)):
         others = (line for found in asked() for line in needs.lacks(plan, found.dataset, found.trained))
         raise UserError("\n".join(dict.fromkeys([*missing, *others])))
 
 
 class Asked(NamedTuple):
-    """A result, a table or a report that a run was asked for."""
+    """A requested result, table or report."""
 
     file: str
     dataset: str
@@ -154,7 +154,7 @@ class Asked(NamedTuple):
 
 
 def asked():
-    """What this run was asked for: not the files on the way there, nor downloads."""
+    """The requested results, tables and reports, without intermediate files and downloads."""
     found = []
     for file in targets_of_run():
         datasets, models = one_of(plan.datasets), one_of(plan.models)
@@ -170,7 +170,7 @@ def asked():
 
 @functools.cache
 def features(dataset, models):
-    """The files of features that models read in a data set, by role."""
+    """Feature files that models read in a data set, by role."""
     require(dataset, models)
     collection = plan.datasets[dataset]["collection"]
     return {
@@ -187,5 +187,5 @@ def files_of(by_stream):
 
 
 def by_role(by_stream):
-    """Files of features as a command line takes them, STREAM=H5."""
+    """Feature files as command-line arguments STREAM=H5."""
     return [f"{role}={file}" for role, shards in by_stream.items() for file in shards]

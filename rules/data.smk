@@ -21,7 +21,7 @@ rule demo:
         " --annotations {output.annotations:q} --workers {threads} > {log:q} 2>&1"
 
 
-# Two tables from the same files: a moment that is corrected in them changes nothing that is trained.
+# Two tables from the same files, so that a corrected moment does not rerun training.
 rule queries:
     input:
         files=annotations,

@@ -1,4 +1,4 @@
-# Targets of their own, run first: no rule asks for what they bring, so that nothing is fetched unasked.
+# Downloads run only when they are named: no rule has their files as output.
 for target in downloads.targets(config["downloads"]):
 
     rule:

@@ -171,7 +171,7 @@ def width_of_existing(source, form, key, ids):
     try:
         return feature_files.width(source, form, key, ids)
     except UserError:
-        return 1024  # a guess: what is wrong with them is said by the job that reads them
+        return 1024  # a guess; the job that reads them reports what is wrong
 
 
 @told

@@ -1,4 +1,4 @@
-# No rule here may list moments: training is weakly supervised, and the graph of the workflow is the proof.
+# No rule here may have moments as input: training is weakly supervised, as the workflow's graph shows.
 rule availability:
     input:
         features=lambda wildcards: files_of(model_features(wildcards)),
@@ -16,7 +16,7 @@ rule availability:
     params:
         settings=settings(availability_settings),
         # This stage only decides whether training may start: trained models depend on neither its limit nor its code.
-        # Not by ancient(): a job that waits for such a file is not looked at for reasons of its own in the same run.
+        # ancient() does not work here: Snakemake would not check the waiting job for other reasons to rerun.
         reads=reads(None, availability_settings, but="max_bad_share"),
         features=lambda wildcards: by_role(model_features(wildcards)),
     shell:

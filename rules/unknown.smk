@@ -1,4 +1,4 @@
-"""Targets that look like ours and are none: a sentence says what there is, in place of Snakemake's own."""
+"""Unknown results and downloads: an error that lists the valid names, instead of Snakemake's own."""
 
 
 rule unknown_result:
@@ -7,7 +7,7 @@ rule unknown_result:
     output:
         "results/{result}",
     wildcard_constraints:
-        # Neither a known pair nor anything else that a rule makes.
+        # Neither a known pair of model and data set nor the output of another rule.
         result=(
             rf"(?!(?:{one_of(plan.models)})_(?:{one_of(plan.datasets)})\.json$)[^/]+_[^/]+\.json"
             rf"|tables_(?!(?:{one_of(plan.datasets)})\.(?:csv|md)$)[^/]+\.(?:csv|md)"

@@ -34,7 +34,7 @@ rule flow:
         "results/logs/flow/{collection}/{flow}/{shard}.log",
     benchmark:
         "results/benchmarks/flow/{collection}/{flow}/{shard}.tsv"
-    # A shard's features are made, and its frames freed, before all other shards are decoded.
+    # Finish a shard, which frees its frames, before the other shards are decoded.
     priority: 1
     conda:
         "../envs/vidistill.yaml"

@@ -124,7 +124,7 @@ def test_nothing_of_the_pages_is_elsewhere(finished: Path) -> None:
 def test_the_one_page_holds_all_of_them(finished: Path) -> None:
     text = (finished / TARGET).read_text()
     assert text.count("<section") == len(items(finished))
-    assert "What student learned on mine" in text
+    assert "What the student learned on mine" in text
 
 
 def reruns(folder: Path, target: str = TARGET, **changes: Any) -> dict[str, int]:

@@ -1,5 +1,6 @@
 """Pages of tables: a bad video with its reason, numbers that are the result's, times and memory."""
 
+import re
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -98,14 +99,28 @@ def test_the_results_begin_with_a_verdict(data, config, monkeypatch):
     m = read(data, config, monkeypatch)
     verdict = results.verdict(m.result, (0.3, 0.5, 0.7))
     assert results.make(m).index(verdict) < results.make(m).index("<table>")
-    first, *differences = verdict.removesuffix(".").split(", ")
-    assert first == f"student finds {m.result['metrics']['R@0.5']['mean']:.0f} % at IoU 0.5"
-    found = [m.result["comparisons"][name]["metrics"]["R@0.5"] for name in ("video_free", "baseline")]
-    assert len(differences) == len(found)
-    for text, compared in zip(differences, found, strict=True):
-        side = "below" if compared["difference"] < 0 else "above"
-        assert text.startswith(f"{abs(compared['difference']):.0f} points {side} ")
-        assert ("within noise" in text) != compared["resolved"]
+    free, compared = (m.result["comparisons"][name]["metrics"]["R@0.5"] for name in ("video_free", "baseline"))
+    own, without, beside = re.split("[,;] ", verdict)
+    assert f" {m.result['metrics']['R@0.5']['mean']:.0f} % at IoU 0.5" in own
+    assert f"{abs(free['difference']):.0f} points {'below' if free['difference'] < 0 else 'above'}" in without
+    assert "baseline" in beside
+    assert [("within noise" in text) for text in (without, beside)] == [not free["resolved"], not compared["resolved"]]
+
+
+@pytest.mark.parametrize(
+    ("difference", "resolved", "said"),
+    [
+        (3.0, True, "3 points above the other"),
+        (-3.0, True, "3 points below the other"),
+        (3.0, False, "lead over the other is within noise"),
+        (-3.0, False, "lag behind the other is within noise"),
+    ],
+)
+def test_a_verdict_tells_the_side_and_the_noise(difference, resolved, said):
+    about = {"R@0.5": {"difference": difference, "resolved": resolved}}
+    compared = {"other": {"queries": 40, "metrics": about}}
+    result = {"model": "m", "queries": 40, "metrics": {"R@0.5": {"mean": 50.0}}, "comparisons": compared}
+    assert results.verdict(result, (0.5,)).endswith(f"{said}.")
 
 
 def test_another_models_interval_is_the_one_that_its_own_result_has(data, config, monkeypatch):
@@ -170,6 +185,6 @@ def test_pages_are_joined_in_their_order(tmp_path):
     overview.main(arguments)
     text = (tmp_path / "one.html").read_text()
     assert text.count("<!doctype html>") == text.count("<body>") == 1
-    assert "What m learned on d" in text
+    assert "What the m learned on d" in text
     assert text.index("<p>about first</p>") < text.index("<p>about a &amp; b</p>")
     assert '<a href="#1">a &amp; b</a>' in text

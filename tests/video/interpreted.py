@@ -23,9 +23,9 @@ def difference(a: torch.Tensor, b: torch.Tensor) -> float:
 
 def cases() -> None:
     # The first pair moves, the second stands still and stops at once. Two tiles above each other, then side by side.
-    film = torch.from_numpy(moving(2, 1.0, 0.5, 19, 37)).float().unsqueeze(1)
+    video = torch.from_numpy(moving(2, 1.0, 0.5, 19, 37)).float().unsqueeze(1)
     for height, width, *numbers in ((19, 30, 2, 2, 5, 0.1), (14, 37, 1, 4, 3, 0.0), (19, 37, 1, 2, 1, 0.02)):
-        first, second = film[[0, 1], :, :height, :width], film[[1, 1], :, :height, :width]
+        first, second = video[[0, 1], :, :height, :width], video[[1, 1], :, :height, :width]
         warps, inner_iterations, median_filtering, epsilon = numbers
         settings = Tvl1(
             scales=1,

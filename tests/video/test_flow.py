@@ -85,19 +85,19 @@ def test_defaults_are_opencvs_own(settings):
 
 
 def test_threads_and_reuse_do_not_change_the_result(quick):
-    film = moving(8, 1.5, 0.5, 40, 48)
+    video = moving(8, 1.5, 0.5, 40, 48)
     estimate = by_opencv.cpu_estimator(quick, 1)
-    once = estimate(film)
-    assert np.array_equal(estimate(film), once)
-    assert np.array_equal(by_opencv.cpu_estimator(quick, 3)(film), once)
-    assert np.array_equal(by_opencv.cpu_estimator(quick, 16)(film), once), "more threads than pairs"
-    assert np.array_equal(np.concatenate([estimate(film[:4]), estimate(film[3:])]), once), "in blocks"
+    once = estimate(video)
+    assert np.array_equal(estimate(video), once)
+    assert np.array_equal(by_opencv.cpu_estimator(quick, 3)(video), once)
+    assert np.array_equal(by_opencv.cpu_estimator(quick, 16)(video), once), "more threads than pairs"
+    assert np.array_equal(np.concatenate([estimate(video[:4]), estimate(video[3:])]), once), "in blocks"
 
 
 @pytest.mark.parametrize("size", [(1, 1), (2, 300), (300, 2), (15, 16), (33, 17)])
 def test_odd_and_tiny_sizes(quick, size):
-    film = np.random.default_rng(0).integers(0, 255, (3, *size), dtype=np.uint8)
-    assert np.isfinite(by_opencv.cpu_estimator(quick, 1)(film)).all()
+    video = np.random.default_rng(0).integers(0, 255, (3, *size), dtype=np.uint8)
+    assert np.isfinite(by_opencv.cpu_estimator(quick, 1)(video)).all()
 
 
 @pytest.mark.long
@@ -171,9 +171,9 @@ def test_cuda_gets_pairs_in_order_and_its_parameters_by_place(monkeypatch, quick
     monkeypatch.setattr(cv2.cuda, "setDevice", taken.append)
     monkeypatch.setattr(cv2.cuda, "GpuMat", Matrix)
     monkeypatch.setattr(cv2.cuda, "OpticalFlowDual_TVL1", Dual, raising=False)
-    film = moving(5, 1.5, 0.5, 32, 40)
+    video = moving(5, 1.5, 0.5, 32, 40)
     estimate = by_opencv.cuda_estimator(quick, 1, "cuda:1")
-    assert np.array_equal(estimate(film), by_opencv.cpu_estimator(quick, 1)(film))
+    assert np.array_equal(estimate(video), by_opencv.cpu_estimator(quick, 1)(video))
     assert set(taken) == {1}
     # The order of OpenCV's header: tau, lambda, theta, nscales, warps, epsilon, iterations, scaleStep.
     assert made == [(0.25, 0.15, 0.3, 5, 1, 0.01, 20, 0.8)]
@@ -183,18 +183,18 @@ def test_cuda_gets_pairs_in_order_and_its_parameters_by_place(monkeypatch, quick
 
 
 def frames_file(path: Path, **videos: np.ndarray | None) -> Path:
-    """A file as the stage decode writes it, of films (T, H, W); None: a bad video."""
+    """A file as the stage decode writes it, of videos (T, H, W); None: a bad video."""
     with h5py.File(path, "w") as file:
-        for video_id, film in videos.items():
+        for video_id, video in videos.items():
             group = file.create_group(store.group_name(video_id))
             group.attrs.update({"video_id": video_id, "status": "ok", "reason": ""})
-            if film is None:
+            if video is None:
                 group.attrs.update({"status": "bad", "reason": "no video stream"})
                 continue
-            images = [(frames.encode(np.repeat(g[..., None], 3, axis=2), "png", 100), 1) for g in film]
+            images = [(frames.encode(np.repeat(g[..., None], 3, axis=2), "png", 100), 1) for g in video]
             frames.write(group, images, 25.0)
-            height, width = film.shape[1:]
-            group.attrs.update({"fps": 25.0, "height": height, "width": width, "duration": len(film) / 25})
+            height, width = video.shape[1:]
+            group.attrs.update({"fps": 25.0, "height": height, "width": width, "duration": len(video) / 25})
     return path
 
 
@@ -206,15 +206,15 @@ def run(arguments: dict, settings: dict) -> subprocess.CompletedProcess:
 
 
 def test_layout(tmp_path, quick):
-    film = moving(40, 2.0, -1.0, 32, 40)  # several blocks
-    path = frames_file(tmp_path / "frames.h5", v=film)
+    video = moving(40, 2.0, -1.0, 32, 40)  # several blocks
+    path = frames_file(tmp_path / "frames.h5", v=video)
     with h5py.File(tmp_path / "flow.h5", "w") as out:
         group = out.create_group("v")
         write_flow("v", group, path=path, settings=quick, backend="opencv-cpu", device="cpu", threads=2)
         got = group["flow"][:]
         assert got.shape == (40, 32, 40, 2)
         assert got.dtype == np.uint8
-        assert np.array_equal(got[:-1], quantise(by_opencv.cpu_estimator(quick, 1)(film), quick.bound))
+        assert np.array_equal(got[:-1], quantise(by_opencv.cpu_estimator(quick, 1)(video), quick.bound))
         assert np.array_equal(got[-1], got[-2]), "the last row is repeated"
         assert np.median(got[:, 8:-8, 8:-8], axis=(0, 1, 2)) == pytest.approx([127.5 + 2 * 6.375, 127.5 - 6.375], abs=1)
         assert group["times"][:] == pytest.approx(np.arange(40) / 25)
@@ -265,8 +265,8 @@ def test_the_stage_by_other_backends(tmp_path, section, fast):
 
 def test_a_gpu_backend_runs_in_one_process(tmp_path, section, monkeypatch):
     """Several videos at once by threads, here of a CPU that stands for the GPU; their flow is what workers make."""
-    films = {f"v{i}": moving(3, 1.0 + i / 2, 0.5, 32, 40) for i in range(4)}
-    path, given = frames_file(tmp_path / "frames.h5", **films), []
+    videos = {f"v{i}": moving(3, 1.0 + i / 2, 0.5, 32, 40) for i in range(4)}
+    path, given = frames_file(tmp_path / "frames.h5", **videos), []
     fill = stage.shards.fill
 
     def watched(*positional, **named):
@@ -282,15 +282,15 @@ def test_a_gpu_backend_runs_in_one_process(tmp_path, section, monkeypatch):
         arguments |= {"work": tmp_path / "work", "workers": 2}
         stage.main([*(str(x) for key, v in arguments.items() for x in (f"--{key}", v))])
         with h5py.File(tmp_path / f"{kind}.h5") as out:
-            found[kind] = {v: out[v]["flow"][:] for v in films}
+            found[kind] = {v: out[v]["flow"][:] for v in videos}
     assert given == [(1, stage.VIDEOS_ON_A_GPU, 2), (2, 1, 1)]
-    assert all(np.array_equal(found["cuda"][v], found["cpu"][v]) for v in films)
+    assert all(np.array_equal(found["cuda"][v], found["cpu"][v]) for v in videos)
 
 
 def test_large_frames_come_in_smaller_chunks(tmp_path, quick, monkeypatch):
     """Memory is bounded in pixels too."""
-    film = moving(8, 1.0, 0.5, 32, 40)
-    path, seen = frames_file(tmp_path / "frames.h5", v=film), []
+    video = moving(8, 1.0, 0.5, 32, 40)
+    path, seen = frames_file(tmp_path / "frames.h5", v=video), []
 
     def estimator(*_):
         return lambda grey: seen.append(len(grey)) or np.zeros((len(grey) - 1, 32, 40, 2), np.float32)
@@ -319,18 +319,18 @@ def test_finished_videos_are_used_again_only_if_nothing_changed(tmp_path, sectio
     seen = []
     monkeypatch.setattr(stage.shards, "fill", lambda *_, fingerprint, **__: seen.append(fingerprint["v"]))
     monkeypatch.setattr(stage.frames, "report", lambda _: None)
-    film = moving(2, 1, 0, 16, 20)
+    video = moving(2, 1, 0, 16, 20)
 
-    def fingerprint(film: np.ndarray, **changes) -> str:
-        path = frames_file(tmp_path / "frames.h5", v=film)
+    def fingerprint(video: np.ndarray, **changes) -> str:
+        path = frames_file(tmp_path / "frames.h5", v=video)
         text = json.dumps({**section, "backend": "numba", **changes})
         stage.main(["--settings", text, "--frames", str(path), "--output", "o", "--work", "w"])
         return seen[-1]
 
-    first = fingerprint(film)
-    assert fingerprint(film) == first == fingerprint(film, backend="auto"), "auto is the backend that it takes"
-    assert fingerprint(film[::-1]) != first
-    assert fingerprint(film, warps=2) != first
+    first = fingerprint(video)
+    assert fingerprint(video) == first == fingerprint(video, backend="auto"), "auto is the backend that it takes"
+    assert fingerprint(video[::-1]) != first
+    assert fingerprint(video, warps=2) != first
 
 
 def test_flow_of_a_decoded_video(tmp_path, config, quick):

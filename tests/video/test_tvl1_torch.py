@@ -41,12 +41,12 @@ def quick(settings) -> Tvl1:
     return settings.model_copy(update={"scales": 3, "warps": 2, "outer_iterations": 2, "inner_iterations": 10})
 
 
-def torch_flow(film: np.ndarray, settings: Tvl1, **options: Any) -> np.ndarray:
-    return by_torch.estimator(settings, 1, "cpu", **options)(film)
+def torch_flow(video: np.ndarray, settings: Tvl1, **options: Any) -> np.ndarray:
+    return by_torch.estimator(settings, 1, "cpu", **options)(video)
 
 
-def opencv_flow(film: np.ndarray, settings: Tvl1) -> np.ndarray:
-    return by_opencv.cpu_estimator(settings, 1)(film)
+def opencv_flow(video: np.ndarray, settings: Tvl1) -> np.ndarray:
+    return by_opencv.cpu_estimator(settings, 1)(video)
 
 
 def real_frames(name: str, width: int = 128, first: int = 20) -> np.ndarray:
@@ -62,11 +62,11 @@ def real_frames(name: str, width: int = 128, first: int = 20) -> np.ndarray:
 
 @pytest.mark.parametrize(("u", "v"), [(1.0, 0.0), (0.0, -1.5), (2.5, 1.25), (-3.0, 2.0)])
 def test_known_motion(settings, u, v):
-    film = moving(3, u, v)
-    flow = torch_flow(film, settings)
+    video = moving(3, u, v)
+    flow = torch_flow(video, settings)
     assert (flow.shape, flow.dtype) == ((2, 64, 80, 2), np.float32)
     assert error(flow, u, v) < 0.1
-    mean, most, nearly_all = differences(flow, opencv_flow(film, settings))
+    mean, most, nearly_all = differences(flow, opencv_flow(video, settings))
     assert mean < 0.03
     assert most < 0.1
     assert nearly_all < 0.3
@@ -75,8 +75,8 @@ def test_known_motion(settings, u, v):
 def test_real_frames(settings):
     found = []
     for name in VIDEOS:
-        film = real_frames(name)
-        found.append(differences(torch_flow(film, settings), opencv_flow(film, settings)))
+        video = real_frames(name)
+        found.append(differences(torch_flow(video, settings), opencv_flow(video, settings)))
     mean, most, nearly_all = np.mean(found, axis=0)
     assert mean < 0.03
     assert most < 0.1
@@ -100,21 +100,21 @@ CHANGES = [
 
 @pytest.mark.parametrize("changes", CHANGES, ids=str)
 def test_each_parameter_is_obeyed(quick, changes):
-    film = moving(2, 2.5, 1.25, 48, 56)
+    video = moving(2, 2.5, 1.25, 48, 56)
     other = quick.model_copy(update=changes)
-    flow = torch_flow(film, other)
-    assert differences(flow, opencv_flow(film, other))[0] < 1e-3
-    assert np.abs(flow - torch_flow(film, quick)).max() > 1e-3
+    flow = torch_flow(video, other)
+    assert differences(flow, opencv_flow(video, other))[0] < 1e-3
+    assert np.abs(flow - torch_flow(video, quick)).max() > 1e-3
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 40), (2, 300), (300, 2), (15, 16), (33, 17), (20, 21)])
 def test_odd_and_tiny_sizes(quick, size):
-    film = np.random.default_rng(0).integers(0, 255, (3, *size), dtype=np.uint8)
-    flow = torch_flow(film, quick)
+    video = np.random.default_rng(0).integers(0, 255, (3, *size), dtype=np.uint8)
+    flow = torch_flow(video, quick)
     assert flow.shape == (2, *size, 2)
     assert np.isfinite(flow).all()
     if min(size) > 2:  # OpenCV's gradients read beyond smaller ones
-        assert differences(flow, opencv_flow(film, quick))[0] < 0.05
+        assert differences(flow, opencv_flow(video, quick))[0] < 0.05
 
 
 def test_median():
@@ -157,15 +157,17 @@ def test_warp():
 
 def test_a_pair_does_not_depend_on_its_batch(quick):
     """Bit for bit: pairs that stop early, late and never, alone, three at once and all at once."""
-    film = np.concatenate([moving(3, 1.5, 0.5, 40, 48), moving(1, 0, 0, 40, 48).repeat(2, 0), moving(3, -4, 1, 40, 48)])
-    flow = torch_flow(film, quick, batch=1)
-    assert np.array_equal(torch_flow(film, quick, batch=3), flow)
-    assert np.array_equal(torch_flow(film, quick, batch=99), flow)
-    assert np.array_equal(torch_flow(film[2:4], quick), flow[2:3])
+    video = np.concatenate(
+        [moving(3, 1.5, 0.5, 40, 48), moving(1, 0, 0, 40, 48).repeat(2, 0), moving(3, -4, 1, 40, 48)]
+    )
+    flow = torch_flow(video, quick, batch=1)
+    assert np.array_equal(torch_flow(video, quick, batch=3), flow)
+    assert np.array_equal(torch_flow(video, quick, batch=99), flow)
+    assert np.array_equal(torch_flow(video[2:4], quick), flow[2:3])
 
 
 def test_nothing_moves(settings):
-    """No flow at all, as with OpenCV: films have many frames twice, and what is not zero here would grow."""
+    """No flow at all, as with OpenCV: videos have many frames twice, and what is not zero here would grow."""
     assert not torch_flow(np.full((3, 40, 40), 77, np.uint8), settings).any()
     assert not torch_flow(moving(1, 0, 0).repeat(2, 0), settings).any()
 
@@ -202,9 +204,9 @@ def test_a_pair_stops_when_its_flow_hardly_changes(quick, counted):
     quick = quick.model_copy(update={"scales": 1, "warps": 1})
     moved, still = moving(2, 2, 1), moving(1, 0, 0).repeat(2, 0)
     counts = []
-    for film in (moved, still, np.concatenate([moved, still])[[0, 1, 2, 3]]):
+    for video in (moved, still, np.concatenate([moved, still])[[0, 1, 2, 3]]):
         Counted.iterations = Counted.updates = 0
-        torch_flow(film, quick, batch=9, solver=counted)
+        torch_flow(video, quick, batch=9, solver=counted)
         counts.append((counted.iterations, counted.updates))
     assert counts[1] == (1, 1)
     assert 1 < counts[0][0] <= 20
@@ -303,12 +305,12 @@ def test_on_a_cpu_there_are_no_kernels():
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
 def test_a_gpu_computes_what_the_cpu_does(settings):
-    film = np.concatenate([moving(4, 1.5, 0.5), moving(1, 0, 0).repeat(2, 0), moving(3, -3, 2)])
-    expected = torch_flow(film, settings)
+    video = np.concatenate([moving(4, 1.5, 0.5), moving(1, 0, 0).repeat(2, 0), moving(3, -3, 2)])
+    expected = torch_flow(video, settings)
     for solver in (by_torch.Plain, by_torch.fastest_solver(torch.device("cuda"))):
-        flow = by_torch.estimator(settings, 1, "cuda", solver=solver)(film)
+        flow = by_torch.estimator(settings, 1, "cuda", solver=solver)(video)
         assert differences(flow, expected)[0] < 0.02
-        assert differences(flow, by_torch.estimator(settings, 1, "cuda", batch=1, solver=solver)(film))[0] < 1e-6
+        assert differences(flow, by_torch.estimator(settings, 1, "cuda", batch=1, solver=solver)(video))[0] < 1e-6
 
 
 def test_the_threads_of_a_network_in_the_same_process_stay_as_they_are(quick):

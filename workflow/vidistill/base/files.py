@@ -27,7 +27,7 @@ def _unreadable(path: Path) -> str | None:
         about = os.stat(path)
         if stat.S_ISDIR(about.st_mode):
             return "is a folder"
-        if not stat.S_ISREG(about.st_mode):  # reading a pipe could wait for ever
+        if not stat.S_ISREG(about.st_mode):  # reading a pipe could block forever
             return "is a pipe or a device"
         with open(path, "rb") as file:
             return None if file.read(1) else "is empty"

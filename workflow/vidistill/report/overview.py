@@ -23,7 +23,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--output", type=Path, required=True)
     args = parser.parse_args(argv)
     s = parse(OverviewSettings, args.settings)
-    title = f"What {s.model} learned on {s.dataset}"
+    title = f"What the {s.model} learned on {s.dataset}"
     with store.atomic(args.output) as temporary:
         temporary.write_text(page.joined(title, (path.read_text("utf-8") for path in args.pages)), encoding="utf-8")
     log.info("%s", args.output)

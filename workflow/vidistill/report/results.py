@@ -64,18 +64,23 @@ def make(material: Material) -> str:
 def verdict(result: Mapping[str, Any], thresholds: Sequence[float]) -> str:
     """The result in one sentence: R@m of the middle threshold, and whether its differences are clear."""
     middle = sorted(thresholds)[len(thresholds) // 2]
-    name, queries = f"R@{middle:g}", result["queries"]
-
-    def points(found: Mapping[str, Any], count: int) -> str:
-        return f"{percent(abs(found['difference']), count)} points {'below' if found['difference'] < 0 else 'above'}"
-
-    parts = [f"{result['model']} finds {percent(result['metrics'][name]['mean'], queries)} % at IoU {middle:g}"]
+    name = f"R@{middle:g}"
+    found = percent(result["metrics"][name]["mean"], result["queries"])
+    text = f"The {result['model']} finds {found} % at IoU {middle:g}"
     for other, compared in result["comparisons"].items():
-        if found := compared["metrics"].get(name):
-            label = "the best prediction without video" if other == "video_free" else other
-            noise = "" if found["resolved"] else " (within noise)"
-            parts.append(f"{points(found, compared['queries'])} {label}{noise}")
-    return f"{', '.join(parts)}."
+        if about := compared["metrics"].get(name):
+            text += _against(other, about, compared["queries"])
+    return f"{text}."
+
+
+def _against(other: str, about: Mapping[str, Any], queries: int) -> str:
+    points, below = percent(abs(about["difference"]), queries), about["difference"] < 0
+    difference = f"{points} points {'below' if below else 'above'}"
+    if other == "video_free":
+        return f", {difference} no video" + ("" if about["resolved"] else " (within noise)")
+    if about["resolved"]:
+        return f"; it is {difference} the {other}"
+    return f"; its {'lag behind' if below else 'lead over'} the {other} is within noise"
 
 
 def alone(material: Material, model: str) -> dict[str, Any]:

@@ -43,7 +43,7 @@ class EvaluateSection(Section):
         0.95,
         gt=0,
         lt=1,
-        description="Confidence of the intervals; a difference whose interval contains 0 is called not resolved.",
+        description="Confidence of the intervals; a difference whose interval contains 0 is within noise.",
     )
     list_at_most: int = Field(
         50,
