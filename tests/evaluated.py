@@ -9,7 +9,6 @@ import h5py
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pytest
 from safetensors.numpy import save_file
 
 from vidistill.base import store
@@ -130,7 +129,7 @@ class Runs:
         return {**tables, "--features": features, **labelled}
 
 
-def evaluate(runs: Runs, section: dict[str, Any], monkeypatch: pytest.MonkeyPatch, **changes: Any) -> dict[str, Any]:
+def evaluate(runs: Runs, section: dict[str, Any], **changes: Any) -> dict[str, Any]:
     """Write the files, run the command with the settings `section` as changed, read the result."""
     settings = {
         **section,

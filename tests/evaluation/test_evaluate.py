@@ -30,9 +30,9 @@ def runs(tmp_path: Path) -> Runs:
 
 
 @pytest.fixture
-def evaluate(config: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, Any]]:
+def evaluate(config: dict[str, Any]) -> Callable[..., dict[str, Any]]:
     """`evaluated.evaluate` with the configuration's settings."""
-    return partial(evaluated.evaluate, section=config["evaluate"], monkeypatch=monkeypatch)
+    return partial(evaluated.evaluate, section=config["evaluate"])
 
 
 def by_hand(runs: Runs, table: pd.DataFrame, threshold: float, best_of: int = 1) -> float:
@@ -419,7 +419,7 @@ def test_files_that_do_not_fit(runs: Runs, evaluate):
 class Trained:
     """What the training stage itself writes for a small data set, in the place of `Runs`."""
 
-    def __init__(self, root: Path, config: dict[str, Any], monkeypatch: pytest.MonkeyPatch):
+    def __init__(self, root: Path, config: dict[str, Any]):
         self.root, self.seeds = small.write(root), [0]
         self.files: dict[str, list[str]] = {"--predictions": [], "--models": [], "--histories": []}
         names = {"--predictions": "p.parquet", "--models": "m.safetensors", "--histories": "h.parquet"}
@@ -455,9 +455,9 @@ class Trained:
         }
 
 
-def test_what_training_writes_can_be_evaluated(tmp_path: Path, config: dict[str, Any], evaluate, monkeypatch):
+def test_what_training_writes_can_be_evaluated(tmp_path: Path, config: dict[str, Any], evaluate):
     """The files between the two stages: models, histories with a held-out loss, predictions of both splits."""
-    trained = Trained(tmp_path, config, monkeypatch)
+    trained = Trained(tmp_path, config)
     result = evaluate(trained, model="teacher", compare_with=["baseline"])
     queries = store.read_table(tmp_path / "queries.parquet")
     in_test = int((queries["split"] == "test").sum())

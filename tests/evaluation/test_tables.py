@@ -16,7 +16,7 @@ TABLES = {"Table 1": ["baseline", "student"], "Table 9": ["student"]}
 
 
 @pytest.fixture
-def written(tmp_path, config, monkeypatch):
+def written(tmp_path, config):
     """Run the stage over the results of two models, of which the student is the better one."""
 
     def command(
@@ -30,7 +30,7 @@ def written(tmp_path, config, monkeypatch):
         for model, others in MODELS.items():
             runs.moments = truth if model == "student" else truth.iloc[:moments]
             about = {"model": model, "compare_with": others, "dataset": dataset}
-            result = evaluated.evaluate(runs.only(model, *others), config["evaluate"], monkeypatch, **about)
+            result = evaluated.evaluate(runs.only(model, *others), config["evaluate"], **about)
             paths.append(tmp_path / f"{model}.json")
             paths[-1].write_text(json.dumps(result))
         settings = {"dataset": dataset, "tables": wanted}

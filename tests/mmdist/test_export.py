@@ -16,13 +16,12 @@ from vidistill.mmdist import export, targets
 def taught(config, tmp_path_factory):
     """A folder with a trained teacher and what it knows."""
     folder = small.write(tmp_path_factory.mktemp("taught"))
-    with pytest.MonkeyPatch.context() as patch:
-        files = run(patch, folder, small.train_section(config, "teacher"), "teacher")
-        export_run(patch, folder, files["model"])
+    files = run(folder, small.train_section(config, "teacher"), "teacher")
+    export_run(folder, files["model"])
     return folder
 
 
-def export_run(patch, folder, model):
+def export_run(folder, model):
     names = small.inputs(folder)
     arguments = ["--settings", '{"device": "cpu", "threads": 1}', "--model", model, *names[:2], *names[6:]]
     outputs = ["--pseudo-labels", folder / "labels.parquet", "--activation-maps", folder / "maps.parquet"]
@@ -63,15 +62,15 @@ def test_the_tables_say_where_they_come_from(taught):
         assert json.loads(metadata["settings"])["model"] == "teacher"
 
 
-def test_exporting_twice_gives_equal_files(taught, monkeypatch):
+def test_exporting_twice_gives_equal_files(taught):
     before = [store.file_digest(taught / name) for name in ("labels.parquet", "maps.parquet")]
-    export_run(monkeypatch, taught, taught / "teacher" / "model.safetensors")
+    export_run(taught, taught / "teacher" / "model.safetensors")
     assert [store.file_digest(taught / name) for name in ("labels.parquet", "maps.parquet")] == before
 
 
-def test_a_student_learns_from_the_tables_alone(config, taught, monkeypatch):
+def test_a_student_learns_from_the_tables_alone(config, taught):
     tables = ["--pseudo-labels", taught / "labels.parquet", "--activation-maps", taught / "maps.parquet"]
-    files = run(monkeypatch, taught, small.train_section(config, "student"), "student", tables)
+    files = run(taught, small.train_section(config, "student"), "student", tables)
     history = store.read_table(files["history"])
     assert (history["distillation_local"] > 0).all()
     assert history["teacher_agreement"].between(0, 1).all()
@@ -113,14 +112,14 @@ def test_moments_without_a_known_duration_teach_nothing(taught, tmp_path):
     assert not found.proposal.isnan().any()
 
 
-def test_an_index_that_the_teacher_does_not_give_is_an_error(config, taught, tmp_path, monkeypatch):
+def test_an_index_that_the_teacher_does_not_give_is_an_error(config, taught, tmp_path):
     labels = store.read_table(taught / "labels.parquet")
     labels["proposal_index"] = None
     labels.to_parquet(tmp_path / "labels.parquet")
     tables = ["--pseudo-labels", tmp_path / "labels.parquet", "--activation-maps", taught / "maps.parquet"]
     literal = small.train_section(config, "student", distillation={"proposal": "index"})
     with pytest.raises(UserError, match=r"labels\.parquet .*the student's 3 .*set mmdist\.distillation\.proposal"):
-        run(monkeypatch, taught, literal, "student", tables)
+        run(taught, literal, "student", tables)
 
 
 def test_maps_of_another_length_are_an_error(taught):
@@ -135,20 +134,17 @@ def test_maps_of_another_length_are_an_error(taught):
         ("global_level", ["--activation-maps", "maps.parquet"], "distillation_local", "distillation_global"),
     ],
 )
-def test_a_student_asks_for_no_table_that_it_does_not_learn_from(
-    config, taught, monkeypatch, level, tables, learned, left_out
-):
+def test_a_student_asks_for_no_table_that_it_does_not_learn_from(config, taught, level, tables, learned, left_out):
     section = small.train_section(config, "student", distillation={level: False})
-    files = run(monkeypatch, taught, section, f"without {level}", [tables[0], taught / tables[1]])
+    files = run(taught, section, f"without {level}", [tables[0], taught / tables[1]])
     columns = store.read_table(files["history"]).columns
     assert learned in columns
     assert left_out not in columns
 
 
-def test_a_table_that_a_student_needs_is_asked_for(config, taught, monkeypatch):
+def test_a_table_that_a_student_needs_is_asked_for(config, taught):
     with pytest.raises(UserError, match="--activation-maps, not 0"):
         run(
-            monkeypatch,
             taught,
             small.train_section(config, "student"),
             "half",

@@ -8,7 +8,6 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pandas as pd
-import pytest
 
 import evaluated
 from conftest import parse
@@ -59,12 +58,10 @@ def by_label(options: list[str]) -> dict[tuple[str, int], Path]:
     return {(label.partition(":")[0], int(label.partition(":")[2])): Path(path) for label, _, path in labels}
 
 
-def read(
-    data: Runs, config: Mapping[str, Any], monkeypatch: pytest.MonkeyPatch, *exported: str, **changes: Any
-) -> Material:
+def read(data: Runs, config: Mapping[str, Any], *exported: str, **changes: Any) -> Material:
     """Evaluate the runs and read them as the stage does; pseudo labels of the n-th exported model are n s late."""
     changes = {"compare_with": ["baseline"], **changes}
-    result = evaluated.evaluate(data, config["evaluate"], monkeypatch, **changes)
+    result = evaluated.evaluate(data, config["evaluate"], **changes)
     options = data.write()
     features: dict[str, list[Path]] = {}
     for name, _, path in (option.partition("=") for option in options["--features"]):

@@ -45,8 +45,8 @@ def frames(count: int = 4) -> list[tuple[float, np.ndarray]]:
     return [(3.0 * i, np.full((30, 40, 3), 50 * i, np.uint8)) for i in range(count)]
 
 
-def test_a_card_holds_maps_moments_and_predictions_of_both_models(data, config, monkeypatch):
-    m = read(data, config, monkeypatch, "student", "baseline")
+def test_a_card_holds_maps_moments_and_predictions_of_both_models(data, config):
+    m = read(data, config, "student", "baseline")
     shown = {video: frames() for video in m.sentences["video_id"]}
     cards = queries.cards(m, "baseline", 2, shown)
     assert {group: len(found) for group, found in cards.items()} == {"best": 2, "median": 2, "worst": 2}
@@ -72,8 +72,8 @@ def test_a_card_holds_maps_moments_and_predictions_of_both_models(data, config, 
     assert step.get_data().values.tolist() == card.maps["baseline"]["fused"].tolist()
 
 
-def test_a_model_alone_without_maps_and_frames_has_its_moments(data, config, monkeypatch):
-    m = read(data, config, monkeypatch)
+def test_a_model_alone_without_maps_and_frames_has_its_moments(data, config):
+    m = read(data, config)
     card = queries.cards(m, None, 1, {})["worst"][0]
     figure = queries.draw(card, "student", None, 4)
     assert len(figure.axes) == 1
@@ -82,9 +82,9 @@ def test_a_model_alone_without_maps_and_frames_has_its_moments(data, config, mon
     assert "semantic" not in texts(figure)
 
 
-def test_a_page_has_a_picture_for_each_card_and_any_letters(data, config, monkeypatch):
+def test_a_page_has_a_picture_for_each_card_and_any_letters(data, config):
     data.queries["sentence"] = [f"人が <b>${i}$ を開ける" for i in range(len(data.queries))]
-    m = read(data, config, monkeypatch, "student")
+    m = read(data, config, "student")
     cards = queries.cards(m, None, 2, {})["median"]
     text = queries.make("median", cards, "student", None, 4)
     pictures = re.findall(r'src="data:image/svg\+xml;base64,([^"]+)"', text)

@@ -16,8 +16,8 @@ def data(tmp_path: Path) -> Runs:
     return runs(tmp_path)
 
 
-def test_losses_have_a_line_for_each_term_model_and_seed(data, config, monkeypatch):
-    figure = losses.draw(read(data, config, monkeypatch).histories, ["student", "baseline"])
+def test_losses_have_a_line_for_each_term_model_and_seed(data, config):
+    figure = losses.draw(read(data, config).histories, ["student", "baseline"])
     wanted = {f"curve:{term}:{model}:{seed}" for term in TERMS for model in ("student", "baseline") for seed in (0, 1)}
     assert set(curves(figure)) == wanted  # and none of the column that holds nothing
     assert len(curves(figure)) == len(wanted)
@@ -34,8 +34,8 @@ def test_a_term_that_the_figure_does_not_know_is_shown_under_its_name():
     assert "seed" not in texts(figure)  # one seed needs no legend
 
 
-def test_recall_is_that_of_the_result_at_its_thresholds(data, config, monkeypatch):
-    m = read(data, config, monkeypatch)
+def test_recall_is_that_of_the_result_at_its_thresholds(data, config):
+    m = read(data, config)
     figure = recall.draw(m)
     names = {"curve:student", "curve:baseline", "curve:constant interval", "curve:whole video"}
     assert set(curves(figure)) == names
@@ -51,15 +51,15 @@ def test_recall_is_that_of_the_result_at_its_thresholds(data, config, monkeypatc
     assert "published" not in texts(figure)
 
 
-def test_recall_shows_published_numbers_where_there_are_some(data, config, monkeypatch):
-    figure = recall.draw(read(data, config, monkeypatch, dataset="charades-cpl"))
+def test_recall_shows_published_numbers_where_there_are_some(data, config):
+    figure = recall.draw(read(data, config, dataset="charades-cpl"))
     shown = [float(line.get_ydata()[0]) for line in figure.axes[0].lines if line.get_markerfacecolor() == "white"]
     assert sorted(shown) == sorted([68.90, 53.29, 25.27, 67.26, 51.58, 24.22])
 
 
-def test_without_training_moments_no_constant_is_drawn(data, config, monkeypatch):
+def test_without_training_moments_no_constant_is_drawn(data, config):
     data.moments = data.moments.iloc[:TEST]
-    m = read(data, config, monkeypatch, "student", "baseline")
+    m = read(data, config, "student", "baseline")
     assert "curve:constant interval" not in curves(recall.draw(m))
     assert "constant interval" not in texts(failures.draw(m, 3))
     figure = agreement.draw(m, ["baseline"])
@@ -81,8 +81,8 @@ def test_groups_of_queries_hold_each_once_and_are_about_equal():
     assert failures.groups(np.array([5.0]), 4)[0][0] == "5"
 
 
-def test_failures_average_to_the_result(data, config, monkeypatch):
-    m = read(data, config, monkeypatch)
+def test_failures_average_to_the_result(data, config):
+    m = read(data, config)
     figure = failures.draw(m, 4)
     assert len(curves(figure)) == 2 * 3 * 2  # metrics, properties, models
     known = failures.properties(m, failures.common_queries(m))
@@ -92,8 +92,8 @@ def test_failures_average_to_the_result(data, config, monkeypatch):
         assert mean == pytest.approx(m.result["metrics"]["mIoU"]["mean"], abs=1e-3)
 
 
-def test_agreement_counts_every_query_of_every_seed(data, config, monkeypatch):
-    m = read(data, config, monkeypatch, "student", "baseline")
+def test_agreement_counts_every_query_of_every_seed(data, config):
+    m = read(data, config, "student", "baseline")
     assert agreement.with_truth(m, m.labels["student", 0], "test") == pytest.approx(np.ones(TEST), abs=1e-5)
     late = agreement.with_truth(m, m.labels["baseline", 1], "train")
     assert len(late) == TRAIN
@@ -107,14 +107,14 @@ def test_agreement_counts_every_query_of_every_seed(data, config, monkeypatch):
     assert f"mean {late.mean():.2f}" in texts(figure)
 
 
-def test_agreement_of_a_model_without_teacher_is_with_the_truth_alone(data, config, monkeypatch):
-    figure = agreement.draw(read(data, config, monkeypatch, "student"), [])
+def test_agreement_of_a_model_without_teacher_is_with_the_truth_alone(data, config):
+    figure = agreement.draw(read(data, config, "student"), [])
     assert {name.split(":")[0] for name in curves(figure)} == {"truth"}
     assert len(figure.axes) == 2
 
 
-def test_equal_figures_are_equal_bytes(data, config, monkeypatch):
-    m = read(data, config, monkeypatch, "student")
+def test_equal_figures_are_equal_bytes(data, config):
+    m = read(data, config, "student")
     for draw in (lambda: recall.draw(m), lambda: failures.draw(m, 4), lambda: agreement.draw(m, [])):
         for kind in ("svg", "png"):
             assert style.encode(draw(), kind) == style.encode(draw(), kind)

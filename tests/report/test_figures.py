@@ -22,11 +22,11 @@ PICTURES = {"losses.svg", "agreement.svg", "recall.svg", "failures.svg", "frames
 
 
 @pytest.fixture
-def command(config, monkeypatch):
+def command(config):
     """Evaluate the runs, then run the stage; the files that it wrote, by name."""
 
     def run(data: Runs, teachers: tuple[str, ...] = ("baseline",), *, out: str = "out", **changes: Any):
-        result = evaluated.evaluate(data, config["evaluate"], monkeypatch, **changes)
+        result = evaluated.evaluate(data, config["evaluate"], **changes)
         options = data.write()
         del options["--problems"], options["--models"]
         exported = [result["model"], *teachers]

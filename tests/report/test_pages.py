@@ -46,13 +46,13 @@ def data(tmp_path: Path) -> Runs:
     return runs(tmp_path)
 
 
-def test_each_left_out_video_is_listed_with_its_reason(data, config, monkeypatch):
+def test_each_left_out_video_is_listed_with_its_reason(data, config):
     for states in data.states.values():
         states["v001"] = ("bad", "unreadable <moov> & truncated")
         states["v030"] = ("partial", "decoded 3.00 s of 9.00 s")
     del data.states["rgb"]["v002"]
     data.problems = [("a.txt", 3, "test", "v009", "s", "end 9.1 is beyond the duration 9", "clamped")]
-    m = read(data, config, monkeypatch)
+    m = read(data, config)
     text = coverage.make(m.result, m.data.queries)
     tables = Tables(text)
     assert tables.starting("v001") == [["v001", "test", "unreadable <moov> & truncated"]]
@@ -65,17 +65,17 @@ def test_each_left_out_video_is_listed_with_its_reason(data, config, monkeypatch
     assert tables.starting("rgb")[0][3] == "pretrained"
 
 
-def test_a_list_that_was_cut_says_so(data, config, monkeypatch):
+def test_a_list_that_was_cut_says_so(data, config):
     for states in data.states.values():
         states.update({f"v00{i}": ("bad", "broken") for i in range(3)})
-    m = read(data, config, monkeypatch, list_at_most=2)
+    m = read(data, config, list_at_most=2)
     text = coverage.make(m.result, m.data.queries)
     assert "Bad videos: 3" in text
     assert "The first 2 are listed" in text
 
 
-def test_numbers_of_the_result_stand_beside_the_papers(data, config, monkeypatch):
-    m = read(data, config, monkeypatch, dataset="charades-cpl")
+def test_numbers_of_the_result_stand_beside_the_papers(data, config):
+    m = read(data, config, dataset="charades-cpl")
     tables = Tables(results.make(m))
     names = ["R@0.3", "R@0.5", "R@0.7", "mIoU"]
     assert tables.rows[0] == ["", *names]
@@ -95,8 +95,8 @@ def test_numbers_of_the_result_stand_beside_the_papers(data, config, monkeypatch
     assert [row[0] for row in tables.rows if row[0] in ("baseline", "student")] == ["baseline", "student"]
 
 
-def test_the_results_begin_with_a_verdict(data, config, monkeypatch):
-    m = read(data, config, monkeypatch)
+def test_the_results_begin_with_a_verdict(data, config):
+    m = read(data, config)
     verdict = results.verdict(m.result, (0.3, 0.5, 0.7))
     assert results.make(m).index(verdict) < results.make(m).index("<table>")
     free, compared = (m.result["comparisons"][name]["metrics"]["R@0.5"] for name in ("video_free", "baseline"))
@@ -123,15 +123,15 @@ def test_a_verdict_tells_the_side_and_the_noise(difference, resolved, said):
     assert results.verdict(result, (0.5,)).endswith(f"{said}.")
 
 
-def test_another_models_interval_is_the_one_that_its_own_result_has(data, config, monkeypatch):
-    theirs = results.alone(read(data, config, monkeypatch), "baseline")["metrics"]
-    own = read(data, config, monkeypatch, model="baseline", compare_with=[]).result["metrics"]
+def test_another_models_interval_is_the_one_that_its_own_result_has(data, config):
+    theirs = results.alone(read(data, config), "baseline")["metrics"]
+    own = read(data, config, model="baseline", compare_with=[]).result["metrics"]
     assert theirs == own
 
 
-def test_one_seed_and_no_constant_are_said(data, config, monkeypatch):
+def test_one_seed_and_no_constant_are_said(data, config):
     data.moments = data.moments.iloc[:40]
-    text = results.make(read(data, config, monkeypatch, seeds=[0]))
+    text = results.make(read(data, config, seeds=[0]))
     assert "from one seed" in text
     assert "±" not in text.partition("Other selection rules")[0].partition("<table>")[2]
     assert "constant interval cannot be fitted" in text

@@ -122,7 +122,7 @@ def test_flow_that_leaves_the_picture_is_finite(settings):
     assert np.isfinite(numba_flow(video, loose)).all()
 
 
-def test_waves_compute_what_single_iterations_do(quick, monkeypatch):
+def test_waves_compute_what_single_iterations_do(quick):
     """With no limit to reach, iterations go four at a time; asked for one by one, they give the same, bit for bit."""
     from vidistill.video.tvl1 import loops
 
