@@ -1,6 +1,7 @@
 """Write config/README.md and config/schema.json, which editors complete by, from the models of the configuration."""
 
 import json
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ def page() -> str:
     general = {name: part for name, part in parts.items() if name not in {*sections, *PARTIAL, "tables"}}
     text = [INTRODUCTION, "## The run\n", table(schema, {"properties": general})]
     for name in [name for name in parts if name not in {*sections, *general}]:
-        text += [f"## {name}\n", f"{parts[name]['description']}\n"]
+        text += [f"## {name}\n", f"{paragraph(parts[name]['description'])}\n"]
         inner = parts[name]["additionalProperties"]
         if "$ref" in inner:
             text.append(table(schema, keys.forms(schema, inner)[0]))
@@ -44,10 +45,14 @@ def page() -> str:
             text.append(table(schema, Stream.model_json_schema()))
     for name, part in sections.items():
         section = keys.forms(schema, part)[0]
-        text += [f"## {name}\n", f"{' '.join(section['description'].split())}\n", table(schema, section)]
+        text += [f"## {name}\n", f"{paragraph(section['description'])}\n", table(schema, section)]
         if name == "downloads":
             text += ["Keys of a file:\n", table(schema, schema["$defs"]["Download"])]
     return "\n".join(text).rstrip() + "\n"
+
+
+def paragraph(text: str) -> str:
+    return textwrap.fill(" ".join(text.split()), 120)
 
 
 def table(schema: Schema, section: Schema) -> str:
