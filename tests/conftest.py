@@ -10,6 +10,7 @@ import yaml
 from filelock import FileLock
 
 from vidistill.base import settings as settings_module
+from vidistill.settings.flow import Tvl1
 from workflow_runs import TINY, run
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -69,6 +70,17 @@ def tiny_results(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def config() -> dict[str, Any]:
     """The configuration as users get it."""
     return yaml.safe_load((ROOT / "config" / "config.yaml").read_text())
+
+
+@pytest.fixture(scope="session")
+def tvl1(config: dict[str, Any]) -> Tvl1:
+    """TV-L1 as users get it."""
+    return Tvl1(**{name: config["flow"][name] for name in Tvl1.model_fields})
+
+
+@pytest.fixture(scope="session")
+def quick_tvl1(tvl1: Tvl1) -> Tvl1:
+    return tvl1.model_copy(update={"scales": 3, "warps": 2, "outer_iterations": 2, "inner_iterations": 10})
 
 
 def parse(cls: type, section: dict[str, Any], **changes: Any) -> Any:
