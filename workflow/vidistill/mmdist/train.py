@@ -156,7 +156,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         splits=None,
         snippets=s.snippets,
         normalise=s.normalise,
-    )
+    ).on(where)
     in_training = np.isin(loaded.splits, s.train_splits)
     held_out = in_training & np.array([loop.is_held_out(v, s.held_out) for v in loaded.video_ids])
     each_epoch = held_out | (~in_training & np.isin(loaded.splits, s.test_splits))
