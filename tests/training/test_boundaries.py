@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-
 from test_knowledge import activation
+
 from vidistill.base.stage import UserError
 from vidistill.training import boundaries, knowledge
 
