@@ -8,6 +8,7 @@ from vidistill.base.settings import Section, Several
 
 Normalise = Literal["none", "l2"]
 Precision = Literal["fp32", "bf16"]
+Unify = Literal["distribution", "released"]
 
 
 class OptimisationSettings(Section):
