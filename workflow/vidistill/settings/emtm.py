@@ -6,7 +6,7 @@ from pydantic import Field, model_validator
 
 from vidistill.base.gpus import Device
 from vidistill.base.settings import Section
-from vidistill.settings.train import TrainSection
+from vidistill.settings.train import TrainSection, Unify
 
 
 class SpanSection(Section):
@@ -23,12 +23,6 @@ class SpanSection(Section):
         description="Padding is zeroed before each convolution and after each block, so that no prediction depends on "
         "it; false is the released code.",
     )
-
-    @model_validator(mode="after")
-    def _heads_divide_dim(self) -> Self:
-        if self.dim % self.heads:
-            raise ValueError(f"{self.heads} heads do not divide a width of {self.dim}; use another dim or heads")
-        return self
 
 
 class LossSettings(Section):
@@ -69,17 +63,15 @@ class DistillationSettings(Section):
         description="Distillation loss: KL divergence, or the released one, which L2-normalises both sides and takes "
         "their softmax twice.",
     )
-    temperature: float = Field(
-        1.0, gt=0, description="T of the distillation loss (ActivityNet Captions and TACoS: 3)."
-    )
+    temperature: float = Field(1.0, gt=0, description="T of the distillation loss (ActivityNet Captions and TACoS: 3).")
     squared_temperature: bool = Field(False, description="Multiply the distillation loss by T^2.")
     detach: bool = Field(
         True, description="No gradient of the distillation loss reaches the aggregation; false is the released code."
     )
-    resampling: Literal["overlap", "corners"] = Field(
-        "overlap",
-        description="How teachers' distributions come to the student's length: by the distance of snippets in time, or "
-        "corner to corner, as in the released code.",
+    corners: bool = Field(
+        False,
+        description="Bring teachers' distributions to the student's length corner to corner, ends like starts, as the "
+        "released code does; false goes by the snippets' places in time.",
     )
 
 
@@ -103,7 +95,7 @@ class EMTMSection(Section):
         description="How the student learns from an isomorphic teacher and from label teachers; without effect in "
         "other networks.",
     )
-    unify: Literal["distribution", "released"] = Field(
+    unify: Unify = Field(
         "distribution",
         description="The form of exported starts and ends: distributions over snippets, or, as in the released code, "
         "sigmoids of span logits and L2-normalised values of other networks.",
@@ -122,6 +114,15 @@ class TrainSettings(EMTMSection, TrainSection):
     network: Literal["student", "seqpan", "map2d"]
     supervision: Literal["full", "pseudo"]
     labels: str | None = None  # the model whose pseudo labels are the hard labels
+
+    @model_validator(mode="after")
+    def _heads_divide_dim(self) -> Self:
+        for name, network in (("student", self.student), ("seqpan", self.seqpan)):
+            if network.dim % network.heads:
+                raise ValueError(
+                    f"{network.heads} heads do not divide emtm.{name}.dim {network.dim}; use another number of heads"
+                )
+        return self
 
     @property
     def aggregation(self) -> Literal["kau", "mean"]:
