@@ -6,7 +6,8 @@ from pydantic import Field, model_validator
 
 from vidistill.base.gpus import Device
 from vidistill.base.settings import Section
-from vidistill.settings.train import TrainSection, Unify
+from vidistill.settings.map2d import Map2DSection
+from vidistill.settings.train import TrainSection
 
 
 class SpanSection(Section):
@@ -89,16 +90,12 @@ class EMTMSection(Section):
     seqpan: SpanSection = Field(
         SpanSection(characters=50, dropout=0.2), description="SeqPAN (ActivityNet Captions: characters 100)."
     )
+    map2d: Map2DSection = Field(Map2DSection(), description="The teacher with a 2D map, 2D-TAN.")
     loss: LossSettings = Field(LossSettings(), description="Weights of the loss's terms.")
     distillation: DistillationSettings = Field(
         DistillationSettings(),
         description="How the student learns from an isomorphic teacher and from label teachers; without effect in "
         "other networks.",
-    )
-    unify: Unify = Field(
-        "distribution",
-        description="The form of exported starts and ends: distributions over snippets, or, as in the released code, "
-        "sigmoids of span logits and L2-normalised values of other networks.",
     )
 
 
