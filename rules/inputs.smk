@@ -33,6 +33,15 @@ def annotated_rows(wildcards):
     return inventory.annotated_rows(wildcards.dataset)
 
 
+def training_moments_settings(wildcards):
+    return plan.training_moments(wildcards.dataset)
+
+
+@told
+def training_rows(wildcards):
+    return inventory.training_moments(wildcards.dataset)
+
+
 @told
 def undated_videos(wildcards):
     """The videos without annotated duration."""
@@ -144,6 +153,17 @@ def method_stage(name):
     return lambda wildcards: f"vidistill.{method(wildcards)}.{name}"
 
 
+def supervised_by(*kinds):
+    """A constraint for {model}: the models with such a supervision."""
+    return one_of(model for model in plan.models if plan.supervision(model) in kinds)
+
+
+def labels(wildcards):
+    """The pseudo labels, of the same seed, that train a model in place of moments; empty for most models."""
+    path = plan.labels(wildcards.dataset, wildcards.model)
+    return [path.replace("{seed}", wildcards.seed)] if path else []
+
+
 def export_settings(wildcards):
     return plan.export(wildcards.model)
 
@@ -229,6 +249,8 @@ def result_features(wildcards):
 @told
 def results_of_tables(wildcards):
     """The results of all models in the tables. First, report everything that is missing for them."""
+    if not plan.in_tables():
+        raise UserError("configuration, tables: no table lists a model; list some.")
     require(wildcards.dataset, tuple(plan.trained_for_tables()))
     return [f"results/{model}_{wildcards.dataset}.json" for model in plan.in_tables()]
 

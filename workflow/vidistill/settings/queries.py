@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from vidistill.base.settings import Section, Text
+from vidistill.base.settings import Section, Several, Text
 
 
 class QueriesSection(Section):
@@ -36,3 +36,9 @@ class QueriesSettings(QueriesSection):
     """Stage queries, and stage moments: a data set's tables."""
 
     dataset: str
+
+
+class TrainingMomentsSettings(QueriesSettings):
+    """Stage training_moments: which moments a training may read."""
+
+    train_splits: Several[str]
