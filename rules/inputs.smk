@@ -145,7 +145,7 @@ def method_stage(name):
 
 
 def export_settings(wildcards):
-    return plan.export()
+    return plan.export(wildcards.model)
 
 
 @told

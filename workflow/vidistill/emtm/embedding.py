@@ -41,9 +41,8 @@ class QueryEmbedding(nn.Module):
         """Ids of words (B, W), V + 1 for unknown ones, and of characters (B, W, 16) -> (B, W, d)."""
         words = F.embedding(tokens, torch.cat([self.words, self.unknown]), padding_idx=0)
         table = torch.cat([torch.zeros_like(self.characters[:1]), self.characters])
-        spelled = (
-            self.dropout(F.embedding(spelling, table)).flatten(0, 1).transpose(1, 2).unsqueeze(2)
-        )  # (B W, E_c, 1, 16)
+        spelled = self.dropout(F.embedding(spelling, table)).flatten(0, 1)  # (B W, 16, E_c)
+        spelled = spelled.transpose(1, 2).unsqueeze(2)  # (B W, E_c, 1, 16), see ConvolutionBlocks
         found = [F.relu(convolution(spelled)).amax((2, 3)) for convolution in self.convolutions]
         characters = torch.cat(found, dim=-1).unflatten(0, tokens.shape)
         return self.norm(self.projection(torch.cat([self.dropout(words), characters], dim=-1)))

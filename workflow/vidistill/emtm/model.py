@@ -44,8 +44,7 @@ def build(
     """
     s = settings
     if s.network == "map2d":
-        unknown = torch.zeros_like(word_vectors[:1])  # of a word without a vector
-        return Map2D(s.map2d, feature_dim, torch.cat([word_vectors, unknown]))
+        return Map2D(s.map2d, feature_dim, word_vectors, learned_words)
     return SpanNetwork(
         s.span,
         feature_dim,

@@ -12,13 +12,14 @@ from vidistill.base.settings import parse
 from vidistill.base.stage import UserError, arguments, run
 from vidistill.data import vocabulary as vocabularies
 from vidistill.features import states
-from vidistill.mmdist import batch, predict
+from vidistill.mmdist import batch, predict, proposals
 from vidistill.mmdist import model as models
 from vidistill.mmdist.batch import Queries
 from vidistill.mmdist.predict import Predicted
 from vidistill.settings.export import ExportSettings
 from vidistill.settings.mmdist import TrainSettings
-from vidistill.training import knowledge
+from vidistill.training import boundaries, knowledge
+from vidistill.training.boundaries import Boundaries
 from vidistill.training.knowledge import FUSED
 
 log = logging.getLogger(__name__)
@@ -33,28 +34,20 @@ def pseudo_labels(queries: Queries, predicted: Predicted, teacher: str, seed: in
 
 
 def activation_maps(
-    queries: Queries, predicted: Predicted, teacher: str, streams: tuple[str, ...], seed: int
+    queries: Queries, predicted: Predicted, ends: Boundaries, teacher: str, streams: tuple[str, ...], seed: int
 ) -> pd.DataFrame:
-    """One row per (query, stream), and one for their mean, `fused`."""
-    named = dict(zip(streams, predicted.maps, strict=True)) if len(predicted.maps) > 1 else {}
+    """Semantic maps, a row per (query, stream) and one for their mean, `fused`; and the starts and ends of a query."""
+    maps = {("start", FUSED): ends.start, ("end", FUSED): ends.end}
     fused = predict.fuse(predicted.maps)
-    rows = [
-        {
-            "query_id": queries.query_ids[i],
-            "video_id": queries.video_ids[i],
-            "split": queries.splits[i],
-            "stream": stream,
-            "num_snippets": values.shape[1],
-            "values": values[b].numpy(),
-        }
-        for stream, values in {**named, FUSED: fused}.items()
-        if values is not None
-        for b, i in enumerate(predicted.rows)
+    if fused is not None:
+        maps["semantic", FUSED] = fused
+    if len(predicted.maps) > 1:
+        maps |= {("semantic", stream): values for stream, values in zip(streams, predicted.maps, strict=True)}
+    parts = [
+        knowledge.map_rows(queries, predicted.rows, values.numpy(), kind=kind, stream=stream)
+        for (kind, stream), values in maps.items()
     ]
-    columns = ["query_id", "video_id", "split", "stream", "num_snippets", "values"]
-    return pd.DataFrame(rows, columns=columns).assign(
-        teacher=teacher, seed=seed, round=0, kind="semantic", confidence=None
-    )
+    return pd.concat(parts).assign(teacher=teacher, seed=seed, round=0, confidence=None)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -83,8 +76,16 @@ def main(argv: Sequence[str] | None = None) -> None:
     network.to(where)
     labels, maps = [], []
     for p in predict.predict(network, queries, s.loss, seed=s.seed, score_weight=s.score_weight, device=where):
+        ends = boundaries.of_proposals(
+            proposals.moments(p.center, p.width),
+            p.score,
+            s.snippets,
+            sigma=settings.sigma,
+            temperature=settings.temperature,
+            unify=settings.unify,
+        )
         labels.append(pseudo_labels(queries, p, s.model, s.seed))
-        maps.append(activation_maps(queries, p, s.model, s.streams, s.seed))
+        maps.append(activation_maps(queries, p, ends, s.model, s.streams, s.seed))
     about = {
         "dataset": s.dataset,
         "splits": json.dumps([*s.train_splits, *s.test_splits]),
@@ -92,6 +93,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         "model_sha256": store.file_digest(args.model),
         "data_sha256": queries.digest(),
         "features": metadata["features"],
+        "unify": settings.unify,
+        "supervision": "weak",
     }
     knowledge.write_labels(args.pseudo_labels, pd.concat(labels), **about)
     knowledge.write_maps(args.activation_maps, pd.concat(maps), **about)

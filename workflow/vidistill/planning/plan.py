@@ -203,8 +203,8 @@ class Plan:
             self._device,
         )
 
-    def export(self) -> Settings:
-        return merge(self.config["export"], self._device)
+    def export(self, model: str) -> Settings:
+        return merge(self.config["export"], self.models[model].get("export", {}), self._device)
 
     def evaluate(self, dataset: str, model: str) -> Settings:
         return merge(

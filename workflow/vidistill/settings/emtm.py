@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 from vidistill.base.gpus import Device
 from vidistill.base.settings import Section
 from vidistill.settings.map2d import Map2DSection
-from vidistill.settings.train import TrainSection, Unify
+from vidistill.settings.train import Normalise, TrainSection
 
 
 class SpanSection(Section):
@@ -95,17 +95,12 @@ class EMTMSection(Section):
     words: int = Field(20, ge=1, description="Words of a sentence beyond this many are cut off (others: 30).")
     student: SpanSection = Field(SpanSection(), description="The student.")
     seqpan: SeqPANSection = Field(SeqPANSection(), description="SeqPAN.")
-    map2d: Map2DSection = Field(Map2DSection(), description="The network map2d, 2D-TAN.")
+    map2d: Map2DSection = Field(Map2DSection(), description="The teacher with a 2D map, 2D-TAN.")
     loss: LossSettings = Field(LossSettings(), description="Weights of the loss's terms.")
     distillation: DistillationSettings = Field(
         DistillationSettings(),
         description="How the student learns from an isomorphic teacher and from label teachers; without effect in "
         "other networks.",
-    )
-    unify: Unify = Field(
-        "distribution",
-        description="The form of exported starts and ends: distributions over snippets, or, as in the released code, "
-        "sigmoids of span logits and L2-normalised values of other networks.",
     )
 
 
@@ -144,9 +139,9 @@ class TrainSettings(EMTMSection, TrainSection):
         return self.map2d.rows if self.network == "map2d" else self.snippets
 
     @property
-    def scaling(self) -> Literal["none", "l2", "rows"]:
+    def scaling(self) -> Normalise:
         """How its features are scaled."""
-        return "rows" if self.network == "map2d" and self.map2d.normalise_rows else self.normalise
+        return self.map2d.normalise if self.network == "map2d" else self.normalise
 
     @property
     def cut_batches(self) -> bool:

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from vidistill.base.settings import Section, Several
 
-Normalise = Literal["none", "l2"]
+Normalise = Literal["none", "l2", "rows"]
 Precision = Literal["fp32", "bf16"]
 Unify = Literal["distribution", "released"]
 
@@ -65,8 +65,8 @@ class TrainSection(Section):
     )
     normalise: Normalise = Field(
         "none",
-        description="Scaling of each snippet's features: none for I3D and C3D, l2 for norm 1. On the CLIP features in "
-        "docs/results.md none was better.",
+        description="Scaling of the features: none for I3D and C3D, l2 for snippets of norm 1, rows for norm 1 of each "
+        "row that a snippet averages. On the CLIP features in docs/results.md none was better than l2.",
     )
     optimisation: OptimisationSettings = Field(
         OptimisationSettings(), description="Adam: its learning rate over time, weight decay, clipping, precision."

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, Self
+from typing import Self
 
 import h5py
 import numpy as np
@@ -19,7 +19,6 @@ from vidistill.features import states
 from vidistill.settings.train import Normalise
 
 log = logging.getLogger(__name__)
-Scaling = Normalise | Literal["rows"]
 
 
 @dataclass(frozen=True)
@@ -66,7 +65,7 @@ def load(
     *,
     splits: Iterable[str] | None,
     snippets: int,
-    normalise: Scaling,
+    normalise: Normalise,
     stretch: bool = True,
 ) -> Samples:
     """Read the queries whose video has every stream; the number of omitted queries is logged.
@@ -117,7 +116,7 @@ def read_features(
     files: Iterable[Path],
     wanted: set[str],
     snippets: int,
-    normalise: Scaling,
+    normalise: Normalise,
     lengths: dict[str, int] | None = None,
 ) -> tuple[list[str], np.ndarray, dict[str, float]]:
     """The wanted videos of one stream: ids, (V, L, F) resampled features, durations in seconds.
@@ -141,27 +140,25 @@ def read_features(
     return ids, np.stack(rows) if rows else np.zeros((0, snippets, 0), np.float32), durations
 
 
-def resample(features: np.ndarray, snippets: int, normalise: Scaling) -> np.ndarray:
+def resample(features: np.ndarray, snippets: int, normalise: Normalise) -> np.ndarray:
     """(T, F) -> (L, F) of the same dtype: snippet j is the mean of its rows, or the row at its start if it has none.
 
     Bounds are round(arange(0..L) / L * T), clipped to T - 1, so short videos repeat rows and long ones average. `l2`
     scales each snippet to norm 1, `rows` each row before.
     """
-    count, dtype = len(features), features.dtype
-    if normalise == "rows":
-        features = _scaled(features.astype(np.float64))
+    count = len(features)
+    rows = _of_norm_1(features.astype(np.float64)) if normalise == "rows" else features
     bounds = np.minimum(np.round(np.arange(snippets + 1) / snippets * count).astype(int), count - 1)
     starts, ends = bounds[:-1], bounds[1:]
-    sums = np.concatenate([np.zeros((1, features.shape[1])), np.cumsum(features, axis=0, dtype=np.float64)])
+    sums = np.concatenate([np.zeros((1, features.shape[1])), np.cumsum(rows, axis=0, dtype=np.float64)])
     lengths = np.maximum(ends - starts, 1)
     means = (sums[np.maximum(ends, starts + 1)] - sums[starts]) / lengths[:, None]
     if normalise == "l2":
-        means = _scaled(means)
-    return means.astype(dtype)
+        means = _of_norm_1(means)
+    return means.astype(features.dtype)
 
 
-def _scaled(rows: np.ndarray) -> np.ndarray:
-    """Rows of norm 1; those of norm 0 stay."""
+def _of_norm_1(rows: np.ndarray) -> np.ndarray:
     return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
 
 
