@@ -213,6 +213,8 @@ WRONG = [
     ({"models": {"seqpan": {"emtm": {"student": {"dim": 8}}}}}, "models.seqpan.emtm.student", "network is seqpan"),
     ({"models": {"seqpan": {"emtm": {"distillation": {}}}}}, "models.seqpan.emtm.distillation", "network is seqpan"),
     ({"models": {"map2d": {"emtm": {"snippets": 9}}}}, "models.map2d.emtm.snippets", "network is map2d"),
+    ({"models": {"map2d": {"train": {"normalise": "l2"}}}}, "models.map2d.train.normalise", "emtm.map2d.normalise"),
+    ({"models": {"seqpan": {"export": {"sigma": 0.1}}}}, "models.seqpan.export.sigma", "no proposals"),
     (
         {"models": {"emtm-no-labels": {"emtm": {"distillation": {"kd": "kl"}}}}},
         "models.emtm-no-labels.emtm.distillation.kd",
