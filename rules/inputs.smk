@@ -165,7 +165,7 @@ def labels(wildcards):
 
 
 def export_settings(wildcards):
-    return plan.export()
+    return plan.export(wildcards.model)
 
 
 @told

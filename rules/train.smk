@@ -98,7 +98,7 @@ rule export:
     priority: 3
     conda:
         "../envs/vidistill.yaml"
-    threads: plan.export()["threads"]
+    threads: lambda wildcards: plan.export(wildcards.model)["threads"]
     resources:
         gpu=gpus(),
         mem_mb=memory_of_features,

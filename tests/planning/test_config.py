@@ -64,7 +64,8 @@ def test_every_stage_takes_the_settings_that_the_plan_gives(plan: Plan) -> None:
     from vidistill.settings.queries import QueriesSettings, TrainingMomentsSettings
     from vidistill.settings.vocabulary import VocabularySettings
 
-    given: list[tuple[type, dict[str, Any]]] = [(DemoSettings, plan.config["demo"]), (ExportSettings, plan.export())]
+    given: list[tuple[type, dict[str, Any]]] = [(DemoSettings, plan.config["demo"])]
+    given += [(ExportSettings, plan.export(model)) for model in plan.models]
     for dataset in plan.datasets:
         given += [(QueriesSettings, plan.queries(dataset)), (VocabularySettings, plan.vocabulary(dataset))]
         given += [(TablesSettings, plan.tables(dataset)), (TrainingMomentsSettings, plan.training_moments(dataset))]
@@ -115,6 +116,12 @@ def test_section_then_parents_then_model_then_data_set(plan: Plan) -> None:
     }
     assert (about["model"], about["seed"]) == ("grandchild", 5)
     assert (about["streams"], about["teachers"]) == (["clip"], ["teacher"])
+
+
+def test_a_model_has_its_own_export(plan: Plan) -> None:
+    models = {"sharp": {"parent": "teacher", "export": {"sigma": 0.01}}, "child": {"parent": "sharp"}}
+    merged = Plan(merge(plan.config, {"models": models}))
+    assert [merged.export(model)["sigma"] for model in ("child", "teacher")] == [0.01, 0.05]
 
 
 def test_a_result_needs_what_it_is_compared_with_and_their_teachers(plan: Plan) -> None:
@@ -206,6 +213,8 @@ WRONG = [
     ({"models": {"seqpan": {"emtm": {"student": {"dim": 8}}}}}, "models.seqpan.emtm.student", "network is seqpan"),
     ({"models": {"seqpan": {"emtm": {"distillation": {}}}}}, "models.seqpan.emtm.distillation", "network is seqpan"),
     ({"models": {"map2d": {"emtm": {"snippets": 9}}}}, "models.map2d.emtm.snippets", "network is map2d"),
+    ({"models": {"map2d": {"train": {"normalise": "l2"}}}}, "models.map2d.train.normalise", "emtm.map2d.normalise"),
+    ({"models": {"seqpan": {"export": {"sigma": 0.1}}}}, "models.seqpan.export.sigma", "no proposals"),
     (
         {"models": {"emtm-no-labels": {"emtm": {"distillation": {"kd": "kl"}}}}},
         "models.emtm-no-labels.emtm.distillation.kd",

@@ -17,7 +17,7 @@ REPEATED: tuple[str, Action] = ("the same row stands above", "dropped")
 
 
 def query_ids(annotations: Iterable[Annotation]) -> Iterator[str | None]:
-    """The id of each row: video id, 12 digits of the sentence's SHA-256, occurrence; None for a repeated row.
+    """The id of each row: video id, 12 digits of the sentence's SHA-256, occurrence; None for a row that only repeats.
 
     Ids depend on nothing else, so they are the same in every split definition and survive the insertion of other
     rows. Rows that are dropped later count, too, so that data sets that drop different rows agree on ids.
@@ -27,7 +27,7 @@ def query_ids(annotations: Iterable[Annotation]) -> Iterator[str | None]:
     for row in annotations:
         # repr, since NaN is not equal to itself.
         content = (row.split, row.video_id, row.sentence, repr(row.start), repr(row.end))
-        if content in seen:
+        if content in seen and not row.repeats:
             yield None
             continue
         seen.add(content)

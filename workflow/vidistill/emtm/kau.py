@@ -8,7 +8,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vidistill.emtm.layers import initialise, zeroed
-from vidistill.emtm.span import Encoded
 
 CHANNELS = 16
 HIDDEN = 32
@@ -50,7 +49,8 @@ class Aggregation(nn.Module):
         h = F.relu(self.hidden(u.mean(1)))
         return torch.stack([teacher(h) for teacher in self.teachers], dim=1).softmax(1)
 
-    def _normalised(self, x: Tensor, norm: nn.BatchNorm1d) -> Tensor:
+    def _normalised(self, x: Tensor, norm: nn.Module) -> Tensor:
+        assert isinstance(norm, nn.BatchNorm1d)
         return F.batch_norm(
             x,
             norm.running_mean,

@@ -80,6 +80,7 @@ class Model(Section):
     train: TrainSection = absent("Settings of train that differ for this model.")
     mmdist: MMDistSection = absent("Settings of mmdist that differ for this model.")
     emtm: EMTMSection = absent("Settings of emtm that differ for this model.")
+    export: ExportSection = absent("Settings of export that differ for this model.")
 
 
 class Stream(Section):

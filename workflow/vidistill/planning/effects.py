@@ -93,6 +93,10 @@ def _of_emtm(where: str, own: Settings, about: Settings, settings: Settings) -> 
     given, network = own.get("emtm", {}), about["network"]
     if "snippets" in own.get("train", {}):
         yield _unread(f"{where}.train.snippets", "models of EMTM read emtm.snippets")
+    if network == "map2d" and "normalise" in own.get("train", {}):
+        yield _unread(f"{where}.train.normalise", "the network map2d reads emtm.map2d.normalise")
+    for key in [key for key in ("sigma", "temperature") if key in own.get("export", {})]:
+        yield _unread(f"{where}.export.{key}", "models of EMTM have no proposals")
     for key in [key for key in given if key in UNREAD[network]]:
         yield _unread(f"{where}.emtm.{key}", f"the model's network is {network}")
     if network != "student":

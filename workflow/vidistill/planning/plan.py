@@ -218,8 +218,8 @@ class Plan:
         methods = {model: self.method(model) for model in models}
         return merge(self.config["efficiency"], {"dataset": dataset, "methods": methods}, self._device)
 
-    def export(self) -> Settings:
-        return merge(self.config["export"], self._device)
+    def export(self, model: str) -> Settings:
+        return merge(self.config["export"], self.models[model].get("export", {}), self._device)
 
     def evaluate(self, dataset: str, model: str) -> Settings:
         return merge(

@@ -31,7 +31,7 @@ def nothing() -> pd.DataFrame:
 
 
 def table(samples: Samples, rows: np.ndarray, moments: np.ndarray, **columns: np.ndarray) -> pd.DataFrame:
-    """One row per (query, proposal); start and end in seconds.
+    """One row per (query, proposal); start and end in seconds, null in columns that are not given.
 
     Args:
         rows: (B,) indices of the samples.
@@ -49,4 +49,5 @@ def table(samples: Samples, rows: np.ndarray, moments: np.ndarray, **columns: np
         "start": moments[..., 0].ravel() * seconds,
         "end": moments[..., 1].ravel() * seconds,
     }
-    return pd.DataFrame(found | {name: values.ravel() for name, values in columns.items()})
+    table = pd.DataFrame(found | {name: values.ravel() for name, values in columns.items()})
+    return table.reindex(columns=[*found, *(name for name in PREDICTIONS.names if name not in ("epoch", *found))])
