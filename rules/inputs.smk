@@ -212,6 +212,26 @@ def tables_settings(wildcards):
     return plan.tables(wildcards.dataset)
 
 
+def measured(wildcards):
+    """The models of a result, or of all tables, where the output has no {model}."""
+    return plan.compared(wildcards.model) if hasattr(wildcards, "model") else plan.in_tables()
+
+
+def efficiency_settings(wildcards):
+    return plan.efficiency(wildcards.dataset, measured(wildcards))
+
+
+def efficiency_modules(wildcards):
+    methods = sorted({plan.method(model) for model in measured(wildcards)})
+    return ["vidistill.evaluation.efficiency", *(f"vidistill.{method}.efficiency" for method in methods)]
+
+
+def models_of_result(wildcards):
+    """MODEL -> its file of the first seed."""
+    seed = plan.seeds(wildcards.dataset)[0]
+    return {m: f"results/{wildcards.dataset}/{m}/seed-{seed}/model.safetensors" for m in measured(wildcards)}
+
+
 def of_compared(wildcards, name):
     """MODEL:SEED -> file, for every model in a result and every seed."""
     return {
@@ -279,9 +299,10 @@ PAGES = {
     "agreement": ("3 Training", "2 Pseudo labels"),
     "coverage": ("4 Data", "1 Coverage"),
     "frames": ("4 Data", "2 Frames and flow"),
-    "costs": ("5 Cost", "1 Time and memory"),
+    "efficiency": ("5 Cost", "1 Accuracy over latency"),
+    "costs": ("5 Cost", "2 Time and memory"),
 }
-PICTURES = ("losses.svg", "agreement.svg", "recall.svg", "failures.svg", "frames.png")
+PICTURES = ("losses.svg", "agreement.svg", "recall.svg", "efficiency.svg", "failures.svg", "frames.png")
 
 
 def report_page(name):
