@@ -45,6 +45,14 @@ STAGES = {
         "vidistill.training.samples",
         "vidistill.mmdist.network",
     },
+    "vidistill.emtm.train": {
+        "vidistill.emtm.losses",
+        "vidistill.emtm.objective",
+        "vidistill.training.boundaries",
+        "vidistill.emtm.map2d",
+        "vidistill.emtm.span",
+    },
+    "vidistill.emtm.export": {"vidistill.emtm.predict", "vidistill.training.boundaries", "vidistill.emtm.map2d"},
     "vidistill.evaluation.evaluate": {"vidistill.evaluation.metrics", "vidistill.evaluation.bootstrap"},
     "vidistill.evaluation.efficiency": {"vidistill.training.efficiency"},
     "vidistill.evaluation.tables": {"vidistill.evaluation.published"},
@@ -69,7 +77,7 @@ FLOORS = (
     ("report", "commands"),
     ("__main__",),
 )
-METHODS = ("mmdist",)
+METHODS = ("mmdist", "emtm")
 TVL1_BY_TORCH = {f"vidistill.video.tvl1.{name}" for name in ("by_torch", "images", "kernels", "fused")}
 
 
@@ -101,7 +109,9 @@ def test_a_folder_is_a_wall(module: str) -> None:
     assert above_or_beside(module) == []
 
 
-@pytest.mark.parametrize("stage", ["vidistill.mmdist.train", "vidistill.mmdist.export", "vidistill.data.vocabulary"])
+@pytest.mark.parametrize(
+    "stage", ["vidistill.mmdist.train", "vidistill.mmdist.export", "vidistill.emtm.export", "vidistill.data.vocabulary"]
+)
 def test_what_learns_reaches_no_code_that_reads_moments(stage: str) -> None:
     reached = set(code.closure(stage))
     readers = {name for name in modules() if re.search(r"--moments|read_moments|\bAnnotation\b", source(name))}
