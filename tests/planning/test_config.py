@@ -382,6 +382,9 @@ def test_a_report_shows_what_the_model_and_its_teachers_are_given(plan: Plan) ->
     assert reports.figures(other, "charades", "student")["flow"]["backend"] == "opencv-cpu"  # no GPU for a few pictures
     assert reports.figures(other, "charades", "taught")["exported"] == ["taught", "other"]
     assert reports.elsewhere(other, "taught") == {"other": elsewhere}
+    assert reports.figures(plan, "charades", "emtm")["exported"] == ["emtm", "map2d", "teacher", "seqpan"]
+    pseudo = reports.figures(plan, "charades", "fast-pseudo")  # with the model of its labels
+    assert (pseudo["teachers"], pseudo["exported"]) == (["teacher"], ["fast-pseudo", "teacher"])
 
 
 @pytest.mark.parametrize(
