@@ -1,6 +1,7 @@
 """EMTM's stages on the small data set of random features, as the workflow runs them, in this process."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,12 +44,25 @@ def section(config: dict[str, Any], network: str, **changes: Any) -> dict[str, A
     return found
 
 
-def train(folder: Path, settings: dict[str, Any], *more: str | Path) -> Path:
-    """Train into folder/MODEL; the model file. `more` are the options of hard labels and teachers."""
+def train(folder: Path, settings: dict[str, Any], *more: str | Path, inputs: Sequence[str | Path] = ()) -> Path:
+    """Train into folder/MODEL; the model file.
+
+    Args:
+        more: the options of hard labels and teachers.
+        inputs: the options of queries, words and features; by default those that `small` wrote.
+    """
     out = folder / settings["model"]
     files = {"model": "model.safetensors", "history": "history.parquet", "predictions": "predictions.parquet"}
     outputs = [x for option, file in files.items() for x in (f"--{option}", out / file)]
-    arguments = ["--settings", json.dumps(settings), *small.inputs(folder), *outputs, "--work", out / "work", *more]
+    arguments = [
+        "--settings",
+        json.dumps(settings),
+        *(inputs or small.inputs(folder)),
+        *outputs,
+        "--work",
+        out / "work",
+        *more,
+    ]
     training.main(list(map(str, arguments)))
     return out / files["model"]
 
