@@ -1,5 +1,7 @@
 """Queries as batches: words, characters, lengths."""
 
+import itertools
+
 import h5py
 import numpy as np
 import pytest
@@ -40,7 +42,7 @@ def test_a_short_video_keeps_its_rows_and_a_long_one_is_averaged(config, folder)
         assert one.snippets.all()
         bounds = np.minimum(np.round(np.arange(13) / 12 * len(rows)).astype(int), len(rows) - 1)
         for part, source in ((one.features[0, :, :12], rows), (one.features[0, :, 12:], flow[video])):
-            means = [source[max(a, 0) : max(b, a + 1)].mean(0) for a, b in zip(bounds[:-1], bounds[1:], strict=True)]
+            means = [source[max(a, 0) : max(b, a + 1)].mean(0) for a, b in itertools.pairwise(bounds)]
             np.testing.assert_allclose(part, source if length < 12 else means, rtol=1e-4, atol=1e-6)
 
 
