@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from data_sets import IDS, activitynet_tree, charades_tree, put
+from data_sets import IDS, activitynet_tree, charades_tree, put, tacos_tree
 from own_videos import draw
 from vidistill.planning.plan import merge
 from workflow_runs import TINY, clone, run
@@ -62,6 +62,13 @@ def test_a_result_on_activitynet_needs_exactly_its_jobs(tmp_path: Path) -> None:
     number = shards([f"v_{video}" for video in IDS], 450)
     # C3D has frames at the videos' own rate, the flow of I3D at 25 a second.
     assert outcome.jobs == whole_chain(number) + Counter({"decode": number})
+
+
+def test_a_result_on_tacos_needs_exactly_its_jobs(tmp_path: Path) -> None:
+    tacos_tree(tmp_path)
+    outcome = run(tmp_path, "results/student_tacos.json", dry=True)
+    assert outcome.status == 0, outcome.text
+    assert outcome.jobs == whole_chain(shards(IDS, 40))
 
 
 def test_without_a_target_the_demo_is_built_and_nothing_else_need_be_there(tmp_path: Path) -> None:

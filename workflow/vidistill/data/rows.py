@@ -7,7 +7,7 @@ import collections
 import hashlib
 import json
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Literal
 
 from vidistill.data.annotations.annotation import Annotation
@@ -83,3 +83,13 @@ def digest(annotations: list[Annotation], beyond_duration: str) -> str:
     for query_id, row in queries(annotations, beyond_duration):
         total.update(json.dumps([query_id, row.video_id, row.split, row.sentence, annotated_duration(row)]).encode())
     return total.hexdigest()
+
+
+def moments_digest(annotations: list[Annotation], beyond_duration: str, splits: Collection[str]) -> str | None:
+    """SHA-256, hexadecimal, of the moments of all queries of `splits`; None if none of them has a moment."""
+    total, moments = hashlib.sha256(), 0
+    for query_id, row in queries(annotations, beyond_duration):
+        if row.split in splits and row.start is not None:
+            total.update(json.dumps([query_id, row.start, row.end, annotated_duration(row)]).encode())
+            moments += 1
+    return total.hexdigest() if moments else None

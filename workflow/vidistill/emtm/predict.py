@@ -23,6 +23,7 @@ class Predicted(NamedTuple):
     rows: np.ndarray  # (B,) indices of the samples
     moments: Tensor  # (B, 5, 2) shares of the video, best first
     scores: Tensor  # (B, 5)
+    outputs: Tensor  # of the network: span logits (B, 2, T), or a map's scores (B, N, N)
 
 
 @torch.no_grad()
@@ -33,16 +34,16 @@ def predict(network: Network, queries: Queries, *, device: torch.device) -> Iter
     order = np.argsort((queries.words > 0).sum(1).numpy(), kind="stable")
     for first in range(0, len(order), BATCH):
         rows = order[first : first + BATCH]
-        moments, scores = answer(network, queries.batch(rows, device))
-        yield Predicted(rows, moments.cpu(), scores.cpu())
+        yield Predicted(rows, *(x.cpu() for x in answer(network, queries.batch(rows, device))))
 
 
-def answer(network: Network, batch: Batch) -> tuple[Tensor, Tensor]:
-    """The five best moments (B, 5, 2) of each query as shares of the video, and their scores (B, 5)."""
+def answer(network: Network, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+    """The five best moments (B, 5, 2) of each query as shares of the video, their scores (B, 5), and the outputs."""
     if isinstance(network, Map2D):
-        scores = network(batch.features, batch.tokens)[:, *network.cells.T]
-        return map2d.decode(scores, network.cells, network.settings.clips)
-    return decode.decode(network(batch).boundaries, batch.snippets.sum(1))
+        outputs = network(batch.features, batch.tokens)
+        return *map2d.decode(outputs[:, *network.cells.T], network.cells, network.settings.clips), outputs
+    outputs = network(batch).boundaries
+    return *decode.decode(outputs, batch.snippets.sum(1)), outputs
 
 
 def moment_table(queries: Queries, predicted: Predicted) -> pd.DataFrame:

@@ -12,7 +12,8 @@ from vidistill.base import store
 from vidistill.base.settings import Section, parse
 from vidistill.base.stage import UserError, arguments, run
 from vidistill.base.wording import percent, plural
-from vidistill.evaluation import doubts
+from vidistill.evaluation import cost, doubts
+from vidistill.evaluation.cost import Cost
 from vidistill.evaluation.published import SOURCE, Published, published
 
 log = logging.getLogger(__name__)
@@ -20,6 +21,7 @@ OTHER_CODE = "CPL"  # published only; shown in the first table
 COLUMNS = [
     *("table", "row", "minus", "metric", "value", "std", "seeds", "queries", "low", "high", "resolved"),
     *("published", "published_on"),
+    *cost.COLUMNS,
 ]
 
 
@@ -28,7 +30,9 @@ class TablesSettings(Section):
     tables: dict[str, tuple[str, ...]]  # name -> models
 
 
-def rows(s: TablesSettings, results: Mapping[str, Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+def rows(
+    s: TablesSettings, results: Mapping[str, Mapping[str, Any]], costs: Mapping[str, Cost]
+) -> Iterator[dict[str, Any]]:
     """Every number of every table: models, video-free baselines, and paired differences."""
     papers = published(s.dataset)
     for table, listed in s.tables.items():
@@ -51,6 +55,7 @@ def rows(s: TablesSettings, results: Mapping[str, Mapping[str, Any]]) -> Iterato
                     **{"seeds": len(found["per_seed"]), "queries": results[model]["queries"]},
                     **_limits(found["interval"]),
                     **_published(papers.models.get(model, {}), name, papers),
+                    **costs[model],
                 }
         for model in models:
             for other, compared in results[model]["comparisons"].items():
@@ -75,8 +80,15 @@ def _limits(interval: list[float] | None) -> dict[str, float]:
     return {} if interval is None else {"low": interval[0], "high": interval[1]}
 
 
-def markdown(s: TablesSettings, table: pd.DataFrame, results: Mapping[str, Mapping[str, Any]]) -> str:
-    """All tables as Markdown."""
+def markdown(
+    s: TablesSettings, table: pd.DataFrame, results: Mapping[str, Mapping[str, Any]], measured: Mapping[str, Any]
+) -> str:
+    """All tables as Markdown.
+
+    Args:
+        table: of `rows`.
+        measured: what stage `efficiency` wrote.
+    """
     result = next(iter(results.values()))
     papers = published(s.dataset)
     text = [f"# {s.dataset}, split {result['split']}"]
@@ -87,6 +99,7 @@ def markdown(s: TablesSettings, table: pd.DataFrame, results: Mapping[str, Mappi
             "paired, query by query; a difference is within noise if its bootstrap interval over queries contains 0. "
             "The constant interval is fitted on the training moments, separately for each column."
         )
+        text.append(cost.conditions(measured))
     if scored and papers.models:
         where = "" if papers.dataset == s.dataset else f" for {papers.dataset}, which has other queries"
         text.append(
@@ -101,9 +114,14 @@ def markdown(s: TablesSettings, table: pd.DataFrame, results: Mapping[str, Mappi
         )
     for name, part in table.groupby("table", sort=False):
         alone, paired = part[part["minus"].isna()], part[part["minus"].notna()]
-        text += [f"## {name}", _grid(alone, alone["row"], value)]
+        grid = _grid(alone, alone["row"], value)
+        costs = alone.dropna(subset="supervision").drop_duplicates("row").set_index("row")
+        cells = {label: cost.texts(row) for label, row in costs.iterrows()}
+        for column, header in enumerate(cost.HEADER):
+            grid[header] = [cells[label][column] if label in cells else "" for label in grid.index]
+        text += [f"## {name}", _markdown(grid)]
         if not paired.empty:
-            text.append(_grid(paired, paired["row"] + " minus " + paired["minus"], _difference))
+            text.append(_markdown(_grid(paired, paired["row"] + " minus " + paired["minus"], _difference)))
     return "\n\n".join(text) + "\n"
 
 
@@ -118,12 +136,15 @@ def _queries(results: Mapping[str, Mapping[str, Any]]) -> str:
     return " to ".join([*map(str, counts[:-1][:1]), plural(counts[-1], "query")])
 
 
-def _grid(part: pd.DataFrame, labels: pd.Series, cell: Any) -> str:
+def _grid(part: pd.DataFrame, labels: pd.Series, cell: Any) -> pd.DataFrame:
     """Rows by label, columns by metric, both in order of appearance."""
     cells = part.assign(label=labels, cell=part.apply(cell, axis=1))
     grid = cells.pivot(index="label", columns="metric", values="cell").fillna("")
-    grid = grid.loc[list(dict.fromkeys(cells["label"])), list(dict.fromkeys(cells["metric"]))]
-    return str(grid.rename_axis(None).to_markdown(stralign="right"))
+    return grid.loc[list(dict.fromkeys(cells["label"])), list(dict.fromkeys(cells["metric"]))]
+
+
+def _markdown(grid: pd.DataFrame) -> str:
+    return str(grid.rename_axis(None).to_markdown(stralign="right", disable_numparse=True))
 
 
 def value(row: pd.Series) -> str:
@@ -148,7 +169,7 @@ def _difference(row: pd.Series) -> str:
 def main(argv: Sequence[str] | None = None) -> None:
     parser = arguments(__doc__)
     parser.add_argument("--results", type=Path, nargs="+", required=True, help="of every model in the tables")
-    for option in ("--csv", "--markdown"):
+    for option in ("--efficiency", "--csv", "--markdown"):
         parser.add_argument(option, type=Path, required=True)
     args = parser.parse_args(argv)
     s = parse(TablesSettings, args.settings)
@@ -158,10 +179,12 @@ def main(argv: Sequence[str] | None = None) -> None:
         results[result["model"]] = result
     if absent := {model for models in s.tables.values() for model in models} - results.keys():
         raise UserError(f"the tables need results of {', '.join(sorted(absent))}; add them to --results.")
-    table = pd.DataFrame(rows(s, results), columns=COLUMNS)
+    measured = cost.read(args.efficiency, results)
+    costs = {model: cost.of(result, model, measured) for model, result in results.items()}
+    table = pd.DataFrame(rows(s, results, costs), columns=COLUMNS).astype(dict.fromkeys(cost.COUNTS, "Int64"))
     with store.atomic(args.csv) as temporary:
         table.to_csv(temporary, index=False)
-    text = markdown(s, table, results)
+    text = markdown(s, table, results, measured)
     with store.atomic(args.markdown) as temporary:
         temporary.write_text(text, encoding="utf-8")
     log.info("%s", text)

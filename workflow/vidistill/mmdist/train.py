@@ -169,6 +169,8 @@ def main(argv: Sequence[str] | None = None) -> None:
             features=json.dumps(samples.provenance(files), sort_keys=True),
             files=json.dumps(samples.provenance(files, "files"), sort_keys=True),
             code=code_of_it,
+            supervision="weak",
+            training_moments="0",
             versions=json.dumps(store.versions("torch", "numpy"), sort_keys=True),
         )
         checkpoint.remove()

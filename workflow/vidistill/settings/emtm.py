@@ -4,10 +4,9 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from vidistill.base.gpus import Device
 from vidistill.base.settings import Section
 from vidistill.settings.map2d import Map2DSection
-from vidistill.settings.train import Normalise, TrainSection
+from vidistill.settings.train import ModelSettings, Normalise
 
 
 class SpanSection(Section):
@@ -104,15 +103,9 @@ class EMTMSection(Section):
     )
 
 
-class TrainSettings(EMTMSection, TrainSection):
+class TrainSettings(EMTMSection, ModelSettings):
     """Stage train of EMTM; they travel with the model."""
 
-    dataset: str
-    model: str
-    seed: int
-    streams: tuple[str, ...]
-    teachers: tuple[str, ...]
-    device: Device
     network: Literal["student", "seqpan", "map2d"]
     supervision: Literal["full", "pseudo"]
     labels: str | None = None  # the model whose pseudo labels are the hard labels

@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from vidistill.base.gpus import Device
 from vidistill.base.settings import Section, Several
 
 Normalise = Literal["none", "l2", "rows"]
@@ -71,3 +72,14 @@ class TrainSection(Section):
     optimisation: OptimisationSettings = Field(
         OptimisationSettings(), description="Adam: its learning rate over time, weight decay, clipping, precision."
     )
+
+
+class ModelSettings(TrainSection):
+    """What the training of one model is given besides its sections, whatever its method."""
+
+    dataset: str
+    model: str
+    seed: int
+    streams: tuple[str, ...]
+    teachers: tuple[str, ...]
+    device: Device
