@@ -137,6 +137,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     kept = watched.take(np.isin(watched.splits, s.train_splits))
     held_out = targets.read(kept, moments, source, [], corners=corners) if len(kept) else None
     asked = len(watched) + len(at_last)
+    read_by_training = len(training[0]) + (len(held_out[0]) if held_out else 0)
     log.info("%s, seed %d: %d queries to train on, %d to predict", s.model, s.seed, len(training[0]), asked)
     torch.manual_seed(s.seed)
     shape = Shape(sum(x.shape[-1] for x in loaded.features), *vectors.shape)
@@ -160,6 +161,8 @@ def main(argv: Sequence[str] | None = None) -> None:
             features=json.dumps(samples.provenance(files), sort_keys=True),
             files=json.dumps(samples.provenance(files, "files"), sort_keys=True),
             code=code_of_it,
+            supervision=s.supervision,
+            training_moments=str(read_by_training if s.supervision == "full" else 0),
             versions=json.dumps(store.versions("torch", "numpy"), sort_keys=True),
         )
         checkpoint.remove()

@@ -50,4 +50,4 @@ def prepare(path: Path, sentences: Sequence[str], device: torch.device) -> Prepa
         return (proposals.moments(part.center, part.width)[0, order] * SECONDS).numpy()
 
     words = len(encode(sentence, vocabulary))
-    return Prepared(efficiency.parameters(network, network.embedding), words, s.snippets, answer)
+    return Prepared(efficiency.parameters(network, network.embedding.weight), words, s.snippets, answer)

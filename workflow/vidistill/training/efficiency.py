@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from torch import nn
+from torch import Tensor, nn
 
 SECONDS = 30.0  # duration of the video, which decides about no time
 
@@ -25,10 +25,9 @@ class Prepared(NamedTuple):
     answer: Callable[[], np.ndarray]
 
 
-def parameters(network: nn.Module, words: nn.Module | None) -> int:
-    """Trainable parameters but for the table of words."""
-    table = set(words.parameters()) if words is not None else set()
-    return sum(p.numel() for p in network.parameters() if p.requires_grad and p not in table)
+def parameters(network: nn.Module, words: Tensor) -> int:
+    """Trainable parameters of a network but for its table of words."""
+    return sum(p.numel() for p in network.parameters() if p.requires_grad and p is not words)
 
 
 def median_sentence(sentences: Sequence[str], words: Callable[[str], int]) -> str:
