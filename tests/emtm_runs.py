@@ -8,62 +8,35 @@ from typing import Any
 import pandas as pd
 
 import small
+import small_emtm
 from vidistill.base import store
-from vidistill.data.moments import MOMENTS
 from vidistill.emtm import export as exporting
 from vidistill.emtm import train as training
-from vidistill.planning.effects import UNREAD
+
+NETWORKS = ("student", "seqpan", "map2d")
 
 
-def moments(folder: Path) -> Path:
-    """The table of training moments: from 2 to 5 seconds, one query's from 3 to 6."""
-    queries = store.read_table(folder / "queries.parquet")
-    wanted = queries[queries["split"] == "train"]
-    table = pd.DataFrame({"query_id": wanted["query_id"], "start": 2.0, "end": 5.0})
-    table.iloc[0, 1:] = 3.0, 6.0
-    store.write_table(folder / "training_moments.parquet", table, MOMENTS, ["query_id"])
-    return folder / "training_moments.parquet"
+def write(config: dict[str, Any], folder: Path) -> Path:
+    """What `small_emtm.write` writes, and a trained model of each network in a folder of its name."""
+    small_emtm.write(folder)
+    for network in NETWORKS:
+        section = small_emtm.train_section(config, network=network, model=network)
+        train(folder, section, "--training-moments", folder / "training_moments.parquet")
+    return folder
 
 
-def section(config: dict[str, Any], network: str, **changes: Any) -> dict[str, Any]:
-    """Settings of a training that takes seconds; nested sections in `changes` are merged."""
-    own = {key: value for key, value in config["emtm"].items() if key not in UNREAD[network]}
-    found = json.loads(
-        json.dumps(config["train"] | own | config["models"][network.replace("student", "emtm")]["train"])
-    )
-    found["optimisation"] = config["train"]["optimisation"] | {"epochs": 2, "batch_size": 4, "learning_rate": 0.001}
-    found |= {"dataset": "small", "model": network, "network": network, "seed": 0, "device": "cpu", "threads": 1}
-    found |= {"streams": ["rgb"], "teachers": [], "supervision": "full", "labels": None, "words": 10}
-    if network == "map2d":
-        found["map2d"] |= {"rows": 16, "clips": 8, "dim": 8, "layers": 2, "kernel": 3}
-    else:
-        found |= {"snippets": 12}
-        found[network] |= {"dim": 16, "heads": 2, "characters": 6}
-    for key, value in changes.items():
-        found[key] = found[key] | value if isinstance(value, dict) else value
-    return found
-
-
-def train(folder: Path, settings: dict[str, Any], *more: str | Path, inputs: Sequence[str | Path] = ()) -> Path:
+def train(folder: Path, section: dict[str, Any], *more: str | Path, inputs: Sequence[str | Path] = ()) -> Path:
     """Train into folder/MODEL; the model file.
 
     Args:
         more: the options of hard labels and teachers.
         inputs: the options of queries, words and features; by default those that `small` wrote.
     """
-    out = folder / settings["model"]
+    out = folder / section["model"]
     files = {"model": "model.safetensors", "history": "history.parquet", "predictions": "predictions.parquet"}
     outputs = [x for option, file in files.items() for x in (f"--{option}", out / file)]
-    arguments = [
-        "--settings",
-        json.dumps(settings),
-        *(inputs or small.inputs(folder)),
-        *outputs,
-        "--work",
-        out / "work",
-        *more,
-    ]
-    training.main(list(map(str, arguments)))
+    arguments = ["--settings", json.dumps(section), *(inputs or small.inputs(folder)), *outputs]
+    training.main(list(map(str, [*arguments, "--work", out / "work", *more])))
     return out / files["model"]
 
 

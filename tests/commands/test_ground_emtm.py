@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 import emtm_runs
+import small_emtm
 from vidistill.base import store
 from vidistill.base.stage import UserError
 from vidistill.commands import ground_cli
@@ -17,7 +18,6 @@ from vidistill.commands.ground import Grounder
 from vidistill.commands.one_video import Video
 
 VIDEO = "demo-0006"  # of the test split
-NETWORKS = ("student", "seqpan", "map2d")
 SENTENCES = ["the green box goes up", "the red ball slides right and the zeppelin turns around"]
 
 
@@ -32,9 +32,9 @@ def folder(tiny_results: Path, config: dict[str, Any], tmp_path_factory: pytest.
     }
     inputs = [x for option, file in options.items() for x in (f"--{option}", demo / file)]
     inputs += ["--features", *(f"rgb={file}" for file in sorted((tiny_results / "features/demo/rgb").glob("*.h5")))]
-    for network in NETWORKS:
-        settings = emtm_runs.section(config, network, dataset="demo")
-        emtm_runs.train(folder, settings, "--training-moments", demo / "moments.parquet", inputs=inputs)
+    for network in emtm_runs.NETWORKS:
+        section = small_emtm.train_section(config, network=network, model=network, dataset="demo")
+        emtm_runs.train(folder, section, "--training-moments", demo / "moments.parquet", inputs=inputs)
     return folder
 
 
@@ -47,7 +47,7 @@ def watched(folder: Path, tiny_results: Path) -> Video:
     return grounder(folder, "student").watch(next((tiny_results / "demo/videos").glob(f"{VIDEO}.*")))
 
 
-@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize("network", emtm_runs.NETWORKS)
 def test_answers_are_the_predictions_of_training(
     folder: Path, tiny_results: Path, watched: Video, network: str
 ) -> None:
@@ -87,7 +87,7 @@ def test_a_sentence_without_known_words_of_content_is_refused(folder: Path) -> N
 
 
 def test_an_answer_does_not_depend_on_the_other_sentences(folder: Path, watched: Video) -> None:
-    for network in NETWORKS:
+    for network in emtm_runs.NETWORKS:
         model = grounder(folder, network)
         for answer in model.ask(watched, SENTENCES):
             (alone,) = model.ask(watched, [answer.sentence])

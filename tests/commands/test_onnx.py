@@ -80,11 +80,7 @@ def test_the_file_computes_what_pytorch_does(folder: Path, name: str, lengths: l
 @pytest.fixture(scope="module")
 def emtm(config: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Small models of EMTM."""
-    found = small.write(tmp_path_factory.mktemp("emtm"))
-    moments = emtm_runs.moments(found)
-    for network in ("student", "seqpan", "map2d"):
-        emtm_runs.train(found, emtm_runs.section(config, network), "--training-moments", moments)
-    return found
+    return emtm_runs.write(config, tmp_path_factory.mktemp("emtm"))
 
 
 def exported(folder: Path, name: str) -> Path:
