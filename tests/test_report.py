@@ -193,6 +193,7 @@ def test_a_report_without_videos_teacher_and_training_moments(finished: Path, tm
         "vocabulary",
         "train",
         "export",
+        "efficiency",
         "evaluate",
         "figures",
         "overview",

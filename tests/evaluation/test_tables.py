@@ -10,6 +10,7 @@ import evaluated
 from evaluated import Runs
 from vidistill.base.stage import UserError
 from vidistill.evaluation import cost, tables
+from vidistill.evaluation.published import SEQPAN, published, sources
 
 MODELS = {"baseline": [], "student": ["baseline"]}
 TABLES = {"Table 1": ["baseline", "student"], "Table 9": ["student"]}
@@ -84,8 +85,8 @@ def test_differences_say_whether_they_are_resolved(written, tmp_path: Path):
 @pytest.mark.parametrize(
     ("dataset", "said"),
     [
-        ("charades-cpl", "published numbers; their code"),
-        ("charades", "published numbers for charades-cpl, which has other queries"),
+        ("charades-cpl", "published numbers. MMDist: Bao et al."),
+        ("charades", "best on the test split, for charades-cpl, which has other queries."),
         ("demo", None),
     ],
 )
@@ -156,3 +157,14 @@ def test_large_counts_have_three_digits(count: int, text: str):
         )[3]
         == text
     )
+
+
+def test_every_paper_is_named_for_the_models_that_are_shown():
+    assert "2D-TAN" not in sources("charades", ["seqpan", "student"])
+    assert sources("charades", ["seqpan"]) == SEQPAN.text  # on all of Charades-STA
+    assert sources("charades-cpl", ["seqpan", "emtm"]) == f"{SEQPAN.text}, for charades, which has other queries"
+    assert sources("demo", ["seqpan"]) == sources("tacos", ["seqpan", "student"]) == ""
+    assert published("activitynet")["seqpan"].metrics["mIoU"] == 45.11
+    assert published("charades")["map2d"].metrics == {"R@0.5": 40.94, "R@0.7": 22.85}
+    assert published("charades")["student"].dataset == published("charades-cpl")["student"].dataset == "charades-cpl"
+    assert not any("emtm" in published(dataset) for dataset in ("charades", "charades-cpl", "activitynet", "tacos"))

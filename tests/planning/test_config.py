@@ -9,7 +9,7 @@ import pytest
 
 from vidistill.base.settings import parse
 from vidistill.base.stage import UserError
-from vidistill.planning import document
+from vidistill.planning import document, needs
 from vidistill.planning import report as reports
 from vidistill.planning.config import PARTIAL, Config, complete, merge
 from vidistill.planning.keys import forms
@@ -382,6 +382,19 @@ def test_a_report_shows_what_the_model_and_its_teachers_are_given(plan: Plan) ->
     assert reports.figures(other, "charades", "student")["flow"]["backend"] == "opencv-cpu"  # no GPU for a few pictures
     assert reports.figures(other, "charades", "taught")["exported"] == ["taught", "other"]
     assert reports.elsewhere(other, "taught") == {"other": elsewhere}
+
+
+@pytest.mark.parametrize(
+    ("emtm", "message"),
+    [
+        ({"student": {"dim": 20}}, "8 heads do not divide emtm.student.dim 20; use another number of heads."),
+        ({"words": 90}, "emtm.words 90 is above emtm.snippets 64; lower it."),
+    ],
+)
+def test_settings_that_do_not_fit_each_other_are_said_before_a_run(plan: Plan, emtm: Any, message: str) -> None:
+    wrong = Plan(merge(plan.config, {"datasets": {"charades": {"emtm": emtm}}}))
+    assert needs.lacks(wrong, "charades", ["fast", "student"]) == [f"configuration, fast on charades: {message}"]
+    assert not any("configuration" in line for line in needs.lacks(plan, "charades", ["fast", "student"]))
 
 
 def test_a_stream_that_a_collection_lacks_is_named(plan: Plan) -> None:

@@ -14,10 +14,9 @@ from vidistill.base.stage import UserError, arguments, run
 from vidistill.base.wording import percent, plural
 from vidistill.evaluation import cost, doubts
 from vidistill.evaluation.cost import Cost
-from vidistill.evaluation.published import SOURCE, Published, published
+from vidistill.evaluation.published import OTHER_CODE, Published, published, sources
 
 log = logging.getLogger(__name__)
-OTHER_CODE = "CPL"  # published only; shown in the first table
 COLUMNS = [
     *("table", "row", "minus", "metric", "value", "std", "seeds", "queries", "low", "high", "resolved"),
     *("published", "published_on"),
@@ -41,9 +40,9 @@ def rows(
             continue
         first = results[models[0]]
         names = [name for name in first["metrics"] if not name.startswith("R5")]
-        if table == next(iter(s.tables)):
-            for name, value in papers.models.get(OTHER_CODE, {}).items():
-                yield {"table": table, "row": OTHER_CODE, "metric": name, **_published({name: value}, name, papers)}
+        if table == next(iter(s.tables)) and OTHER_CODE in papers:
+            for name in papers[OTHER_CODE].metrics:
+                yield {"table": table, "row": OTHER_CODE, "metric": name, **_published(papers[OTHER_CODE], name)}
         for row, baseline in (("constant interval", "constant"), ("whole video", "whole_video")):
             for name, value in (first["video_free"][baseline] or {}).items():
                 yield {**{"table": table, "row": row, "metric": name, "value": value}, "queries": first["queries"]}
@@ -54,7 +53,7 @@ def rows(
                     **{"table": table, "row": model, "metric": name, "value": found["mean"], "std": found["std"]},
                     **{"seeds": len(found["per_seed"]), "queries": results[model]["queries"]},
                     **_limits(found["interval"]),
-                    **_published(papers.models.get(model, {}), name, papers),
+                    **_published(papers.get(model), name),
                     **costs[model],
                 }
         for model in models:
@@ -72,8 +71,10 @@ def rows(
                         }
 
 
-def _published(values: Mapping[str, float], name: str, papers: Published) -> dict[str, Any]:
-    return {"published": values[name], "published_on": papers.dataset} if name in values else {}
+def _published(paper: Published | None, name: str) -> dict[str, Any]:
+    if paper is None or name not in paper.metrics:
+        return {}
+    return {"published": paper.metrics[name], "published_on": paper.dataset}
 
 
 def _limits(interval: list[float] | None) -> dict[str, float]:
@@ -90,7 +91,6 @@ def markdown(
         measured: what stage `efficiency` wrote.
     """
     result = next(iter(results.values()))
-    papers = published(s.dataset)
     text = [f"# {s.dataset}, split {result['split']}"]
     scored = [model for model, about in results.items() if about["metrics"]]
     if scored:
@@ -100,11 +100,8 @@ def markdown(
             "The constant interval is fitted on the training moments, separately for each column."
         )
         text.append(cost.conditions(measured))
-    if scored and papers.models:
-        where = "" if papers.dataset == s.dataset else f" for {papers.dataset}, which has other queries"
-        text.append(
-            f"Square brackets: published numbers{where}; their code takes the best epoch on the test split. {SOURCE}."
-        )
+    if scored and (papers := sources(s.dataset, [OTHER_CODE, *scored])):
+        text.append(f"Square brackets: published numbers. {papers}.")
     text += dict.fromkeys(sentence for about in results.values() for sentence in doubts.sentences(about))
     if unscored := [model for model in results if model not in scored]:
         text.append(

@@ -84,6 +84,7 @@ UNREAD = {
     "seqpan": ("student", "map2d", "distillation"),
     "map2d": ("student", "seqpan", "distillation", "snippets"),
 }
+OF_PROPOSALS = ("sigma", "temperature")  # keys of `export` that models without proposals do not read
 # The keys of `emtm.distillation` that need label teachers, and those that need the Knowledge Aggregation Unit.
 OF_TEACHERS = ("aggregation", "kd", "temperature", "squared_temperature", "detach", "corners")
 OF_AGGREGATION = ("aggregation_loss", "aggregation_norm")
@@ -95,7 +96,7 @@ def _of_emtm(where: str, own: Settings, about: Settings, settings: Settings) -> 
         yield _unread(f"{where}.train.snippets", "models of EMTM read emtm.snippets")
     if network == "map2d" and "normalise" in own.get("train", {}):
         yield _unread(f"{where}.train.normalise", "the network map2d reads emtm.map2d.normalise")
-    for key in [key for key in ("sigma", "temperature") if key in own.get("export", {})]:
+    for key in [key for key in OF_PROPOSALS if key in own.get("export", {})]:
         yield _unread(f"{where}.export.{key}", "models of EMTM have no proposals")
     for key in [key for key in given if key in UNREAD[network]]:
         yield _unread(f"{where}.emtm.{key}", f"the model's network is {network}")

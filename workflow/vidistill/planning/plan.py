@@ -219,7 +219,9 @@ class Plan:
         return merge(self.config["efficiency"], {"dataset": dataset, "methods": methods}, self._device)
 
     def export(self, model: str) -> Settings:
-        return merge(self.config["export"], self.models[model].get("export", {}), self._device)
+        settings = merge(self.config["export"], self.models[model].get("export", {}), self._device)
+        unread = effects.OF_PROPOSALS if self.method(model) == "emtm" else ()
+        return {key: value for key, value in settings.items() if key not in unread}
 
     def evaluate(self, dataset: str, model: str) -> Settings:
         return merge(

@@ -8,9 +8,9 @@ from vidistill.report.material import Material
 
 TITLE = "Accuracy over latency"
 ABOUT = (
-    "Up and to the left is better. Each point is a model: its R@m of the middle threshold, with the range of its seeds, "
-    "over the latency of one query, on a logarithmic axis. The grey line is the best constant interval, which needs "
-    "no video.",
+    "Up and to the left is better. Each point is a model: its R@m of the middle threshold, with the range of its "
+    "seeds, over the latency of one query, on a logarithmic axis. The grey line is the best constant interval, which "
+    "needs no video.",
     "Latency is of one query with features and words in memory, measured by one job on one machine; extracting "
     "features takes longer, and the same for all models that read the same streams.",
 )

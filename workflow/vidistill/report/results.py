@@ -7,7 +7,7 @@ import pandas as pd
 
 from vidistill.base.wording import percent, plural
 from vidistill.evaluation import cost, doubts, metrics, summary, tables
-from vidistill.evaluation.published import SOURCE, published
+from vidistill.evaluation.published import OTHER_CODE, sources
 from vidistill.evaluation.tables import COLUMNS, TablesSettings
 from vidistill.evaluation.terminal import number, unscored
 from vidistill.report import page
@@ -25,7 +25,7 @@ def make(material: Material) -> str:
     settings = TablesSettings(dataset=s.dataset, tables={"all": order})
     rows = pd.DataFrame(tables.rows(settings, results, costs), columns=COLUMNS)
     own, paired = rows[rows["minus"].isna()], rows[rows["minus"].notna()]
-    papers, names = published(s.dataset), [name for name in result["metrics"] if not name.startswith("R5")]
+    names = [name for name in result["metrics"] if not name.startswith("R5")]
     count = len(s.seeds)
     seeds = f"the mean over {count} seeds ± standard deviation" if count > 1 else "from one seed"
     legend = [
@@ -33,9 +33,8 @@ def make(material: Material) -> str:
         f"moment has an IoU of at least m with the true one; mIoU is the mean IoU. Each number is {seeds}, after the "
         f"last epoch; in round brackets, the {s.confidence:.0%} bootstrap interval over the queries."
     ]
-    if papers.models:
-        where = "" if papers.dataset == s.dataset else f" They are for {papers.dataset}, which has other queries."
-        legend.append(f"In square brackets, published numbers.{where} {SOURCE}.")
+    if papers := sources(s.dataset, [OTHER_CODE, *order]):
+        legend.append(f"In square brackets, published numbers. {papers}.")
     else:
         legend.append("No paper reports on this data set.")
     parts: list[str] = [
