@@ -2,11 +2,11 @@
 
 import json
 
-import emtm_runs
 import pytest
 import torch
 
-import small
+import emtm_runs
+import small_emtm
 from conftest import parse
 from vidistill.base import store
 from vidistill.data.text import tokenise
@@ -70,8 +70,9 @@ def test_a_map_is_counted_with_its_lstm(saved):
 
 @pytest.mark.parametrize("network", ["student", "map2d"])
 def test_a_trained_model_answers_in_seconds(config, tmp_path, network):
-    folder = small.write(tmp_path)
-    model = emtm_runs.train(folder, emtm_runs.section(config, network), "--training-moments", emtm_runs.moments(folder))
+    folder = small_emtm.write(tmp_path)
+    section = small_emtm.train_section(config, network=network)
+    model = emtm_runs.train(folder, section, "--training-moments", folder / "training_moments.parquet")
     sentences = store.read_table(folder / "queries.parquet")["sentence"].tolist()
     found = prepare("emtm", model, sentences, torch.device("cpu"))
     assert found.words == sorted(len(tokenise(text)) for text in sentences)[(len(sentences) - 1) // 2]

@@ -1,32 +1,26 @@
 """Stage `export` of EMTM: the two tables of each network, and that a student learns from them."""
 
-import emtm_runs
 import numpy as np
 import pytest
 
-import small
+import emtm_runs
+import small_emtm
 from vidistill.base import store
 from vidistill.emtm import map2d
 from vidistill.training import boundaries
-
-NETWORKS = ("seqpan", "map2d", "student")
 
 
 @pytest.fixture(scope="module")
 def folder(config, tmp_path_factory):
     """A folder with a trained model of each network."""
-    folder = small.write(tmp_path_factory.mktemp("emtm"))
-    moments = emtm_runs.moments(folder)
-    for network in NETWORKS:
-        emtm_runs.train(folder, emtm_runs.section(config, network), "--training-moments", moments)
-    return folder
+    return emtm_runs.write(config, tmp_path_factory.mktemp("emtm"))
 
 
 def exported(folder, network, **changes):
     return emtm_runs.export(folder, folder / network / "model.safetensors", **changes)
 
 
-@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize("network", emtm_runs.NETWORKS)
 def test_pseudo_labels_are_the_predicted_moments_by_rank(folder, network):
     labels, _ = exported(folder, network)
     assert len(labels) == 20 * 5
@@ -42,7 +36,7 @@ def test_pseudo_labels_are_the_predicted_moments_by_rank(folder, network):
     np.testing.assert_allclose(found[wanted.index], wanted, atol=1e-5)
 
 
-@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize("network", emtm_runs.NETWORKS)
 def test_starts_and_ends_are_distributions_over_what_the_network_sees(folder, network):
     labels, maps = exported(folder, network)
     assert len(maps) == 20 * 2
@@ -114,10 +108,9 @@ def test_a_student_learns_from_the_tables_of_several_teachers(config, folder, un
         exported(folder, network, unify=unify)
         maps.append(folder / network / "maps.parquet")
     released = {"kd": "released", "aggregation_loss": "released", "corners": True} if unify == "released" else {}
-    settings = emtm_runs.section(config, "student", teachers=["seqpan", "map2d"], model="taught", distillation=released)
-    model = emtm_runs.train(
-        folder, settings, "--training-moments", emtm_runs.moments(folder), "--activation-maps", *maps
-    )
+    section = small_emtm.train_section(config, teachers=["seqpan", "map2d"], model="taught", distillation=released)
+    moments = ["--training-moments", folder / "training_moments.parquet"]
+    model = emtm_runs.train(folder, section, *moments, "--activation-maps", *maps)
     history = store.read_table(model.with_name("history.parquet"))
     assert {"distillation", "aggregation"} <= set(history.columns)
     assert np.isfinite(history["loss"]).all()

@@ -1,7 +1,6 @@
 """Apply a trained network to one video and new sentences."""
 
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -13,18 +12,11 @@ from vidistill.emtm import batch, predict
 from vidistill.emtm.model import Network
 from vidistill.settings.emtm import TrainSettings
 from vidistill.training import samples
+from vidistill.training.predictions import Found
 from vidistill.training.samples import Samples
 
 
-class Found(NamedTuple):
-    """Moments for a sentence."""
-
-    row: int  # of the sentence
-    moments: np.ndarray  # (5, 2) starts and ends as shares of the video
-    score: np.ndarray  # (5,) higher is better
-
-
-def resampled(settings: TrainSettings, features: dict[str, np.ndarray]) -> list[Tensor]:
+def resampled(settings: TrainSettings, features: Mapping[str, np.ndarray]) -> list[Tensor]:
     """A video's features (T, D) as the network reads them: (1, snippets, D) per stream."""
     s, streams = settings, [features[name] for name in settings.streams]
     count = s.length if s.network == "map2d" else min(len(streams[0]), s.length)
@@ -40,7 +32,7 @@ def ask(
     sentences: Sequence[str],
     device: torch.device,
 ) -> Iterator[Found]:
-    """Moments for each sentence, in any order.
+    """At most five moments for each sentence, in any order of sentences.
 
     Args:
         characters: that the model knows.
@@ -62,4 +54,5 @@ def ask(
     queries = batch.with_words(asked, vocabulary, characters, settings)
     for part in predict.predict(network, queries, device=device):
         for row, moments, score in zip(part.rows, part.moments.double(), part.scores, strict=True):
-            yield Found(int(row), moments.numpy(), score.numpy())
+            found = score > 0  # others only fill the five
+            yield Found(int(row), moments[found].numpy(), score[found].numpy())

@@ -85,7 +85,7 @@ def load(
     if not keep.any():
         raise UserError(f"{queries}: no query has a word; correct its sentences.")
     if not keep.all():
-        log.warning("%s without words are left out", plural(int((~keep).sum()), "query"))
+        log.warning("%s: left out for want of words: %s", queries, plural(int((~keep).sum()), "query"))
     return found.take(keep)
 
 

@@ -1,6 +1,6 @@
-"""The table of predictions: scored proposals per query and epoch."""
+"""Predictions: the table of scored proposals per query and epoch, and the answer to a question."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -23,6 +23,16 @@ PREDICTIONS = pa.schema(
         ("reconstruction_error", pa.float32()),
     ]
 )
+
+
+class Found(NamedTuple):
+    """K moments for a sentence."""
+
+    row: int  # of the sentence
+    moments: np.ndarray  # (K, 2) starts and ends as shares of the video
+    score: np.ndarray  # (K,) higher is better
+    errors: np.ndarray | None = None  # (K,) of reconstruction, of a method that reconstructs
+    activation_map: np.ndarray | None = None  # (L,) of a network with a local branch
 
 
 def nothing() -> pd.DataFrame:
