@@ -92,6 +92,23 @@ class Inventory:
             return ""
         return f"sentences = {rows.digest(self._annotations(dataset), self.plan.queries(dataset)['beyond_duration'])}"
 
+    def training_moments(self, dataset: str) -> str:
+        """A digest of the moments that a training with `supervision: full` sees.
+
+        Raises:
+            UserError: there are none.
+        """
+        if self.is_made(dataset):
+            return ""
+        splits, beyond = self.plan.training_splits(dataset), self.plan.queries(dataset)["beyond_duration"]
+        digest = rows.moments_digest(self._annotations(dataset), beyond, splits)
+        if digest is None:
+            raise UserError(
+                f"datasets.{dataset} has no moment (start and end) in its training splits ({', '.join(splits)}), which "
+                "models with supervision: full learn from; add moments, or ask for a model of another supervision."
+            )
+        return f"training moments = {digest}"
+
     def annotated_rows(self, dataset: str) -> list[str]:
         """Digests of the annotation files."""
         return [] if self.is_made(dataset) else fingerprints.whole(self.annotation_files(dataset))
