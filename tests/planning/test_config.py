@@ -326,6 +326,7 @@ def test_each_method_has_its_own_snippets(plan: Plan) -> None:
     assert plan.train("charades", "fast", 0)["snippets"] == 64
     changed = Plan(merge(plan.config, {"datasets": {"charades": {"train": {"snippets": 9}}}}))
     assert changed.train("charades", "fast", 0)["snippets"] == 64
+    assert [changed.snippets("charades", model) for model in ("student", "fast", "map2d")] == [9, 64, 256]
 
 
 def test_pseudo_models_need_the_model_of_their_labels(plan: Plan) -> None:

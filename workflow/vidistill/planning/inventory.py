@@ -71,7 +71,7 @@ class Inventory:
             existing: gives the width of features that a user has by source, format, key and ids. Finding it takes more
                 than the standard library.
         """
-        collection, snippets = self.plan.collection(dataset), self.plan.train(dataset, model, 0)["snippets"]
+        collection, snippets = self.plan.collection(dataset), self.plan.snippets(dataset, model)
         width = sum(
             self._width(collection, self.plan.stream(dataset, role), existing) for role in self.plan.roles([model])
         )

@@ -207,6 +207,11 @@ class Plan:
             self._device,
         )
 
+    def snippets(self, dataset: str, model: str) -> int:
+        """The rows, at most, that a model reads of each video's features."""
+        settings = self.train(dataset, model, 0)
+        return int(settings["map2d"]["rows"] if "map2d" in settings else settings["snippets"])
+
     def training_splits(self, dataset: str) -> list[str]:
         """The splits whose moments models with `supervision: full` read."""
         return list(merge(self.config["train"], self.datasets[dataset].get("train", {}))["train_splits"])
