@@ -444,5 +444,5 @@ def test_a_streams_own_decoding_is_apart_from_the_others(plan: Plan) -> None:
 
 
 def test_a_misspelt_key_of_another_section_is_named_with_its_section(config: dict[str, Any]) -> None:
-    with pytest.raises(UserError, match=r"train: the key 'los' is unknown; did you mean 'mmdist\.loss' or 'emtm\.loss'"):
+    with pytest.raises(UserError, match=r"the key 'los' is unknown; did you mean 'mmdist\.loss' or 'emtm\.loss'"):
         complete(merge(config, {"train": {"los": {}}}))
