@@ -1,4 +1,4 @@
-"""What a run says last: the results that were asked for, how to ask a model a question, how to see the report."""
+"""The last lines of a run: the requested results, how to ask a model a question, how to open the report."""
 
 import shutil
 
@@ -7,7 +7,7 @@ SNAKEFILES = ("Snakefile", "snakefile", "workflow/Snakefile", "workflow/snakefil
 
 
 def last_lines():
-    """Lines for people who wonder what to do with what was made; none where no result was asked for."""
+    """The next steps with the results of this run; empty if no result was requested."""
     made = [found for found in asked() if os.path.exists(found.file)]
     results = {}  # file -> its model and data set
     for found in made:
@@ -29,7 +29,7 @@ def last_lines():
 
 
 def question(result, about):
-    """The command that asks the model of a result; None where this interpreter has no PyTorch, as beside conda's."""
+    """The command that asks a result's model; None if this interpreter has no PyTorch, as with --sdm conda."""
     if not importlib.util.find_spec("torch"):
         return None
     model, dataset = about
@@ -37,13 +37,13 @@ def question(result, about):
     roles = plan.roles([model])
     given = ["VIDEO", '"a sentence"', "--model", located(result)]
     if not all(plan.is_extracted(collection, plan.stream(dataset, role)) for role in roles):
-        features = [f"{role}=FEATURES.h5" for role in roles]  # nothing here can make them of a video
+        features = [f"{role}=FEATURES.h5" for role in roles]  # this project cannot extract them
         given = [*given[1:], "--features", *features, "--video-id", "ID"]
     return " ".join([vidistill_command(), "ground", *given])
 
 
 def run_of_snakemake(*targets):
-    """A run of this one's Snakefile, folder and configuration, for other targets."""
+    """The command for other targets with the Snakefile, folder and configuration of this run."""
     words = [*(installed("snakemake") or [*installed("python3"), "-m", "snakemake"]), "--cores", "1", *targets]
     default = next(filter(os.path.exists, SNAKEFILES), None)
     if DIRECTORY or not default or not os.path.samefile(default, MAIN_SNAKEFILE):
@@ -60,14 +60,14 @@ def run_of_snakemake(*targets):
 
 
 def vidistill_command():
-    """This clone's own where it is installed; what works in any case otherwise."""
+    """This clone's installed command, or else one that works without installation."""
     if INSTALLED and (words := installed("vidistill")):
         return shlex.join(words)
     return f"PYTHONPATH={shlex.quote(shown_path(PACKAGE))} {shlex.join(installed('python3') or [sys.executable])} -m vidistill"
 
 
 def installed(name):
-    """A command of the environment that runs Snakemake: its name where the shell finds it; empty without it."""
+    """A command of the environment that runs Snakemake: by name if it is on the PATH, else by path; empty if absent."""
     script = os.path.join(os.path.dirname(sys.executable), name)
     if not os.path.exists(script):
         return []
@@ -76,12 +76,12 @@ def installed(name):
 
 
 def located(file):
-    """A file in the folder of the run, as it is named where the run was started."""
+    """A file of the run, as seen from where the run was started."""
     return shlex.quote(os.path.abspath(file) if DIRECTORY else file)
 
 
 def shown_path(path):
-    """A path relative to where the run was started, if it lies there; absolute otherwise."""
+    """A path relative to where the run was started if it lies below, else absolute."""
     relative = os.path.relpath(path)
     return str(path) if DIRECTORY or relative.startswith("..") else relative
 

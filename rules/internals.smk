@@ -1,6 +1,6 @@
-"""What the workflow reads of Snakemake beyond its documented interface.
+"""All uses of Snakemake beyond its documented interface.
 
-A version that has something otherwise costs a comfort, and no run: each has a value that holds without it.
+Each has a fallback, so a version of Snakemake that lacks one loses a convenience and still runs.
 """
 
 import snakemake.jobs
@@ -16,10 +16,10 @@ def internal(path, otherwise=None):
     return part
 
 
-# Jobs are submitted, with --jobs. Which executor does it, Snakemake does not know yet while it reads these files.
+# Jobs are submitted if --jobs is given; Snakemake chooses the executor only after it has read these files.
 SUBMITTED = internal("resource_settings.nodes") is not None
 DEPLOYMENT = [method.name.lower().replace("_", "-") for method in internal("deployment_settings.deployment_method", ())]
-# Not a process that runs one job of a cluster; nor a dry run.
+# Neither the process of a single cluster job nor a dry run.
 IS_MAIN = internal("is_main_process", True)
 IS_RUN = IS_MAIN and not internal("dryrun", False)
 MAIN_SNAKEFILE = internal("main_snakefile", f"{workflow.basedir}/Snakefile")
@@ -29,7 +29,7 @@ CONFIG_VALUES = internal("config_settings.config", {})
 
 
 def targets_of_run():
-    """The files that the run was asked for, and those that rules it was asked for need."""
+    """The requested files, and the input files of requested rules."""
     dag = internal("dag")
     rules = getattr(dag, "targetrules", ())
     return sorted({*map(str, getattr(dag, "targetfiles", ())), *(str(file) for rule in rules for file in rule.input)})
@@ -38,8 +38,8 @@ def targets_of_run():
 def limit_memory(megabytes):
     """Run no more jobs at once than this machine has memory for, unless --resources says how much there is.
 
-    Snakemake knows no memory of its own. A job that asks for more than all of it gets all of it. Jobs that are submitted
-    do not use this machine's.
+    Snakemake does not limit memory by itself. A job that asks for more than the machine has gets all of it. Submitted
+    jobs run elsewhere.
     """
     given = internal("global_resources", {})
     if not SUBMITTED and not {"mem", "mem_mb", "mem_mib"}.intersection(given) and internal("register_resource"):
@@ -47,9 +47,9 @@ def limit_memory(megabytes):
 
 
 def retry_what_can_succeed(is_final):
-    """Give a job no further attempt where its log says that the user has something to mend first.
+    """Do not retry a job whose log ends in an error that only the user can fix.
 
-    Retries are for memory, time and nodes. Snakemake counts them alone, and has no word for errors that would come again.
+    Retries are for lack of memory or time and for failing nodes; Snakemake cannot tell these from other errors.
     """
 
     def attempts(job):

@@ -1,4 +1,4 @@
-"""A folder that cannot be written is said before any job begins."""
+"""Report unwritable folders before any job begins."""
 
 
 def check_folders():
@@ -11,6 +11,6 @@ def check_folders():
             raise UserError(f"{os.path.abspath(folder)} cannot be written; make it writable, or run elsewhere.")
 
 
-# Not in the processes of cluster jobs, which parse these files, too; a dry run writes nothing.
+# Processes of cluster jobs parse these files too and need no check; a dry run writes nothing.
 if IS_RUN:
     told(check_folders)()

@@ -116,7 +116,7 @@ def disturb(folder: Path, rounds: int, seed: int) -> list[int]:
 
 
 def test_a_job_killed_in_each_stage_is_tried_again_in_the_same_run(undisturbed: Path, folder: Path) -> None:
-    """As for want of memory: the next attempt asks for more of it, and goes on where the first one was."""
+    """As for lack of memory: the next attempt asks for more of it, and goes on where the first one was."""
     chance = random.Random(5)
     with started(folder) as process:
         killed = [stage for stage in STAGES if kill_once(process, stage, after=chance.uniform(0, 1))]

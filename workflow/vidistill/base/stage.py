@@ -1,4 +1,4 @@
-"""What every stage's command line shares: arguments, logging, errors that a person can act on."""
+"""Shared by the command lines of all stages: arguments, logging, errors for users."""
 
 import argparse
 import errno
@@ -13,18 +13,18 @@ from vidistill.base.job_logs import ERROR, TRY_AGAIN
 
 
 class UserError(Exception):
-    """Something that the user can mend, said in one sentence: what, where (file, key, video id), what to do."""
+    """An error that the user can fix, in one sentence: what, where (file, key, video id), what to do."""
 
 
 def arguments(description: str | None) -> argparse.ArgumentParser:
-    """A parser with the option that every stage has: its settings as one JSON text."""
+    """A parser with the option of every stage: its settings as JSON."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--settings", required=True, help="the stage's settings, one JSON object")
     return parser
 
 
 def run(main: Callable[[], None]) -> None:
-    """Run a stage's main: log to stderr, end with status 1 and one sentence on what the user can mend."""
+    """Run a stage's main, logging to stderr; errors that the user can fix end it with status 1 and one sentence."""
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     try:
         main()
@@ -38,7 +38,7 @@ def run(main: Callable[[], None]) -> None:
 
 
 def as_lines(text: str) -> str:
-    """Sentences for the user, one per line, as logs and the terminal have them."""
+    """Format error sentences, one per line, for logs and the terminal."""
     return "\n".join(f"{ERROR}{line}" for line in text.splitlines())
 
 
@@ -50,25 +50,25 @@ def is_memory(error: BaseException) -> bool:
 
 
 def of_the_machine(error: BaseException) -> str | None:
-    """What to do about an error that is neither the code's nor the data's: disk, permissions, memory; or None.
+    """The sentence for an error of the machine (disk, permissions, memory); None for other errors.
 
-    Libraries say the same in their own ways, some in their texts alone.
+    Some libraries report these in the text of the exception only.
     """
     text, place = " ".join(str(error).split()), getattr(error, "filename", None)
     number = getattr(error, "errno", None)
     if number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) or re.search(r"No space left|File too large", text):
-        return f"no space is left on the disk ({text}); free some and run the same command again: nothing done is lost."
+        return f"no space is left on the disk ({text}); free some and run the same command again."
     if number in (errno.EROFS, errno.EACCES, errno.EPERM):
         return f"{place or text}: {os.strerror(number).lower()}; make it accessible and run the same command again."
     if isinstance(error, BrokenProcessPool):
         return (
-            "a worker process was killed, most likely for want of memory; run the same command again, with more of it "
+            "a worker process was killed, most likely for lack of memory; run the same command again with more memory "
             "(--set-resources) or fewer jobs at once (--cores)."
         )
     if is_memory(error):
         first = str(error).partition("\n")[0] or type(error).__name__
         return (
-            f"memory is not enough ({first}); run fewer jobs at once "
+            f"out of memory ({first}); run fewer jobs at once "
             "(--cores), or lower train.optimisation.batch_size or i3d.chunk."
         )
     return None

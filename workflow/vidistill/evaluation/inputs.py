@@ -27,6 +27,7 @@ class Files:
     queries: Path
     moments: Path
     problems: Path
+    efficiency: Path
     features: Mapping[str, Sequence[Path]]  # stream -> shards
     predictions: Labelled
     models: Labelled
@@ -40,7 +41,8 @@ class Training:
     streams: tuple[str, ...]
     train_splits: tuple[str, ...]
     wordless: frozenset[str]  # ids of queries without a word of its vocabulary
-    facts: dict[str, Any]  # settings, code, versions
+    moments: int  # training moments that were read
+    facts: dict[str, Any]  # supervision, settings, code, versions
     sha256: str  # of the weights
 
     def select(self, features: Mapping[str, Stream]) -> dict[str, Stream]:
@@ -101,6 +103,7 @@ def read_training(path: Path) -> Training:
     try:
         metadata = store.read_model_metadata(path)
         facts = {
+            "supervision": metadata["supervision"],
             "settings": json.loads(metadata["settings"]),
             "code": metadata["code"],
             "versions": json.loads(metadata["versions"]),
@@ -109,6 +112,7 @@ def read_training(path: Path) -> Training:
             streams=tuple(facts["settings"]["streams"]),
             train_splits=tuple(facts["settings"]["train_splits"]),
             wordless=frozenset(q["query_id"] for q in json.loads(metadata["vocabulary"])["excluded_queries"]),
+            moments=int(metadata["training_moments"]),
             facts=facts,
             sha256=store.file_digest(path),
         )

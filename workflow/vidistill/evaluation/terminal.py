@@ -4,13 +4,13 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from vidistill.base.wording import percent, plural
-from vidistill.evaluation import doubts
+from vidistill.evaluation import cost, doubts
 
 WIDTH = 15
 
 
 def lines(result: Mapping[str, Any]) -> Iterator[str]:
-    """Coverage, warnings, a table of metrics, and differences."""
+    """Coverage, warnings, a table of metrics, differences, and what the models cost."""
     coverage = result["coverage"]["splits"][result["split"]]
     queries, videos = coverage["queries"], coverage["videos"]
     yield (
@@ -25,6 +25,8 @@ def lines(result: Mapping[str, Any]) -> Iterator[str]:
         yield from _table(result)
     else:
         yield unscored(result)
+    for model in result["models"]:
+        yield cost.sentence(model, cost.of(result, model))
 
 
 def unscored(result: Mapping[str, Any]) -> str:

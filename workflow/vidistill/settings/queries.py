@@ -4,15 +4,17 @@ from typing import Literal
 
 from pydantic import Field
 
-from vidistill.base.settings import Section, Text
+from vidistill.base.settings import Section, Several, Text
 
 
 class QueriesSection(Section):
-    format: Literal["charades", "activitynet", "table"] = Field(
+    format: Literal["charades", "activitynet", "tacos", "table"] = Field(
         "table",
         description="The form of the annotation files: charades (`video start end##sentence` on each line), "
-        "activitynet (a JSON object `id -> {duration, timestamps, sentences}`), or table (CSV, or JSON in lines or as "
-        "pandas writes it, with the columns video and sentence and, where known, start, end, duration and split).",
+        "activitynet (a JSON object `id -> {duration, timestamps, sentences}`), tacos (the same with timestamps in "
+        "frames and `fps, num_frames` in place of the duration; rows that repeat others are kept), or table (CSV, or "
+        "JSON in lines or as pandas writes it, with the columns video and sentence and, where known, start, end, "
+        "duration and split).",
     )
     annotations: dict[Literal["train", "val", "test"], tuple[Text, ...]] = Field(
         min_length=1,
@@ -35,3 +37,9 @@ class QueriesSettings(QueriesSection):
     """Stage queries, and stage moments: a data set's tables."""
 
     dataset: str
+
+
+class TrainingMomentsSettings(QueriesSettings):
+    """Stage training_moments: which moments a training may read."""
+
+    train_splits: Several[str]

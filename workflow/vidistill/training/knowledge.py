@@ -2,12 +2,15 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 
 from vidistill.base import store
 from vidistill.base.stage import UserError
+from vidistill.training.samples import Samples
 
 FUSED = "fused"  # all streams of a teacher together
 KEY = [
@@ -53,6 +56,27 @@ def write_maps(path: Path, table: pd.DataFrame, **about: str) -> None:
     store.write_table(path, table, ACTIVATION_MAPS, ["query_id", "kind", "stream", "seed", "round"], **about)
 
 
+def map_rows(
+    samples: Samples,
+    rows: np.ndarray,
+    values: np.ndarray,
+    *,
+    kind: str,
+    stream: str = FUSED,
+    lengths: np.ndarray | None = None,
+) -> pd.DataFrame:
+    """Values (B, N) of the samples `rows` (B,) as rows of `activation_maps`; of each its first `lengths` (B,) ones."""
+    counts = np.full(len(rows), values.shape[1]) if lengths is None else lengths
+    found: dict[str, Any] = {
+        "query_id": [samples.query_ids[i] for i in rows],
+        "video_id": [samples.video_ids[i] for i in rows],
+        "split": [samples.splits[i] for i in rows],
+        "num_snippets": counts,
+        "values": [row[:count] for row, count in zip(values, counts, strict=True)],
+    }
+    return pd.DataFrame(found).assign(kind=kind, stream=stream)
+
+
 def labels(files: Sequence[Path], *, stream: str = FUSED, number: int | None = None) -> pd.DataFrame:
     """The best pseudo label of each query and teacher, indexed by (teacher, query_id).
 
@@ -70,6 +94,18 @@ def maps(
 ) -> pd.DataFrame:
     """The map of each query and teacher, indexed by (teacher, query_id); arguments and errors as in `labels`."""
     return _rows(files, {"kind": kind, "stream": stream}, number)
+
+
+def of_one(table: pd.DataFrame, file: Path) -> pd.DataFrame:
+    """What `labels` or `maps` read from a file of one teacher, indexed by query_id.
+
+    Raises:
+        UserError: it has several.
+    """
+    teachers = table.index.get_level_values("teacher").unique()
+    if len(teachers) > 1:
+        raise UserError(f"{file} has several teachers ({', '.join(teachers)}); give each its own table.")
+    return table.droplevel("teacher")
 
 
 def _rows(files: Sequence[Path], wanted: dict[str, object], number: int | None) -> pd.DataFrame:

@@ -34,7 +34,8 @@ class Samples:
     sentences: list[str]
     durations: np.ndarray  # (N,) seconds, NaN where unknown
     video_index: Tensor  # (N,) indices into the features
-    features: list[Tensor]  # one per stream, (V, L, F), in the precision of the files
+    features: list[Tensor]  # one per stream, (V, L, F), in the precision of the files; 0 after a video's snippets
+    lengths: Tensor  # (V,) snippets, L where every video is resampled to it
 
     def __len__(self) -> int:
         return len(self.query_ids)
@@ -61,9 +62,9 @@ class Samples:
         log.info("features: %.2f GB on %s, which had %.2f GB free", needed / 1e9, device, free / 1e9)
         return replace(self, features=[x.to(device) for x in self.features])
 
-    def features_of(self, videos: Tensor, device: torch.device) -> list[Tensor]:
-        """The features of videos (B,) of every stream, (B, L, F) float32 on `device`."""
-        return [x[videos.to(x.device)].to(device).float() for x in self.features]
+    def features_of(self, videos: Tensor, device: torch.device, size: int | None = None) -> list[Tensor]:
+        """The first `size` snippets of videos (B,) in every stream, (B, size, F) float32 on `device`; None for all."""
+        return [x[videos.to(x.device), :size].to(device).float() for x in self.features]
 
     def digest(self) -> str:
         """SHA-256 over everything that training can see."""
@@ -80,6 +81,7 @@ class Stored(NamedTuple):
 
     file: Path
     group: str
+    rows: int
     width: int
     dtype: np.dtype
     duration: float  # seconds, NaN where unknown
@@ -92,12 +94,15 @@ def load(
     splits: Iterable[str] | None,
     snippets: int,
     normalise: Normalise,
+    stretch: bool = True,
 ) -> Samples:
     """Read the queries whose video has every stream; the number of omitted queries is logged.
 
     Args:
         features: per stream, the HDF5 files of its shards.
         splits: of the queries to read; None for all.
+        snippets: L.
+        stretch: repeat the rows of a shorter video; otherwise it has as many snippets as its first stream has rows.
 
     Raises:
         UserError: no query is left.
@@ -114,6 +119,7 @@ def load(
     if not keep.any():
         raise UserError(f"{queries}: no query has features; check the collection's videos and features.")
     position = {video_id: i for i, video_id in enumerate(sorted(present))}
+    lengths = {v: snippets if stretch else min(streams[0][v].rows, snippets) for v in position}
     table = table[keep]
     seconds = table["video_id"].map(durations).fillna(table["duration"].astype(float))
     return Samples(
@@ -123,7 +129,8 @@ def load(
         sentences=table["sentence"].tolist(),
         durations=seconds.to_numpy(dtype=np.float64),
         video_index=torch.tensor([position[v] for v in table["video_id"]]),
-        features=[read_features({v: found[v] for v in position}, snippets, normalise) for found in streams],
+        features=[read_features({v: found[v] for v in position}, lengths, snippets, normalise) for found in streams],
+        lengths=torch.tensor([lengths[v] for v in position]),
     )
 
 
@@ -136,12 +143,17 @@ def find_features(files: Iterable[Path], wanted: set[str]) -> dict[str, Stored]:
                 video_id = str(group.attrs["video_id"])
                 if video_id in wanted and "features" in group:
                     values, duration = group["features"], float(group.attrs.get("duration", np.nan))
-                    found[video_id] = Stored(file, name, values.shape[1], values.dtype, duration)
+                    found[video_id] = Stored(file, name, len(values), values.shape[1], values.dtype, duration)
     return found
 
 
-def read_features(found: Mapping[str, Stored], snippets: int, normalise: Normalise) -> Tensor:
-    """The resampled features of videos of one stream, (V, L, F), in memory once: each video is read into its place.
+def read_features(
+    found: Mapping[str, Stored], lengths: Mapping[str, int], snippets: int, normalise: Normalise
+) -> Tensor:
+    """The features of videos of one stream, (V, L, F), in memory once: each video is read into its place.
+
+    Args:
+        lengths: snippets to which each video is resampled, at most L; the rest is 0.
 
     Raises:
         UserError: F differs between videos.
@@ -154,12 +166,13 @@ def read_features(found: Mapping[str, Stored], snippets: int, normalise: Normali
                 f"{first.width}; make all shards of a stream with the same settings."
             )
     dtype = np.result_type(*{stored.dtype for stored in found.values()})
-    values = np.empty((len(found), snippets, first.width), dtype)
-    rows = sorted(enumerate(found.values()), key=lambda item: item[1].file)
-    for file, of_file in groupby(rows, key=lambda item: item[1].file):
+    values = np.zeros((len(found), snippets, first.width), dtype)
+    rows = sorted(enumerate(found.items()), key=lambda item: item[1][1].file)
+    for file, of_file in groupby(rows, key=lambda item: item[1][1].file):
         with h5py.File(file, "r") as h5:
-            for row, stored in of_file:
-                values[row] = resample(h5[stored.group]["features"][:], snippets, normalise)
+            for row, (video_id, stored) in of_file:
+                count = lengths[video_id]
+                values[row, :count] = resample(h5[stored.group]["features"][:], count, normalise)
     return torch.from_numpy(values)
 
 
@@ -167,17 +180,22 @@ def resample(features: np.ndarray, snippets: int, normalise: Normalise) -> np.nd
     """(T, F) -> (L, F) of the same dtype: snippet j is the mean of its rows, or the row at its start if it has none.
 
     Bounds are round(arange(0..L) / L * T), clipped to T - 1, so short videos repeat rows and long ones average. `l2`
-    scales each snippet to norm 1.
+    scales each snippet to norm 1, `rows` each row before.
     """
     count = len(features)
+    rows = _of_norm_1(features.astype(np.float64)) if normalise == "rows" else features
     bounds = np.minimum(np.round(np.arange(snippets + 1) / snippets * count).astype(int), count - 1)
     starts, ends = bounds[:-1], bounds[1:]
-    sums = np.concatenate([np.zeros((1, features.shape[1])), np.cumsum(features, axis=0, dtype=np.float64)])
+    sums = np.concatenate([np.zeros((1, features.shape[1])), np.cumsum(rows, axis=0, dtype=np.float64)])
     lengths = np.maximum(ends - starts, 1)
     means = (sums[np.maximum(ends, starts + 1)] - sums[starts]) / lengths[:, None]
     if normalise == "l2":
-        means /= np.maximum(np.linalg.norm(means, axis=1, keepdims=True), 1e-12)
+        means = _of_norm_1(means)
     return means.astype(features.dtype)
+
+
+def _of_norm_1(rows: np.ndarray) -> np.ndarray:
+    return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
 
 
 def provenance(files: Mapping[str, Sequence[Path]], attribute: str = "provenance") -> dict[str, object]:

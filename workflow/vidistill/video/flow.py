@@ -21,7 +21,7 @@ from vidistill.video.tvl1.backends import BACKENDS
 from vidistill.video.tvl1.parameters import quantise
 
 PIXELS = 2**26  # at once: half a gigabyte of flow
-# PyTorch computes one video while others are read and written, which takes longer; with OpenCV's class it does not.
+# PyTorch computes one video while others are read and written, which takes longer.
 VIDEOS_ON_A_GPU = 3
 CHUNK_BYTES = 2**18  # of one HDF5 chunk: what one read must unpack
 # Flow is smooth and mostly near zero: on real clips gzip at level 1 divides its size by 6 to 22 (lzf: 4 to 16) and
@@ -51,19 +51,19 @@ def main(argv: Sequence[str] | None = None) -> None:
             settings=settings,
             backend=backend,
             device=backends.take(backend, kind),
-            # A shard with few videos: over pairs as well. On a GPU they decode frames.
+            # For shards with few videos: also over pairs. With a GPU, threads decode frames.
             threads=args.workers if on_gpu else max(1, args.workers // max(1, len(inputs))),
         ),
         fingerprint={v: store.digest(attributes["settings"], attributes["code"], i) for v, i in inputs.items()},
         attributes=attributes,
-        workers=1 if on_gpu else args.workers,  # a GPU is one process's own
+        workers=1 if on_gpu else args.workers,  # one process per GPU
         threads=VIDEOS_ON_A_GPU if on_gpu and backend == "torch" else 1,
     )
     frames.report(args.output)
 
 
 def describe(settings: FlowSettings, backend: str, origin: dict[str, str]) -> dict[str, str]:
-    """How flow is made, for the attributes of a file; `origin` is how its frames were made."""
+    """How flow is computed, for a file's attributes; `origin` describes the frames."""
     made = settings.model_dump(exclude={"device"})
     versions = {"opencv": cv2.__version__}
     if backend in ("numba", "torch"):
@@ -79,7 +79,7 @@ def describe(settings: FlowSettings, backend: str, origin: dict[str, str]) -> di
 def write_flow(
     video_id: str, group: h5py.Group, *, path: Path, settings: FlowSettings, backend: str, device: str, threads: int
 ) -> None:
-    """Write a video's quantised flow, laid out as docs/architecture.md has it; a bad one's status and reason go on."""
+    """Write a video's quantised flow (layout in docs/architecture.md); for a bad video, only its status and reason."""
     with h5py.File(path, "r") as file:
         video = file[store.group_name(video_id)]
         group.attrs.update(video.attrs)
@@ -102,7 +102,7 @@ def write_flow(
 
 
 def blocks(video: h5py.Group, settings: FlowSettings, backend: str, device: str, threads: int) -> Iterator[np.ndarray]:
-    """Quantised flow of a video's frames, (n, H, W, 2) after (n, H, W, 2), T rows in all: the last one comes twice."""
+    """Yield a video's quantised flow in blocks (n, H, W, 2), T rows in all: the last row is repeated."""
     count, height, width = len(video["frames"]), int(video.attrs["height"]), int(video.attrs["width"])
     pairs = max(1, min(BACKENDS[backend].pairs, PIXELS // (height * width)))
     estimate = BACKENDS[backend].estimator(settings, threads, device)

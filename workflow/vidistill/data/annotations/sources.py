@@ -4,13 +4,14 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from vidistill.base.stage import UserError
-from vidistill.data.annotations import activitynet, charades, table
+from vidistill.data.annotations import activitynet, charades, table, tacos
 from vidistill.data.annotations.annotation import Annotation, split_name
 from vidistill.settings.queries import QueriesSettings
 
 _READERS: dict[str, Callable[[str, str], list[Annotation]]] = {
     "charades": charades.read,
     "activitynet": activitynet.read,
+    "tacos": tacos.read,
     "table": table.read,
 }
 

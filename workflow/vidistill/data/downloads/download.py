@@ -1,6 +1,6 @@
-"""Stage download: what may be fetched of a data set, into the places that the configuration names.
+"""Stage download: fetch files of data sets to the places set in the configuration.
 
-What is there already is left alone, whoever put it there; what was interrupted goes on.
+Existing files are never replaced; interrupted transfers are resumed.
 """
 
 import json
@@ -21,10 +21,10 @@ log = logging.getLogger(__name__)
 
 
 def bring(download: Download, settings: DownloadSettings) -> None:
-    """Fetch one file, or fetch an archive and unpack it, unless it is there.
+    """Fetch one file, or fetch an archive and unpack it, unless it exists.
 
     Raises:
-        UserError: it cannot be had, or something else is in its place.
+        UserError: it cannot be fetched, or another file is in its place.
     """
     log.info("%s: %s; %s", download.name, download.licence, download.page)
     if download.file:
@@ -92,7 +92,7 @@ def _fetch(download: Download, target: Path, settings: DownloadSettings) -> None
 
 
 def _is_recorded(record: Path, download: Download) -> bool:
-    """Whether an earlier run unpacked this very download and all of it is still there."""
+    """Whether an earlier run unpacked this download and all its files still exist."""
     try:
         known = json.loads(record.read_text())
         files = known["files"].items()
@@ -113,7 +113,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         log.info("%d/%d %s", number, len(settings.files), download.name)
         try:
             bring(download, settings)
-        except UserError as error:  # one that fails hinders no other
+        except UserError as error:  # the others are still fetched
             failed.append(str(error))
             log.error("error: %s", error)
     if failed:

@@ -1,4 +1,4 @@
-"""One file over HTTP by curl: resumed where it stopped, tried again when a connection breaks, whole or not at all."""
+"""Fetch one file over HTTP with curl: resumed, retried when a connection breaks, complete or not at all."""
 
 import errno
 import logging
@@ -16,7 +16,7 @@ from vidistill.base.progress import Pace
 from vidistill.base.stage import UserError
 
 log = logging.getLogger(__name__)
-AGAIN = r"error: (408|425|429|500|502|503|504)\b"  # what a server may answer now and not in a minute
+AGAIN = r"error: (408|425|429|500|502|503|504)\b"  # temporary answers of a server
 NO_RANGES, HTTP_ERROR = 33, 22  # exit statuses of curl
 FINAL = (3, 47, 60, 63)  # bad address, endless redirections, bad certificate, too large: trying again changes nothing
 LONGEST_PAUSE = 60.0  # seconds
@@ -24,12 +24,12 @@ FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class _FailedError(Exception):
-    """This address does not give the file; another one may."""
+    """This address failed; another one may work."""
 
 
 @dataclass(frozen=True)
 class Patience:
-    """When a connection is given up."""
+    """When to give up a connection."""
 
     attempts: int  # in a row without a byte
     timeout: float  # seconds without a byte
@@ -43,13 +43,13 @@ def megabytes(number: float) -> str:
 def fetch(
     name: str, urls: tuple[str, ...], target: Path, *, sha256: str | None, size: int | None, patience: Patience
 ) -> str:
-    """Fetch a file from the first of `urls` that gives it; what has arrived is kept beside it as `.part`.
+    """Fetch a file from the first of `urls` that works; an incomplete file is kept beside it as `.part`.
 
     Args:
         name: of the file, for messages.
-        target: appears whole and with the right checksum, or not at all.
-        sha256: hexadecimal, or None where nobody publishes it; without it, the part of an earlier run is not used,
-            since nothing would tell whether two halves belong together.
+        target: appears complete and with the right checksum, or not at all.
+        sha256: hexadecimal, or None if none is published; without it, an earlier `.part` is not resumed, since nothing
+            would tell whether both halves belong to the same file.
         size: bytes; None where unknown.
 
     Returns:
@@ -101,7 +101,7 @@ def _checked(name: str, url: str, part: Path, sha256: str | None, size: int | No
 
 
 def _persist(name: str, url: str, part: Path, size: int | None, patience: Patience) -> None:
-    """Transfer with as many attempts as it takes while bytes arrive."""
+    """Retry for as long as bytes arrive."""
     failures, furthest = 0, _length(part)
     while problem := _transfer(name, url, part, size, patience.timeout):
         failures = 1 if _length(part) > furthest else failures + 1
@@ -114,9 +114,9 @@ def _persist(name: str, url: str, part: Path, size: int | None, patience: Patien
 
 
 def _transfer(name: str, url: str, part: Path, size: int | None, timeout: float) -> str | None:
-    """Run curl once; returns what went wrong when it is worth another attempt.
+    """Run curl once; returns the problem if a retry may help.
 
-    The bytes come through a pipe: a curl whose reader was killed ends, too, and writes to no file of the next run.
+    The bytes come through a pipe, so that curl ends with its reader and never writes to a file of the next run.
     """
     done = _length(part)
     if done and done == size:
@@ -144,7 +144,7 @@ def _transfer(name: str, url: str, part: Path, size: int | None, timeout: float)
             pace.at(done)
         said = process.stderr.read().decode(errors="replace")
     problem = re.sub(r"^curl: \(\d+\) ", "", said.strip()) or f"curl ended with status {process.returncode}"
-    if process.returncode == 0 or "error: 416" in problem:  # which says that nothing is behind what is here
+    if process.returncode == 0 or "error: 416" in problem:  # the server has no further bytes
         pace.say(done)
         return None
     if process.returncode == NO_RANGES:

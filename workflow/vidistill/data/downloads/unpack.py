@@ -1,4 +1,4 @@
-"""Members of a zip archive, each whole or not at all, and none outside the folder that it is meant for."""
+"""Unpack members of a zip archive, each atomically and none outside its target folder."""
 
 import errno
 import logging
@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 
 def unpack(name: str, archive: Path, members: Mapping[str, str]) -> dict[str, int]:
-    """Unpack the members that are named; those that are there already, of the same size, stay.
+    """Unpack the named members; existing files of the same size are kept.
 
     Args:
         name: of the download, for messages.
@@ -44,9 +44,7 @@ def unpack(name: str, archive: Path, members: Mapping[str, str]) -> dict[str, in
                 done += info.file_size
                 pace.at(done)
     except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:
-        raise UserError(
-            f"{archive} is no archive that can be unpacked ({error}); remove it, and run this again."
-        ) from error
+        raise UserError(f"{archive} cannot be unpacked ({error}); remove it and run this again.") from error
     except OSError as error:
         if error.errno in FULL:
             raise UserError(f"{archive}: the disk is full while unpacking; free some space, run this again.") from error

@@ -1,4 +1,4 @@
-"""The ways of computing TV-L1 and the choice between them; PyTorch is imported only where it may be what computes."""
+"""The TV-L1 backends and the choice between them; PyTorch is imported only if it may be chosen."""
 
 import logging
 
@@ -33,7 +33,7 @@ TORCH = Backend(
     pairs=256,
     remark={"cuda": "no GPU has run this backend yet", "cpu": "on a CPU it is for tests"},
 )
-# In the order in which `auto` tries them, GPUs first. Who built OpenCV with CUDA wants it; by PyTorch a CPU is slow.
+# In the order in which `auto` tries them, GPUs first: whoever built OpenCV with CUDA wants it; PyTorch is slow on CPUs.
 BACKENDS: dict[str, Backend] = {
     "opencv-cuda": by_opencv.CUDA,
     "numba": by_numba.CPU,
@@ -43,16 +43,16 @@ BACKENDS: dict[str, Backend] = {
 
 
 def choose(wanted: str, device: Device) -> tuple[str, Kind]:
-    """The backend to use and on what: the wanted one, or with `auto` the first that can run; the log says why.
+    """Choose the backend and the kind of device: the wanted one, or with `auto` the first that can run, GPUs first.
 
-    A GPU comes before the CPU.
+    The log says why others were passed over.
 
     Args:
         wanted: a name of `BACKENDS`, or auto.
-        device: what the run may use.
+        device: the configured device.
 
     Raises:
-        UserError: if the wanted one, or none, can run here.
+        UserError: no backend can run here, or not the wanted one.
     """
     candidates = [(name, kind) for name, backend in BACKENDS.items() for kind in backend.lacking]
     candidates = [c for c in sorted(candidates, key=lambda c: c[1] == "cpu") if wanted in (c[0], "auto")]
@@ -71,9 +71,9 @@ def choose(wanted: str, device: Device) -> tuple[str, Kind]:
 
 
 def take(name: str, kind: Kind) -> str:
-    """The device for this process: cpu, or cuda and the number of a GPU that no other job of this machine has.
+    """The device for this process: cpu, or cuda and the number of a GPU that no other job on this machine uses.
 
     Raises:
-        UserError: every GPU is taken.
+        UserError: all GPUs are in use.
     """
     return "cpu" if kind == "cpu" else f"cuda:{gpus.take(BACKENDS[name].gpus())}"

@@ -15,9 +15,9 @@ import numpy as np
 from vidistill.settings.flow import Tvl1
 from vidistill.video.tvl1.parameters import Backend, Estimator
 
-SMALLEST_LEVEL = 16  # pixels; OpenCV leaves out what is smaller
+SMALLEST_LEVEL = 16  # pixels; OpenCV drops smaller levels
 VECTOR = 32  # numbers: two vector registers of AVX-512
-STAGGER = 80  # numbers between the planes' starts, or all rows would meet in the same sets of the cache
+STAGGER = 80  # numbers between planes; without it the rows of all planes map to the same cache sets
 
 
 def _planes(count: int, size: int) -> list[np.ndarray]:
@@ -29,7 +29,7 @@ def _planes(count: int, size: int) -> list[np.ndarray]:
 
 
 class Level:
-    """One scale of one thread: the arrays of `loops` for frames (height, width), used again for each pair."""
+    """One scale of one thread: the arrays of `loops` for frames (height, width), reused for each pair."""
 
     def __init__(self, height: int, width: int, parameters: Tvl1):
         from vidistill.video.tvl1 import loops

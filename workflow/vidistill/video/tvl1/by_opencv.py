@@ -1,7 +1,7 @@
 """TV-L1 by OpenCV: `DualTVL1OpticalFlow` of opencv-contrib on the CPU, `OpticalFlowDual_TVL1` on a GPU.
 
 Both classes lower their own number of scales when a level falls under 16 pixels, and neither is thread-safe: an
-estimator has its own objects and is used for frames of one size.
+estimator has its own objects, for frames of one size.
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +15,7 @@ from vidistill.video.tvl1.parameters import Backend, Estimator
 
 
 def cpu_estimator(parameters: Tvl1, threads: int, device: str = "cpu") -> Estimator:
-    """One OpenCV object a thread, each for a run of consecutive pairs; the result does not depend on their number."""
+    """An OpenCV object per thread, each for consecutive pairs; the result does not depend on the number of threads."""
     cv2.setNumThreads(1)  # OpenCV's own threads hardly help (measured) and would multiply with the workers
     objects = [_cpu_object(parameters) for _ in range(threads)]
 
@@ -73,7 +73,7 @@ def cuda_estimator(parameters: Tvl1, threads: int, device: str) -> Estimator:
 
     def estimate(frames: np.ndarray) -> np.ndarray:
         flow = np.empty((len(frames) - 1, *frames.shape[1:], 2), np.float32)
-        cv2.cuda.setDevice(gpu)  # each thread has its own
+        cv2.cuda.setDevice(gpu)  # CUDA's current device is per thread
         first, second = cv2.cuda.GpuMat(), cv2.cuda.GpuMat()
         first.upload(frames[0])
         for t in range(len(flow)):

@@ -1,4 +1,4 @@
-"""TV-L1 by PyTorch: the numerics of OpenCV 5's CPU class, many pairs in one batch, on whatever PyTorch drives.
+"""TV-L1 by PyTorch: the numerics of OpenCV 5's CPU class, many pairs in one batch, on any device of PyTorch.
 
 Each pair has its own stop flag, kept on the device: a pair that is done is updated no more, so that its flow depends on
 no other pair. Shapes: n pairs, images (n, 1, H, W), flow u (n, 2, H, W), its dual p (n, 2, 2, H, W), the derivatives of
@@ -151,7 +151,7 @@ def _relax(state: Solver, parameters: Tvl1) -> None:
 
 
 def _look(running: Tensor) -> Callable[[], bool]:
-    """Whether any pair runs by now, to be asked later: waits for what was queued up to here and no longer."""
+    """Whether any pair still runs, as a question to ask later: it waits only for work queued before this call."""
     answer = torch.empty(1, dtype=torch.bool, pin_memory=True)
     answer.copy_(running.any().view(1), non_blocking=True)
     copied = torch.cuda.Event()
@@ -169,7 +169,7 @@ def gpus() -> int:
 
 
 def _current(device: torch.device) -> AbstractContextManager[object]:
-    """Where Triton launches its kernels: on the current GPU, whatever the tensors are on."""
+    """Triton launches kernels on the current GPU, whatever the tensors are on."""
     return torch.cuda.device(device) if device.type == "cuda" else contextlib.nullcontext()
 
 
@@ -190,7 +190,7 @@ def fastest_solver(device: torch.device) -> Callable[[Tensor, Tvl1], Solver]:
 
 
 def _fitting(where: torch.device, pixels: int) -> int:
-    """How many pairs of so many pixels make a batch; on a CPU one, whose data its cache may hold."""
+    """The number of pairs in a batch, for frames of so many pixels; one on a CPU, whose data may fit its cache."""
     if where.type == "cpu":
         return 1
     share = torch.cuda.get_device_properties(where).total_memory // 8

@@ -1,4 +1,4 @@
-"""What TV-L1 does to images, flow and its dual, with the numerics of OpenCV 5, by PyTorch: (n, c, H, W) float32."""
+"""TV-L1's operations on images, flow and dual, in PyTorch with OpenCV 5's numerics: (n, c, H, W) float32."""
 
 import functools
 
@@ -78,7 +78,7 @@ def resize(image: Tensor, height: int, width: int, scale: float | None = None) -
     maxsize=64
 )  # the same few sizes for all chunks of all videos; a copy to the device would wait for it
 def _taps(source: int, target: int, scale: float | None, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
-    """Of each of `target` samples its two neighbours among `source` and the second one's weight."""
+    """For each of `target` samples its two neighbours among `source`, and the weight of the second."""
     position = (np.arange(target) + 0.5) * (source / target if scale is None else scale) - 0.5
     position = position.clip(0, source - 1)
     first = np.floor(position).astype(np.int64)

@@ -1,4 +1,4 @@
-"""What every TV-L1 backend agrees on (Zach, Pock, Bischof 2007): its arrays, and how flow is stored."""
+"""The interface of TV-L1 backends (Zach, Pock, Bischof 2007), and the quantisation of flow."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -20,12 +20,12 @@ class Backend:
     """One way of computing TV-L1.
 
     Attributes:
-        lacking: for each kind of device that it can use, the faster first, says why it cannot here; empty when it can.
-        gpus: how many GPUs it sees.
-        estimator: makes an `Estimator` for one frame size, from the parameters, a number of threads that it may use,
-            and the device: cpu, or cuda:0, cuda:1, ...
-        pairs: how many pairs it likes to get at once; bounds memory.
-        remark: for a kind of device, what the log says when it is chosen.
+        lacking: for each supported kind of device, the fastest first, why it cannot be used here; empty if it can.
+        gpus: number of visible GPUs.
+        estimator: makes an `Estimator` for one frame size from the parameters, the number of threads and the device
+            (cpu, cuda:0, cuda:1, ...).
+        pairs: the preferred number of pairs per call; bounds memory.
+        remark: per kind of device, a line for the log when it is chosen.
     """
 
     lacking: Mapping[Kind, Callable[[], str]]
@@ -40,5 +40,5 @@ def quantise(flow: np.ndarray, bound: float) -> np.ndarray:
 
     As in DeepMind's flow for I3D (Carreira and Zisserman 2017), whose bound is 20.
     """
-    clamped = np.clip(flow, -bound, bound)  # finite by contract: estimators get no other input than uint8
+    clamped = np.clip(flow, -bound, bound)  # always finite, since estimators take uint8
     return ((clamped + bound) * (255 / (2 * bound))).astype(np.uint8)
