@@ -8,21 +8,31 @@ from vidistill.base.settings import Section, Several
 
 Normalise = Literal["none", "l2"]
 Precision = Literal["fp32", "bf16"]
+Unify = Literal["distribution", "released"]
 
 
 class OptimisationSettings(Section):
-    """Adam with warm-up."""
+    """Adam: its learning rate over time, weight decay, clipping, precision."""
 
     epochs: int = Field(15, ge=1, description="Epochs; results are those of the last one.")
     batch_size: int = Field(32, ge=2, description="Queries per update.")
-    learning_rate: float = Field(
-        0.0004, gt=0, description="Peak rate, reached at the end of the warm-up (teacher 3.5e-4, student 5e-4)."
+    learning_rate: float = Field(0.0004, gt=0, description="Peak rate (teacher 3.5e-4, student 5e-4).")
+    schedule: Literal["inverse_sqrt", "linear", "constant"] = Field(
+        "inverse_sqrt",
+        description="The rate over time: inverse_sqrt rises over warmup_updates and then falls with the square root; "
+        "linear falls from epoch to epoch, to 0 after the last; constant is the peak rate.",
     )
     warmup_updates: int = Field(
-        400,
-        ge=1,
-        description="Updates of linear warm-up; the rate then falls with the square root. Shorter where training is "
-        "shorter.",
+        400, ge=1, description="Updates of linear warm-up of inverse_sqrt. Shorter where training is shorter."
+    )
+    slow_epochs: int = Field(0, ge=0, description="First epochs, which have slow_rate in place of the schedule's.")
+    slow_rate: float = Field(0.000001, gt=0, description="Learning rate of the slow epochs.")
+    weight_decay: float = Field(
+        0.0, ge=0, description="Decoupled decay (AdamW) of all but LayerNorm and biases; 0 is Adam."
+    )
+    epsilon: float = Field(1e-8, gt=0, description="Adam's epsilon.")
+    bias_correction: bool = Field(
+        True, description="Correct Adam's moments for their start at 0; EMTM's released code does not."
     )
     gradient_norm: float = Field(10.0, gt=0, description="Gradients are clipped at this norm.")
     precision: Precision = Field("fp32", description="Arithmetic of the training pass.")
@@ -58,4 +68,6 @@ class TrainSection(Section):
         description="Scaling of each snippet's features: none for I3D and C3D, l2 for norm 1. On the CLIP features in "
         "docs/results.md none was better.",
     )
-    optimisation: OptimisationSettings = Field(OptimisationSettings(), description="Adam with warm-up.")
+    optimisation: OptimisationSettings = Field(
+        OptimisationSettings(), description="Adam: its learning rate over time, weight decay, clipping, precision."
+    )
