@@ -79,7 +79,6 @@ def train(
         seed=s.seed,
         count=len(training),
         loss=loss,
-        rate=loop.warmed_up(o.learning_rate, o.warmup_updates),
         watch=lambda: {"held_out_loss": held_out_loss(objective, s, held_out, where)},
         predict=predicted,
     )
