@@ -19,6 +19,9 @@ class PseudoLabels(NamedTuple):
     values: Tensor  # (M, T), or (1, T)
     mask: Tensor | None = None  # (1, T) of a teacher's
 
+    def to(self, device: torch.device) -> "PseudoLabels":
+        return PseudoLabels(self.values.to(device), None if self.mask is None else self.mask.to(device))
+
 
 class Objective:
     """The loss of a batch and its terms, for the model that the settings describe."""

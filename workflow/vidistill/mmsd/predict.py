@@ -7,8 +7,11 @@ import numpy as np
 import torch
 
 from vidistill.base.stage import UserError
+from vidistill.mmsd import segments
 from vidistill.mmsd.network import Network, Video
+from vidistill.mmsd.segments import Segment
 from vidistill.mmsd.videos import Videos
+from vidistill.settings.localise import LocaliseSettings
 
 
 class Fused(NamedTuple):
@@ -53,3 +56,11 @@ def fuse(video: Video, weights: np.ndarray) -> Fused:
     p = torch.einsum("m,mtc->tc", w, scores.softmax(-1))[:, :-1]
     v = w @ attended.softmax(-1)
     return Fused(v[:-1].numpy(), (p * (w @ attention).unsqueeze(-1)).numpy())
+
+
+def localise(fused: Fused, settings: LocaliseSettings) -> dict[int, list[Segment]]:
+    """The classes that a video has, and the segments of each, best first."""
+    chosen = fused.video_scores >= settings.class_threshold
+    if not chosen.any():
+        chosen[fused.video_scores.argmax()] = True
+    return {int(c): segments.find(fused.activation[:, c], settings) for c in np.flatnonzero(chosen)}

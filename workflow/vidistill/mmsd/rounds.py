@@ -50,7 +50,7 @@ class Rounds:
 
     def pseudo_labels(self, rows: np.ndarray, device: torch.device) -> list[PseudoLabels] | None:
         """Those of the videos `rows` to train on; None before the first round ends."""
-        return [PseudoLabels(self.kept[i].values.to(device)) for i in rows] if self.kept else None
+        return [PseudoLabels(self.kept[i].values).to(device) for i in rows] if self.kept else None
 
     def after(self, epoch: int, device: torch.device) -> dict[str, float]:
         """If a round ends with this epoch: write its table, read it back, and say what the history keeps."""

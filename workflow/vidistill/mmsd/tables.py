@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import pandas as pd
 import torch
 from torch import Tensor
 
@@ -65,9 +64,7 @@ def read(file: Path, videos: Videos, streams: Sequence[str], number: int | None)
     return together
 
 
-def _of_stream(
-    file: Path, videos: Videos, stream: str, number: int | None
-) -> list[tuple[Tensor, Tensor] | None]:
+def _of_stream(file: Path, videos: Videos, stream: str, number: int | None) -> list[tuple[Tensor, Tensor] | None]:
     table = knowledge.of_one(knowledge.maps([file], kind="pseudo_label", stream=stream, number=number), file)
     by_query = dict(zip(table.index, zip(table["values"], table["confidence"], strict=True), strict=True))
     found: list[tuple[Tensor, Tensor] | None] = []

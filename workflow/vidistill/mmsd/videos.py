@@ -8,11 +8,11 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-import pyarrow.parquet as pq
 import torch
 from torch import Tensor
 
 from vidistill.base.stage import UserError
+from vidistill.data import labels
 from vidistill.settings.mmsd import TrainSettings
 from vidistill.training import loop, native
 from vidistill.training.native import Features
@@ -49,8 +49,13 @@ class Videos:
     def take(self, keep: Sequence[bool] | np.ndarray) -> "Videos":
         """The videos where `keep` (V,) is true."""
         rows = np.flatnonzero(keep)
-        lists = (self.video_ids, self.splits, self.features, self.queries)
-        return Videos(*([values[i] for i in rows] for values in lists), self.classes)
+        return Videos(
+            [self.video_ids[i] for i in rows],
+            [self.splits[i] for i in rows],
+            [self.features[i] for i in rows],
+            [self.queries[i] for i in rows],
+            self.classes,
+        )
 
     def labels(self, row: int) -> Tensor:
         """(C,) bool, the classes of a video."""
@@ -76,31 +81,24 @@ class Videos:
         return total.hexdigest()
 
 
-def labelled(
-    queries: Path, files: Sequence[Iterable[Path]], settings: TrainSettings
-) -> tuple[Videos, tuple[str, ...]]:
+def labelled(queries: Path, files: Sequence[Iterable[Path]], settings: TrainSettings) -> tuple[Videos, tuple[str, ...]]:
     """The videos of the training splits with their labels, and the C classes, sorted. No other label is read.
 
     Args:
         files: per stream, the HDF5 files of its shards.
 
     Raises:
-        UserError: a split to train on is one to test on, or no video with a label has features.
+        UserError: a split to train on is one to test on, or no video has both a label and features.
     """
     s = settings
-    if shared := sorted(set(s.train_splits) & set(s.test_splits)):
-        raise UserError(
-            f"train.train_splits and train.test_splits share {', '.join(shared)}, whose labels may not be read; "
-            "remove it from one of them."
-        )
-    table = pq.read_table(queries, filters=[("split", "in", s.train_splits)]).to_pandas()
-    table = table[table["label"].notna()].sort_values("query_id")
-    classes = tuple(sorted(table["label"].unique()))
-    found = _load(table, files, s)
+    table = labels.read(queries, s.train_splits, s.test_splits)
+    classes = labels.classes(table)
+    known = labels.videos(queries)
+    found = _load(known[known["split"].isin(s.train_splits) & known["video_id"].isin(table["video_id"])], files, s)
     if not len(found):
         raise UserError(
-            f"{queries} has no video to train on with a label and features in {', '.join(s.train_splits)}; see "
-            "train.train_splits, and the collection's features."
+            f"{queries}: no video of {', '.join(s.train_splits)} with a label has features; check the collection's "
+            "videos and features."
         )
     rows = {video_id: row for row, video_id in enumerate(found.video_ids)}
     for query_id, video_id, label in zip(table["query_id"], table["video_id"], table["label"], strict=True):
@@ -110,21 +108,20 @@ def labelled(
 
 
 def to_predict(queries: Path, files: Sequence[Iterable[Path]], settings: TrainSettings) -> tuple[Videos, Videos]:
-    """The videos to predict after several epochs (test splits and held-out) and those after the last, no label read.
+    """The videos to predict after several epochs (test splits and held-out) and those that are after the last one.
 
-    The last are those of other splits or, without any other video at all, the training videos.
+    The last are all others that are not trained on or, if there are none at all, those that are.
     """
     s = settings
-    table = pq.read_table(queries, columns=["video_id", "split", "duration"]).to_pandas()
-    in_training = table["split"].isin(s.train_splits)
-    held_out = in_training & table["video_id"].map(lambda video_id: loop.is_held_out(video_id, s.held_out))
-    if not in_training.all():
-        table = table[~in_training | held_out]
+    table = labels.videos(queries)
+    trained_on = table["split"].isin(s.train_splits) & table["video_id"].isin(
+        labels.read(queries, s.train_splits, s.test_splits)["video_id"]
+    )
+    held_out = trained_on & table["video_id"].map(lambda video_id: loop.is_held_out(video_id, s.held_out))
+    if not trained_on.all():
+        table = table[~trained_on | held_out]
     found = _load(table, files, s)
-    watched = np.isin(found.splits, s.test_splits) | [
-        split in s.train_splits and loop.is_held_out(video_id, s.held_out)
-        for video_id, split in zip(found.video_ids, found.splits, strict=True)
-    ]
+    watched = np.isin(found.splits, s.test_splits) | np.isin(found.video_ids, table["video_id"][held_out])
     return found.take(watched), found.take(~watched)
 
 

@@ -43,9 +43,7 @@ class OptimisationSettings(Section):
     bias_correction: bool = Field(
         True, description="Correct Adam's moments for their start at 0; EMTM's released code does not."
     )
-    gradient_norm: float | None = Field(
-        10.0, gt=0, description="Gradients are clipped at this norm; null: not at all."
-    )
+    gradient_norm: float | None = Field(10.0, gt=0, description="Gradients are clipped at this norm; null: not at all.")
     precision: Precision = Field("fp32", description="Arithmetic of the training pass.")
 
 

@@ -39,8 +39,8 @@ def set_rate(optimiser: torch.optim.Adam, settings: OptimisationSettings, rate: 
     PyTorch always corrects Adam's moments m and v by c = 1 - beta^update. Without correction, rate m / (sqrt(v) + eps)
     is its step for a rate times c_1 / sqrt(c_2) and an epsilon over sqrt(c_2).
     """
-    first, second = (1.0, 1.0) if settings.bias_correction else (
-        1 - beta**update for beta in (FIRST_BETA, settings.second_beta)
+    first, second = (
+        (1.0, 1.0) if settings.bias_correction else (1 - beta**update for beta in (FIRST_BETA, settings.second_beta))
     )
     scale = first / second**0.5
     for group in optimiser.param_groups:
