@@ -62,7 +62,7 @@ FLOORS = (
     ("data",),
     ("features",),
     ("training", "planning"),
-    ("mmdist",),
+    ("mmdist", "emtm"),
     ("evaluation",),
     ("report", "commands"),
     ("__main__",),

@@ -56,6 +56,7 @@ def ask(
         durations=np.ones(count),
         video_index=torch.zeros(count, dtype=torch.long),
         features=features,
+        lengths=torch.tensor([settings.snippets]),
     )
     queries = with_words(asked, vocabulary)
     for part in predict.predict(network, queries, s.loss, seed=s.seed, score_weight=s.score_weight, device=device):

@@ -53,8 +53,8 @@ def read(
     Raises:
         UserError: a table has several teachers or no query of the student, or a map has another length.
     """
-    labels = None if pseudo_labels is None else _of_one(knowledge.labels([pseudo_labels]), pseudo_labels)
-    maps = None if activation_maps is None else _of_one(knowledge.maps([activation_maps]), activation_maps)
+    labels = None if pseudo_labels is None else knowledge.of_one(knowledge.labels([pseudo_labels]), pseudo_labels)
+    maps = None if activation_maps is None else knowledge.of_one(knowledge.maps([activation_maps]), activation_maps)
     known = np.ones(len(queries), dtype=bool)
     if labels is not None:
         stated = labels.index[labels["center"].notna() & labels["width"].notna()]
@@ -76,15 +76,6 @@ def read(
     return queries, Targets(
         proposal, index, None if maps is None else _maps(maps.loc[queries.query_ids], snippets, activation_maps)
     )
-
-
-def _of_one(table: pd.DataFrame, file: Path) -> pd.DataFrame:
-    teachers = table.index.get_level_values("teacher").unique()
-    if len(teachers) > 1:
-        raise UserError(
-            f"{file} has several teachers ({', '.join(teachers)}); MMDist's student learns from exactly one."
-        )
-    return table.droplevel("teacher")
 
 
 def _proposals(labels: pd.DataFrame, durations: np.ndarray) -> tuple[Tensor, Tensor]:

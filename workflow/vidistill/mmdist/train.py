@@ -79,8 +79,7 @@ def train(
         seed=s.seed,
         count=len(training),
         loss=loss,
-        rate=loop.warmed_up(o.learning_rate, o.warmup_updates),
-        watch=lambda: {"held_out_loss": held_out_loss(objective, s, held_out, where)},
+        watch=lambda _: {"held_out_loss": held_out_loss(objective, s, held_out, where)},
         predict=predicted,
     )
 

@@ -72,6 +72,18 @@ def maps(
     return _rows(files, {"kind": kind, "stream": stream}, number)
 
 
+def of_one(table: pd.DataFrame, file: Path) -> pd.DataFrame:
+    """What `labels` or `maps` read from a file of one teacher, indexed by query_id.
+
+    Raises:
+        UserError: it has several.
+    """
+    teachers = table.index.get_level_values("teacher").unique()
+    if len(teachers) > 1:
+        raise UserError(f"{file} has several teachers ({', '.join(teachers)}); give each its own table.")
+    return table.droplevel("teacher")
+
+
 def _rows(files: Sequence[Path], wanted: dict[str, object], number: int | None) -> pd.DataFrame:
     tables = []
     for file in files:

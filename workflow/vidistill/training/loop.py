@@ -13,14 +13,10 @@ from vidistill.base import store
 from vidistill.base.progress import Pace
 from vidistill.base.stage import UserError
 from vidistill.settings.train import OptimisationSettings, Precision
+from vidistill.training import optimiser
 from vidistill.training.checkpoint import Checkpoint
 
 log = logging.getLogger(__name__)
-
-
-def warmed_up(peak: float, warmup: int) -> Callable[[int], float]:
-    """The learning rate of an update (from 1): linear warm-up, then peak * sqrt(warmup / update)."""
-    return lambda update: peak * (update / warmup if update <= warmup else (warmup / update) ** 0.5)
 
 
 def is_held_out(video_id: str, share: float) -> bool:
@@ -42,9 +38,8 @@ def train(
     seed: int,
     count: int,
     loss: Callable[[np.ndarray, int], tuple[Tensor, dict[str, Tensor]]],
-    rate: Callable[[int], float],
-    watch: Callable[[], dict[str, float]],
-    predict: Callable[[bool], pd.DataFrame],
+    watch: Callable[[int], dict[str, float]],
+    predict: Callable[[bool], pd.DataFrame] | None,
 ) -> None:
     """Train from `checkpoint` to the last epoch.
 
@@ -53,18 +48,18 @@ def train(
         name: of the model, for messages.
         count: N, the number of samples.
         loss: (rows (B,) of the samples, epoch from 1) -> the batch's loss, and terms whose means the history keeps.
-        rate: update, from 1 -> learning rate.
-        watch: called after each epoch -> further numbers for the history.
-        predict: called after each epoch with whether it is the last -> predictions to keep.
+        watch: called after each epoch, with it -> further numbers for the history.
+        predict: called after each epoch with whether it is the last -> predictions to keep; None without any.
 
     Raises:
         UserError: a loss is not finite.
     """
     o, where = settings, next(network.parameters()).device
     parameters = [p for p in network.parameters() if p.requires_grad]
-    optimiser = torch.optim.Adam(parameters, lr=o.learning_rate, betas=(0.9, 0.999))
-    checkpoint.restore(network, optimiser)
+    adam = optimiser.build(network, o)
+    checkpoint.restore(network, adam)
     updates_per_epoch = -(-count // o.batch_size)
+    rate = optimiser.schedule(o, updates_per_epoch)
     for epoch in range(checkpoint.epoch + 1, o.epochs + 1):
         started = time.monotonic()
         # Seeded by the epoch, so a resumed run draws the same numbers as an uninterrupted one.
@@ -75,9 +70,8 @@ def train(
         pace = Pace(f"epoch {epoch}/{o.epochs}, batches", updates_per_epoch)
         for step, first in enumerate(range(0, count, o.batch_size)):
             rows = order[first : first + o.batch_size]
-            now = rate((epoch - 1) * updates_per_epoch + step + 1)
-            for group in optimiser.param_groups:
-                group["lr"] = now
+            update = (epoch - 1) * updates_per_epoch + step + 1
+            optimiser.set_rate(adam, o, rate(update), update)
             with autocast(o.precision, where):
                 total, terms = loss(rows, epoch)
             if not torch.isfinite(total):
@@ -85,15 +79,16 @@ def train(
                     f"the loss of {name}, seed {seed} is {total.item()} in epoch {epoch}; lower "
                     "train.optimisation.learning_rate, or look for extreme values in the features."
                 )
-            optimiser.zero_grad()
+            adam.zero_grad()
             total.backward()
-            torch.nn.utils.clip_grad_norm_(parameters, o.gradient_norm)
-            optimiser.step()
+            if o.gradient_norm is not None:
+                torch.nn.utils.clip_grad_norm_(parameters, o.gradient_norm)
+            adam.step()
             for term, value in {"loss": total, **terms}.items():
                 sums[term] = sums.get(term, 0.0) + value.item() * len(rows)
             pace.at(step + 1)
         row = {term: value / count for term, value in sums.items()}
-        row |= {"epoch": epoch, "learning_rate": now, **watch()}
-        checkpoint.advance(network, optimiser, row, predict(epoch == o.epochs))
+        row |= {"epoch": epoch, "learning_rate": rate(update), **watch(epoch)}
+        checkpoint.advance(network, adam, row, predict(epoch == o.epochs) if predict else None)
         left = (time.monotonic() - started) * (o.epochs - epoch)
         log.info("epoch %d/%d, loss %.4f, %.0f s left", epoch, o.epochs, row["loss"], left)

@@ -31,7 +31,8 @@ class Samples:
     sentences: list[str]
     durations: np.ndarray  # (N,) seconds, NaN where unknown
     video_index: Tensor  # (N,) indices into the features
-    features: list[Tensor]  # one per stream, (V, L, F)
+    features: list[Tensor]  # one per stream, (V, L, F); 0 after a video's snippets
+    lengths: Tensor  # (V,) snippets, L where every video is resampled to it
 
     def __len__(self) -> int:
         return len(self.query_ids)
@@ -65,12 +66,15 @@ def load(
     splits: Iterable[str] | None,
     snippets: int,
     normalise: Normalise,
+    stretch: bool = True,
 ) -> Samples:
     """Read the queries whose video has every stream; the number of omitted queries is logged.
 
     Args:
         features: per stream, the HDF5 files of its shards.
         splits: of the queries to read; None for all.
+        snippets: L.
+        stretch: repeat the rows of a shorter video; otherwise it has as many snippets as its first stream has rows.
 
     Raises:
         UserError: no query is left.
@@ -79,7 +83,8 @@ def load(
     if splits is not None:
         table = table[table["split"].isin(list(splits))].reset_index(drop=True)
     wanted = set(table["video_id"])
-    by_stream = [read_features(files, wanted, snippets, normalise) for files in features]
+    lengths: dict[str, int] = {}
+    by_stream = [read_features(files, wanted, snippets, normalise, None if stretch else lengths) for files in features]
     present = set.intersection(*(set(ids) for ids, _, _ in by_stream))
     durations = states.file_durations(found for _, _, found in by_stream)
     keep = table["video_id"].isin(present)
@@ -99,6 +104,7 @@ def load(
         durations=seconds.to_numpy(dtype=np.float64),
         video_index=torch.tensor([position[v] for v in table["video_id"]]),
         features=[torch.from_numpy(x) for x in stacked],
+        lengths=torch.tensor([lengths.get(v, snippets) for v in video_order]),
     )
 
 
@@ -107,9 +113,17 @@ def _rows(ids: list[str]) -> dict[str, int]:
 
 
 def read_features(
-    files: Iterable[Path], wanted: set[str], snippets: int, normalise: Normalise
+    files: Iterable[Path],
+    wanted: set[str],
+    snippets: int,
+    normalise: Normalise,
+    lengths: dict[str, int] | None = None,
 ) -> tuple[list[str], np.ndarray, dict[str, float]]:
-    """The wanted videos of one stream: ids, (V, L, F) resampled features, durations in seconds."""
+    """The wanted videos of one stream: ids, (V, L, F) resampled features, durations in seconds.
+
+    Args:
+        lengths: video -> its snippets, at most L; videos that it lacks are added with their rows. None: always L.
+    """
     ids: list[str] = []
     rows: list[np.ndarray] = []
     durations: dict[str, float] = {}
@@ -119,7 +133,9 @@ def read_features(
                 video_id = str(group.attrs["video_id"])
                 if video_id in wanted and "features" in group:
                     ids.append(video_id)
-                    rows.append(resample(group["features"][:], snippets, normalise))
+                    values = group["features"][:]
+                    count = snippets if lengths is None else lengths.setdefault(video_id, min(len(values), snippets))
+                    rows.append(np.pad(resample(values, count, normalise), ((0, snippets - count), (0, 0))))
                     durations[video_id] = float(group.attrs.get("duration", np.nan))
     return ids, np.stack(rows) if rows else np.zeros((0, snippets, 0), np.float32), durations
 
