@@ -4,7 +4,7 @@ Which predictions match depends on their own video alone. So they are matched on
 resampled videos needs no more than weights of the videos.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,23 +22,27 @@ class Ranked:
     positives: np.ndarray  # (V,) segments of each video
 
 
-def rank(truth: pd.DataFrame, found: pd.DataFrame, videos: Sequence[str], tious: Sequence[float]) -> dict[str, Ranked]:
+def rank(
+    truth: pd.DataFrame, found: pd.DataFrame, videos: Sequence[str], tious: Sequence[float], *, earliest: bool = False
+) -> dict[str, Ranked]:
     """Match predictions with the ground truth, class by class.
 
     By falling score, each prediction takes the segment of its video and class with the highest IoU among those that no
-    prediction before it took, if that IoU is at least the threshold; otherwise it is false. Ties go to the earlier
-    video id, start and end; of segments with equal IoU the earliest is taken.
+    prediction before it took, if that IoU is at least the threshold; otherwise it is false. Predictions with equal
+    scores are ordered by video id, start and end.
 
     Args:
         truth: columns video_id, label, start, end.
         found: columns video_id, label, start, end, score.
         videos: V ids, sorted; rows of other videos are left out.
         tious: T thresholds above 0.
+        earliest: take the earliest of segments with equal IoU, as W-TALC's code; otherwise the latest, as OpenTAD.
 
     Returns:
         Label -> its predictions, for the labels of the ground truth in alphabetical order.
     """
     truth, found = (part[part["video_id"].isin(videos)] for part in (truth, found))
+    truth = truth.sort_values(["start", "end"], ascending=earliest)
     labels = sorted(truth["label"].unique())
     found = found[found["label"].isin(labels)]
     codes = [
@@ -74,13 +78,13 @@ def match(
     The first predictions of all groups are matched at once, then the second ones, and so on.
 
     Args:
-        truth: (G, 2) segments.
+        truth: (G, 2) segments; of several with equal IoU the first is taken.
         true_groups: (G,) their groups (video and class), as numbers.
         found: (P, 2) predictions, within a group the best first.
         groups: (P,) their groups.
     """
     hits = np.zeros((len(found), len(tious)), dtype=bool)
-    order = np.lexsort([truth[:, 1], truth[:, 0], true_groups])
+    order = np.argsort(true_groups, kind="stable")
     known, first, counts = np.unique(true_groups[order], return_index=True, return_counts=True)
     if not len(known):
         return hits
@@ -133,7 +137,7 @@ def average_precision(ranked: Ranked, weights: np.ndarray) -> np.ndarray:
     return np.divide(areas, total[:, None], out=np.full_like(areas, np.nan), where=total[:, None] > 0)
 
 
-def mean_average_precision(ranked: dict[str, Ranked], weights: np.ndarray) -> np.ndarray:
+def mean_average_precision(ranked: Mapping[str, Ranked], weights: np.ndarray) -> np.ndarray:
     """(R, T) percent: the mean over the classes of the ground truth, one without predictions counting 0.
 
     Args:

@@ -100,6 +100,7 @@ def read_training(path: Path) -> Training:
     """
     try:
         metadata = store.read_model_metadata(path)
+        vocabulary = json.loads(metadata.get("vocabulary", "{}"))  # a model of labels has none
         facts = {
             "settings": json.loads(metadata["settings"]),
             "code": metadata["code"],
@@ -108,7 +109,7 @@ def read_training(path: Path) -> Training:
         return Training(
             streams=tuple(facts["settings"]["streams"]),
             train_splits=tuple(facts["settings"]["train_splits"]),
-            wordless=frozenset(q["query_id"] for q in json.loads(metadata["vocabulary"])["excluded_queries"]),
+            wordless=frozenset(q["query_id"] for q in vocabulary.get("excluded_queries", ())),
             facts=facts,
             sha256=store.file_digest(path),
         )

@@ -4,8 +4,10 @@ from typing import Annotated
 
 from pydantic import Field
 
-from vidistill.base.settings import Distinct, Text
+from vidistill.base.settings import Distinct, Several, Text
 from vidistill.settings.evaluate import Reporting
+
+MEAN = "mAP"  # over all thresholds
 
 
 class LocalisationSection(Reporting):
@@ -13,8 +15,8 @@ class LocalisationSection(Reporting):
 
     tious: Distinct[Annotated[float, Field(gt=0, le=1)]] = Field(
         (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7),
-        description="The temporal IoU that a segment must reach; mAP without a threshold is the mean over all. THUMOS14 "
-        "has 0.1 to 0.7, ActivityNet 0.5 to 0.95 in steps of 0.05.",
+        description="The temporal IoU that a segment must reach; mAP without a threshold is the mean over all. "
+        "THUMOS14 has 0.1 to 0.7, ActivityNet 0.5 to 0.95 in steps of 0.05.",
     )
     exclude_videos: tuple[Text, ...] = Field(
         (),
@@ -41,3 +43,16 @@ class LocalisationSection(Reporting):
         "of the duration.",
     )
     bootstrap_samples: int = Field(1_000, ge=1, description="How often the videos are resampled for an interval.")
+
+
+class LocalisationSettings(LocalisationSection):
+    dataset: str
+    model: str
+    compare_with: tuple[str, ...]  # models, compared on the same videos
+    seeds: Several[int]
+    max_bad_share: float
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the metrics."""
+        return [*(f"{MEAN}@{tiou:g}" for tiou in self.tious), MEAN]
