@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from localised import plain
 from vidistill.evaluation import average_precision
 from vidistill.evaluation.average_precision import mean_average_precision, rank
 
@@ -43,36 +44,6 @@ def random_tables(seed: int, videos: int = 9, grid: bool = False) -> tuple[pd.Da
                 found.append((f"v{v}", label, *np.sort(rng.uniform(0, 50, 2)), rng.normal()))
     both = tables(truth, found)
     return tuple(table.round(0) for table in both) if grid else both  # type: ignore[return-value]
-
-
-def iou(a: tuple[float, float], b: tuple[float, float]) -> float:
-    both = max(0.0, min(a[1], b[1]) - max(a[0], b[0]))
-    either = (a[1] - a[0]) + (b[1] - b[0]) - both
-    return both / either if either > 0 else 0.0
-
-
-def plain(truth: pd.DataFrame, found: pd.DataFrame, tiou: float) -> float:
-    """Mean average precision, one prediction and one segment after the other."""
-    areas = []
-    for label in sorted(set(truth["label"])):
-        segments = sorted(tuple(row) for row in truth[truth["label"] == label][["video_id", "start", "end"]].to_numpy())
-        predictions = sorted(
-            (-row.score, row.video_id, row.start, row.end) for row in found[found["label"] == label].itertuples()
-        )
-        taken, hits, area = set(), [], 0.0
-        for _, video, start, end in predictions:
-            best, best_overlap = None, 0.0
-            for number, (of_video, *segment) in enumerate(segments):
-                overlap = iou((start, end), tuple(segment)) if of_video == video else 0.0
-                if number not in taken and overlap >= max(tiou, best_overlap):
-                    best, best_overlap = number, overlap
-            taken |= {best} - {None}
-            hits.append(best is not None)
-        precision = [sum(hits[: n + 1]) / (n + 1) for n in range(len(hits))]
-        for n, hit in enumerate(hits):
-            area += hit * max(precision[n:]) / len(segments)
-        areas.append(area)
-    return 100 * sum(areas) / len(areas)
 
 
 def test_the_worked_numbers():
