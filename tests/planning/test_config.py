@@ -306,3 +306,8 @@ def test_a_streams_own_decoding_is_apart_from_the_others(plan: Plan) -> None:
     ]
     assert [plan.decode("charades", f)["fps"] for f in ("frames", "frames-rgb", "frames-slow")] == [25, 10, 5]
     assert [plan.flow("charades", f)["warps"] for f in ("flow", "flow-flow")] == [5, 2]
+
+
+def test_a_misspelt_key_of_another_section_is_named_with_its_section(config: dict[str, Any]) -> None:
+    with pytest.raises(UserError, match=r"train: the key 'los' is unknown; did you mean 'mmdist\.loss'\?"):
+        complete(merge(config, {"train": {"los": {}}}))

@@ -57,7 +57,7 @@ def of_the_machine(error: BaseException) -> str | None:
     text, place = " ".join(str(error).split()), getattr(error, "filename", None)
     number = getattr(error, "errno", None)
     if number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) or re.search(r"No space left|File too large", text):
-        return f"no space is left on the disk ({text}); free some and run the same command again, which keeps what is done."
+        return f"no space is left on the disk ({text}); free some and run the same command again."
     if number in (errno.EROFS, errno.EACCES, errno.EPERM):
         return f"{place or text}: {os.strerror(number).lower()}; make it accessible and run the same command again."
     if isinstance(error, BrokenProcessPool):

@@ -59,6 +59,7 @@ def _meant(unknown: str, path: Sequence[str | int], schema: Schema) -> list[str]
     """A key like the unknown one that belongs at `path`; failing that, where this very key belongs, or one like it."""
     if near := difflib.get_close_matches(unknown, sorted(keys.at(schema, path)), 1):
         return near
-    known = dict(keys.below(schema, schema))
-    same = [key for key in known if key.rpartition(".")[2] == unknown]
-    return same[:3] or difflib.get_close_matches(unknown, sorted({key.rpartition(".")[2] for key in known}), 1)
+    known = [key for key, _ in keys.below(schema, schema)]
+    names = {key.rpartition(".")[2] for key in known}
+    meant = [unknown] if unknown in names else difflib.get_close_matches(unknown, sorted(names), 1)
+    return [key for key in known if key.rpartition(".")[2] in meant][:3]

@@ -44,9 +44,7 @@ def unpack(name: str, archive: Path, members: Mapping[str, str]) -> dict[str, in
                 done += info.file_size
                 pace.at(done)
     except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:
-        raise UserError(
-            f"{archive} cannot be unpacked ({error}); remove it and run this again."
-        ) from error
+        raise UserError(f"{archive} cannot be unpacked ({error}); remove it and run this again.") from error
     except OSError as error:
         if error.errno in FULL:
             raise UserError(f"{archive}: the disk is full while unpacking; free some space, run this again.") from error
