@@ -32,10 +32,7 @@ def pseudo_labels(heads):
 def parts(whole):
     """The videos of a batch as batches of their own."""
     streams = zip(*(x.split(whole.lengths) for x in whole.features), strict=True)
-    return [
-        Batch(list(x), [n], y[None])
-        for x, n, y in zip(streams, whole.lengths, whole.labels, strict=True)
-    ]
+    return [Batch(list(x), [n], y[None]) for x, n, y in zip(streams, whole.lengths, whole.labels, strict=True)]
 
 
 def test_a_packed_batch_is_the_sum_of_its_videos_gradients_too():

@@ -130,7 +130,7 @@ def test_the_last_round_alone_may_be_kept(trained):
 
 
 def test_pseudo_labels_are_the_segments_of_a_querys_class(trained):
-    folder, files = trained
+    _, files = trained
     labels = store.read_table(files["pseudo-labels"])
     assert set(labels["stream"]) == {"fused"}
     for found, rows in labels.groupby("query_id"):
@@ -140,7 +140,9 @@ def test_pseudo_labels_are_the_segments_of_a_querys_class(trained):
         assert ((rows["start"] >= 0) & (rows["start"] < rows["end"]) & (rows["end"] <= duration)).all()
     assert labels[["proposal_index", "center", "width", "reconstruction_error"]].isna().all().all()
     # Two labels of a video have segments of their own.
-    one, other = (knowledge.labels([files["pseudo-labels"]]).loc["mmsd"].loc[query_id("v1", x)] for x in ("jump", "run"))
+    one, other = (
+        knowledge.labels([files["pseudo-labels"]]).loc["mmsd"].loc[query_id("v1", x)] for x in ("jump", "run")
+    )
     assert one["score"] != other["score"]
 
 
@@ -228,5 +230,3 @@ def test_training_learns(tmp_path):
     about = section(optimisation={"epochs": 20, "step_epoch": 20}, pseudo_labels={"every": 10})
     history = store.read_table(run(folder, about, "a")["history"])
     assert history["classification"].iloc[-1] < 0.8 * history["classification"].iloc[0]
-
-
