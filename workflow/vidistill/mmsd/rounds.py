@@ -88,8 +88,9 @@ class Rounds:
         assert len(self.kept) == len(self.videos)
 
     def _shares(self, number: int, shares: Tensor) -> dict[str, float]:
-        """Shares (3, M) by name and stream; a warning where labels have collapsed or none is reliable."""
-        for stream, found, supervised, _ in zip(self.network.heads, *shares.tolist(), strict=True):
+        """Shares (3, M) by name and stream; a warning where labels to train on have collapsed or none is reliable."""
+        own = self.settings.loss.pseudo_label_weight > 0 and not self.settings.teachers
+        for stream, found, supervised, _ in zip(self.network.heads, *shares.tolist(), strict=True) if own else ():
             if not FEW <= found <= 1 - FEW:
                 log.warning(
                     "round %d: %.1f %% of the labels of %s are foreground; they have collapsed and teach themselves; "

@@ -91,7 +91,7 @@ def labelled(queries: Path, files: Sequence[Iterable[Path]], settings: TrainSett
         UserError: a split to train on is one to test on, or no video has both a label and features.
     """
     s = settings
-    table = labels.read(queries, s.train_splits, s.test_splits)
+    table = labels.read(queries, s.train_splits, s.test_splits).sort_values("query_id")
     classes = labels.classes(table)
     known = labels.videos(queries)
     found = _load(known[known["split"].isin(s.train_splits) & known["video_id"].isin(table["video_id"])], files, s)
