@@ -51,3 +51,28 @@ def test_other_test_labels_change_nothing_that_training_and_prediction_see(tmp_p
     pd.testing.assert_frame_equal(labels.read(one, ["train"], ["test"]), labels.read(two, ["train"], ["test"]))
     pd.testing.assert_frame_equal(labels.videos(one), labels.videos(two))
     assert set(labels.videos(one)["video_id"]) == {"a", "b", "c", "d"}
+
+
+@pytest.mark.parametrize(
+    ("label", "words"),
+    [
+        ("CricketBowling", "cricket bowling"),
+        ("CleanAndJerk", "clean and jerk"),
+        ("Drinking beer", "drinking beer"),
+        ("cut_tomato", "cut tomato"),
+        ("TVRepair", "tv repair"),
+        ("c098", "c098"),
+        ("slides left", "slides left"),
+        ("Ü_Öffnen", "ü öffnen"),
+    ],
+)
+def test_a_label_is_a_sentence(label: str, words: str) -> None:
+    assert labels.as_sentence(label) == words
+
+
+def test_queries_have_sentences_of_their_own_or_of_their_labels() -> None:
+    columns = {"query_id": ["a", "b", "c"], "sentence": ["A man jumps.", None, None], "label": [None, "HighJump", None]}
+    found = labels.with_sentences(pd.DataFrame(columns))
+    assert found[["query_id", "sentence"]].to_numpy().tolist() == [["a", "A man jumps."], ["b", "high jump"]]
+    alone = pd.DataFrame({"query_id": ["a"], "sentence": ["x"], "label": pd.Series([None], dtype=object)})
+    assert labels.with_sentences(alone)["sentence"].tolist() == ["x"]

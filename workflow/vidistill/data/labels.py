@@ -1,5 +1,6 @@
-"""What training and prediction see of labels: those of training videos. Labels of test splits are refused."""
+"""What models see of labels: of actions, those of training videos alone; of sentences, each label's words."""
 
+import re
 from collections.abc import Collection
 from pathlib import Path
 
@@ -43,3 +44,22 @@ def videos(queries: Path) -> pd.DataFrame:
     """All videos without their labels: columns video_id, split, duration (seconds, NaN if unknown), one row each."""
     table = pq.read_table(queries, columns=["video_id", "split", "duration"]).to_pandas()
     return table.drop_duplicates(["video_id", "split"], ignore_index=True)
+
+
+def as_sentence(label: str) -> str:
+    """The words of a label in lower case, as `CricketBowling` -> "cricket bowling", `cut_tomato` -> "cut tomato"."""
+    apart = re.sub(r"(?<=[^\W\d_])(?=[A-Z][a-z])|(?<=[a-z])(?=[A-Z])|_", " ", label)
+    return " ".join(apart.lower().split())
+
+
+def with_sentences(queries: pd.DataFrame) -> pd.DataFrame:
+    """Queries whose sentence is that of their label where they have none; rows without either are left out.
+
+    So models for sentences learn from labels as well, and find a label's segments in a video.
+
+    Args:
+        queries: columns sentence and label, among others.
+    """
+    words = queries["label"].map(as_sentence, na_action="ignore")
+    filled = queries.assign(sentence=queries["sentence"].where(queries["sentence"].notna(), words))
+    return filled.dropna(subset="sentence").reset_index(drop=True)
