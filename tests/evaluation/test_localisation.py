@@ -10,9 +10,13 @@ import pandas as pd
 import pytest
 
 import localised
+import small_videos
 from conftest import parse
+from evaluated import PROBLEMS
 from localised import CLASSES, EPOCHS, TEST, LocalisedRuns, plain
+from vidistill.base import store
 from vidistill.base.stage import UserError
+from vidistill.data.moments import MOMENTS
 from vidistill.evaluation import average_precision
 from vidistill.settings.localisation import LocalisationSection, LocalisationSettings
 from vidistill.training.detections import ALL
@@ -301,3 +305,44 @@ def test_resamples_are_of_videos(runs: LocalisedRuns, localise):
         weights = np.bincount(row, minlength=TEST)[None]
         drawn.append(np.mean([average_precision.mean_average_precision(one, weights) for one in ranked]))
     assert result["metrics"]["mAP@0.3"]["interval"] == pytest.approx(np.percentile(drawn, [25, 75]), abs=1e-4)
+
+
+class Trained:
+    """What MMSD's own stages write for a small data set, in the place of `LocalisedRuns`."""
+
+    def __init__(self, root: Path):
+        self.root, self.seeds = small_videos.write(root), [0]
+        self.files: dict[str, list[str]] = {"--predictions": [], "--models": [], "--histories": []}
+        for model in ("mmsd", "mmsd-rgb"):
+            about = small_videos.section(model, held_out=0.3)
+            made = small_videos.run(root, about, model)
+            predictions, _ = small_videos.localised(root, made, about["streams"])
+            for option, path in zip(self.files, (predictions, made["model"], made["history"]), strict=True):
+                self.files[option].append(f"{model}:0={path}")
+
+    def write(self) -> dict[str, list[str]]:
+        labels = store.read_table(self.root / "queries.parquet").dropna(subset="label")
+        moments = labels[["query_id"]].assign(start=1.0, end=labels["duration"] / 2)
+        store.write_table(self.root / "moments.parquet", moments, MOMENTS, ["query_id"])
+        pd.DataFrame(columns=PROBLEMS).to_csv(self.root / "problems.csv", index=False)
+        tables = {"--queries": "queries.parquet", "--moments": "moments.parquet", "--problems": "problems.csv"}
+        return {
+            **{option: [str(self.root / name)] for option, name in tables.items()},
+            "--features": [f"{stream}={self.root / stream}.h5" for stream in ("rgb", "flow")],
+            **self.files,
+        }
+
+
+def test_what_mmsd_writes_can_be_evaluated(tmp_path: Path, localise):
+    """The files between the stages: models without a vocabulary, snapshots' epochs, streams, held-out losses."""
+    trained = Trained(tmp_path)
+    result = localise(trained, compare_with=["mmsd-rgb"])
+    assert (result["videos"], result["segments"]) == (3, 4)
+    assert set(result["streams"]) == {"rgb", "flow", "fused"}
+    assert result["selection"]["by_epoch"]["epoch"] == [2, 4, 6]
+    history = store.read_table(tmp_path / "mmsd" / "history.parquet").set_index("epoch")["held_out_loss"]
+    assert result["selection"]["held_out"]["epoch"] == {"0": int(history.loc[[2, 4, 6]].idxmin())}
+    assert result["comparisons"]["mmsd-rgb"]["segments"] == 4
+    assert result["coverage"]["splits"]["train"]["queries"]["not_used"] == {"no label": 1}
+    assert result["models"]["mmsd-rgb"]["settings"]["streams"] == ["rgb"]
+    assert 0 <= result["classification"]["mean"] <= 100

@@ -21,7 +21,7 @@ from vidistill.features.availability import Videos, check_bad, sort_videos
 from vidistill.settings.localisation import LocalisationSettings
 
 log = logging.getLogger(__name__)
-EXCLUDED = "excluded by exclude_videos"
+EXCLUDED, NO_LABEL = "excluded by exclude_videos", "no label"
 # The numbers of a result without a segment that can be found.
 NO_NUMBERS: dict[str, Any] = {
     **{"metrics": None, "classes": {}, "streams": {}, "wtalc": None, "comparisons": {}, "video_free": None},
@@ -132,7 +132,8 @@ def cover(
         with_moment=data.targets.keys(),
     )
     excluded = (data.queries["split"] == s.split) & data.queries["video_id"].isin(s.exclude_videos)
-    outcome = outcome.mask(excluded & ~in_scored, EXCLUDED)
+    unlabelled = data.queries["label"].isna() & outcome.isin([coverage.USED, coverage.NO_MOMENT])
+    outcome = outcome.mask(unlabelled, NO_LABEL).mask(excluded & ~in_scored, EXCLUDED)
     problems = pd.read_csv(files.problems, dtype=str, keep_default_na=False)
     return coverage.describe(
         data, outcome, problems, videos, split=s.split, learned=training.train_splits, cap=s.list_at_most
