@@ -1,5 +1,6 @@
 """The stage, run as its command on small tables of segments."""
 
+import re
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 
 import localised
 import small_videos
-from conftest import parse
+from conftest import ROOT, parse
 from evaluated import PROBLEMS
 from localised import CLASSES, EPOCHS, TEST, LocalisedRuns, plain
 from vidistill.base import store
@@ -238,6 +239,20 @@ def test_the_terminal_shows_streams_baselines_and_noise(runs: LocalisedRuns, loc
     for said in ("rgb alone", "grid, labels told", "protocol of W-TALC", "mmsd minus mmsd-base", "classification: mAP"):
         assert said in text
     assert "(within noise)" in text
+
+
+def test_the_keys_that_are_described_are_those_of_the_result(runs: LocalisedRuns, localise):
+    text = (ROOT / "docs/outputs.md").read_text(encoding="utf-8")
+    parts = [text[: text.index("/predictions.jsonl`: ")], text[text.index("## Results for actions") :]]
+    shared, own = (
+        {
+            key
+            for row in re.findall(r"^\| ((?:`\w+`(?:, )?)+) \|", part, re.MULTILINE)
+            for key in row.strip("`").split("`, `")
+        }
+        for part in (parts[0], parts[1][: parts[1].index("## Intermediate files")])
+    )
+    assert own <= set(localise(runs)) <= shared | own
 
 
 def test_equal_runs_write_equal_bytes(runs: LocalisedRuns, localise):
