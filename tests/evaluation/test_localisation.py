@@ -217,6 +217,14 @@ def test_a_video_without_segments_counts(runs: LocalisedRuns, localise):
     assert result["metrics"]["mAP@0.1"]["mean"] < before["metrics"]["mAP@0.1"]["mean"]
 
 
+def test_a_stream_that_finds_nothing_with_a_seed_has_0_there(runs: LocalisedRuns, localise):
+    before = localise(runs)["streams"]
+    runs.tables["mmsd", 1] = runs.tables["mmsd", 1][runs.tables["mmsd", 1]["stream"] != "rgb"]
+    found = localise(runs)["streams"]
+    assert found["rgb"]["mAP"]["per_seed"] == {"0": before["rgb"]["mAP"]["per_seed"]["0"], "1": 0.0}
+    assert found["flow"] == before["flow"]
+
+
 @pytest.mark.parametrize("known", ["labels", "nothing"])
 def test_without_a_segment_to_find_the_result_has_no_numbers(runs: LocalisedRuns, localise, caplog, known: str):
     caplog.set_level("INFO")
@@ -283,9 +291,9 @@ def edit(**columns: Any) -> Callable[[pd.DataFrame], pd.DataFrame]:
         (edit(start=np.nan), "segments without start, end or score"),
         (edit(score=np.inf), "segments without start, end or score"),
         (lambda table: pd.concat([table, table.assign(video_score=0.123)]), "two scores of a class in a video"),
-        (lambda table: table[table["video_id"] != "v00"], "other videos or streams than seed 0"),
-        (lambda table: table[table["stream"] != "rgb"], "other videos or streams than seed 0"),
-        (lambda table: table.assign(video_id="x" + table["video_id"]), "other videos or streams than seed 0"),
+        (lambda table: table[table["video_id"] != "v00"], "other videos than seed 0"),
+        (lambda table: table[table["split"] != "test"], "other videos than seed 0"),
+        (lambda table: table.assign(video_id="x" + table["video_id"]), "other videos than seed 0"),
     ],
 )
 def test_predictions_that_do_not_fit(runs: LocalisedRuns, localise, change: Any, words: str):

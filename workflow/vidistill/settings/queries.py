@@ -40,7 +40,8 @@ class QueriesSection(Section):
     labels: Literal["file", "segments"] = Field(
         "file",
         description="Which labels a training video has, for activitynet13 alone: those of its list `labels` where the "
-        "file gives one (THUMOS14's differ from the segments' in 8 training videos), or those of its segments.",
+        "file gives one (THUMOS14's differ from the segments' in 8 training videos), or those of its segments. Videos "
+        "of other splits have those of both.",
     )
     durations: tuple[Text, ...] = Field(
         (),
@@ -62,7 +63,7 @@ class QueriesSection(Section):
                 f"the format {self.format} holds {holds}, not what task: {self.task} needs; set task: {task}"
             )
         if len(set(self.subsets.values())) < len(self.subsets):
-            raise ValueError("two splits have the same of the subsets; give each its own")
+            raise ValueError("subsets gives two splits the same subset; give each its own")
         return self
 
 
