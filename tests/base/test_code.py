@@ -62,7 +62,7 @@ FLOORS = (
     ("data",),
     ("features",),
     ("training", "planning"),
-    ("mmdist", "emtm"),
+    ("mmdist", "emtm", "mmsd"),
     ("evaluation",),
     ("report", "commands"),
     ("__main__",),
@@ -99,7 +99,13 @@ def test_a_folder_is_a_wall(module: str) -> None:
     assert above_or_beside(module) == []
 
 
-@pytest.mark.parametrize("stage", ["vidistill.mmdist.train", "vidistill.mmdist.export", "vidistill.data.vocabulary"])
+@pytest.mark.parametrize(
+    "stage",
+    [
+        *("vidistill.mmdist.train", "vidistill.mmdist.export", "vidistill.data.vocabulary"),
+        *("vidistill.mmsd.train", "vidistill.mmsd.localise"),
+    ],
+)
 def test_what_learns_reaches_no_code_that_reads_moments(stage: str) -> None:
     reached = set(code.closure(stage))
     readers = {name for name in modules() if re.search(r"--moments|read_moments|\bAnnotation\b", source(name))}

@@ -71,13 +71,13 @@ def _of_stream(file: Path, videos: Videos, stream: str, number: int | None) -> l
     for row, video_id in enumerate(videos.video_ids):
         about = [by_query[query.query_id] for query in videos.queries[row] if query.query_id in by_query]
         size = len(videos.features[row].times)
-        for values, _ in about:
+        for values, confidence in about:
             if len(values) != size:
                 raise UserError(
                     f"{file}: the pseudo labels of video {video_id!r} are of {len(values)} snippets, its features "
                     f"have {size}; make both from the same features, with the same mmsd.snippets."
                 )
-            if not np.array_equal(values, about[0][0]):
+            if not (np.array_equal(values, about[0][0]) and np.array_equal(confidence, about[0][1])):
                 raise UserError(
                     f"{file}: the rows of video {video_id!r} differ between its labels (stream {stream!r}), but its "
                     "pseudo labels are the same for all of them; correct the table."

@@ -117,11 +117,12 @@ def to_predict(queries: Path, files: Sequence[Iterable[Path]], settings: TrainSe
     trained_on = table["split"].isin(s.train_splits) & table["video_id"].isin(
         labels.read(queries, s.train_splits, s.test_splits)["video_id"]
     )
-    held_out = trained_on & table["video_id"].map(lambda video_id: loop.is_held_out(video_id, s.held_out))
+    is_held_out = trained_on & table["video_id"].map(lambda video_id: loop.is_held_out(video_id, s.held_out))
+    held_out = table["video_id"][is_held_out]
     if not trained_on.all():
-        table = table[~trained_on | held_out]
+        table = table[~trained_on | is_held_out]
     found = _load(table, files, s)
-    watched = np.isin(found.splits, s.test_splits) | np.isin(found.video_ids, table["video_id"][held_out])
+    watched = np.isin(found.splits, s.test_splits) | np.isin(found.video_ids, held_out)
     return found.take(watched), found.take(~watched)
 
 
