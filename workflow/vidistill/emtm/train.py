@@ -69,7 +69,7 @@ def train(
         seed=s.seed,
         count=len(queries),
         loss=loss,
-        watch=lambda: {"held_out_loss": held_out_loss(objective, held_out, where)},
+        watch=lambda _: {"held_out_loss": held_out_loss(objective, held_out, where)},
         predict=predicted,
     )
 

@@ -78,7 +78,7 @@ def train(
         seed=s.seed,
         count=len(training),
         loss=loss,
-        watch=lambda: {"held_out_loss": held_out_loss(objective, s, held_out, where)},
+        watch=lambda _: {"held_out_loss": held_out_loss(objective, s, held_out, where)},
         predict=predicted,
     )
 

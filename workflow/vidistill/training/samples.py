@@ -17,6 +17,7 @@ from torch import Tensor
 from vidistill.base import device as devices
 from vidistill.base import store
 from vidistill.base.stage import UserError
+from vidistill.data import labels
 from vidistill.features import states
 from vidistill.settings.train import Normalise
 
@@ -107,7 +108,8 @@ def load(
     Raises:
         UserError: no query is left.
     """
-    table = store.read_table(queries, ["query_id", "video_id", "split", "duration", "sentence"])
+    columns = ["query_id", "video_id", "split", "duration", "sentence", "label"]
+    table = labels.with_sentences(store.read_table(queries, columns))
     if splits is not None:
         table = table[table["split"].isin(list(splits))].reset_index(drop=True)
     wanted = set(table["video_id"])
