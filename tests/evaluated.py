@@ -32,6 +32,8 @@ PROBLEMS = ["file", "line", "split", "video_id", "sentence", "problem", "action"
 class Runs:
     """A data set with trained models, as files below `root`; two queries a video."""
 
+    schema, keys = PREDICTIONS, ["epoch", "query_id", "proposal_index"]  # of a table of predictions
+
     def __init__(self, root: Path):
         self.root = root
         rng = np.random.default_rng(0)
@@ -118,7 +120,7 @@ class Runs:
         for (model, seed), table in self.tables.items():
             stem = r / f"{model}-{seed}"
             stem.mkdir(exist_ok=True)
-            store.write_table(stem / "p.parquet", table, PREDICTIONS, ["epoch", "query_id", "proposal_index"])
+            store.write_table(stem / "p.parquet", table, self.schema, self.keys)
             history = pa.Schema.from_pandas(self.history, preserve_index=False)
             store.write_table(stem / "h.parquet", self.history, history, ["epoch"])
             settings = {"model": model, "seed": seed, "streams": self.streams[model], "train_splits": ["train"]}

@@ -72,7 +72,7 @@ FLOORS = (
     ("data",),
     ("features",),
     ("training", "planning"),
-    ("mmdist", "emtm"),
+    ("mmdist", "emtm", "mmsd"),
     ("evaluation",),
     ("report", "commands"),
     ("__main__",),
@@ -110,7 +110,11 @@ def test_a_folder_is_a_wall(module: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "stage", ["vidistill.mmdist.train", "vidistill.mmdist.export", "vidistill.emtm.export", "vidistill.data.vocabulary"]
+    "stage",
+    [
+        *("vidistill.mmdist.train", "vidistill.mmdist.export", "vidistill.data.vocabulary"),
+        *("vidistill.emtm.export", "vidistill.mmsd.train", "vidistill.mmsd.localise"),
+    ],
 )
 def test_what_learns_reaches_no_code_that_reads_moments(stage: str) -> None:
     reached = set(code.closure(stage))

@@ -5,7 +5,9 @@ import json
 import os
 import subprocess
 import sys
+from collections import Counter
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,7 +22,9 @@ from vidistill.data.demo.scenes import (
     ACTIONS,
     COLOURS,
     FORMATS,
+    MOTION,
     SHAPES,
+    STANDING,
     DemoSettings,
     Event,
     Video,
@@ -34,6 +38,7 @@ class Made(NamedTuple):
     planned: list[Video]
     videos: Path
     annotations: Path
+    actions: Path
 
 
 @pytest.fixture(scope="module")
@@ -41,8 +46,8 @@ def made(config: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Ma
     """One video of each format, with room for both splits."""
     folder = tmp_path_factory.mktemp("demo")
     settings = parse(DemoSettings, config["demo"], train_videos=len(FORMATS) - 3, test_videos=3, seconds=5)
-    demo.make(settings, folder / "videos", folder / "annotations.csv")
-    return Made(settings, plan(settings), folder / "videos", folder / "annotations.csv")
+    demo.make(settings, folder / "videos", folder / "annotations.csv", folder / "actions.csv")
+    return Made(settings, plan(settings), folder / "videos", folder / "annotations.csv", folder / "actions.csv")
 
 
 def decoded(path: Path) -> tuple[np.ndarray, list[Fraction]]:
@@ -201,15 +206,47 @@ def test_the_table_is_one_that_users_write(made: Made):
         assert (row.start, row.end) == (event.start, event.end)
 
 
+def test_labels_say_what_happens_and_which_object_is_there(made: Made):
+    read = table.read(str(made.actions), "train", "label")
+    assert {(row.video_id, row.split) for row in read} == {(v.video_id, v.split) for v in made.planned}
+    of_actions = {wordings[0].removeprefix("the {} "): action for action, wordings in MOTION.items()}
+    for video in made.planned:
+        rows = [row for row in read if row.video_id == video.video_id]
+        did = [(of_actions[row.label], row.start, row.end) for row in rows if row.label in of_actions]
+        assert did == [(e.action, e.start, e.end) for e in video.events if e.action != STANDING]
+        for colour in COLOURS:
+            shown = [(row.start, row.end) for row in rows if row.label == f"{colour} object"]
+            events = [event for event in video.events if event.colour == colour]
+            assert all(any(start <= e.start and e.end <= end for start, end in shown) for e in events)
+            away = [b - a for (_, a), (b, _) in pairwise(shown)]
+            assert all(seconds >= demo.AWAY for seconds in away)
+            gaps = sum(b.start - a.end for a, b in pairwise(events) if b.start - a.end < demo.AWAY)
+            assert sum(b - a for a, b in shown) == pytest.approx(sum(e.end - e.start for e in events) + gaps)
+        assert len(rows) == len(did) + sum(row.label.endswith(" object") for row in rows)
+
+
+def test_every_label_is_frequent_in_both_splits(config: dict[str, Any]):
+    planned = plan(parse(DemoSettings, config["demo"]))
+    counts = {
+        split: Counter(label for v in planned if v.split == split for label in {x[0] for x in demo.segments(v.events)})
+        for split in ("train", "test")
+    }
+    assert len(counts["train"]) == len(ACTIONS) + len(COLOURS)
+    assert counts["train"].keys() == counts["test"].keys()
+    assert min(counts["train"].values()) >= 40
+    assert min(counts["test"].values()) >= 10
+
+
 def test_made_again_it_is_the_same_byte_for_byte(made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """In processes of its own, over files that an interrupted run left, with other leftovers in memory."""
     monkeypatch.setenv("MALLOC_PERTURB_", "170")  # what glibc fills new memory with: some encoders read it
     videos = tmp_path / "other videos"
     videos.mkdir()
     (videos / made.planned[0].file).write_bytes(b"half")
-    demo.make(made.settings, videos, tmp_path / "table.csv", workers=2)
+    demo.make(made.settings, videos, tmp_path / "table.csv", tmp_path / "actions.csv", workers=2)
     assert files(videos) == files(made.videos)
     assert (tmp_path / "table.csv").read_bytes() == made.annotations.read_bytes()
+    assert (tmp_path / "actions.csv").read_bytes() == made.actions.read_bytes()
 
 
 def test_no_file_tells_when_or_by_which_version_it_was_made(made: Made):
@@ -238,7 +275,8 @@ def test_a_run_that_breaks_leaves_whole_files_and_no_table(made: Made, tmp_path:
 
 
 def command(tmp_path: Path, settings: dict[str, Any]) -> subprocess.CompletedProcess[str]:
-    where = ["--videos", str(tmp_path / "videos"), "--annotations", str(tmp_path / "table.csv"), "--workers", "1"]
+    tables = ["--annotations", str(tmp_path / "table.csv"), "--actions", str(tmp_path / "actions.csv")]
+    where = ["--videos", str(tmp_path / "videos"), *tables, "--workers", "1"]
     return subprocess.run(
         [sys.executable, "-m", "vidistill.data.demo.demo", "--settings", json.dumps(settings), *where],
         env={**os.environ, "PYTHONPATH": str(ROOT / "workflow")},
@@ -253,6 +291,7 @@ def test_the_command_line(config: dict[str, Any], tmp_path: Path):
     assert done.returncode == 0, done.stderr
     assert sorted(os.listdir(tmp_path / "videos")) == ["demo-0000.mp4", "demo-0001.avi"]
     assert (tmp_path / "table.csv").exists()
+    assert (tmp_path / "actions.csv").exists()
 
 
 def test_the_command_line_says_what_is_wrong_in_one_sentence(config: dict[str, Any], tmp_path: Path):

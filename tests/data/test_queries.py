@@ -1,6 +1,8 @@
 """Stages `queries` and `moments`: from annotation files to tables, ids, durations, and the list of flawed rows."""
 
+import collections
 import csv
+import hashlib
 import json
 import math
 import subprocess
@@ -17,6 +19,7 @@ import pytest
 from conftest import ROOT, data
 from vidistill.base import settings as settings_module
 from vidistill.base import store
+from vidistill.base.stage import UserError
 from vidistill.data import moments, queries, rows
 from vidistill.data.annotations import sources
 from vidistill.data.annotations.annotation import Annotation
@@ -203,6 +206,119 @@ def test_files_of_folders(tmp_path: Path) -> None:
     assert {key: file.name for key, file in found.items()} == {"a": "a.mp4", "b": "b.MKV", "c": "c.mp4"}
 
 
+# --- Labels
+
+
+def label(text: str, start: Any = 1.0, end: Any = 2.0, video: str = "v", **more: Any) -> Annotation:
+    return row(video, "", start, end, label=text, **more)
+
+
+def test_segments_of_a_label_are_one_query() -> None:
+    annotations = [label("jump"), label("run", 3.0, 4.0), label("jump", 5.0, 6.0), label("jump", video="w")]
+    tables = build(annotations, {}, "keep")
+    found = tables.queries.set_index("query_id")
+    jump, run = (f"v#{hashlib.sha256(text.encode()).hexdigest()[:12]}#0" for text in ("jump", "run"))
+    assert list(found.index) == [jump, run, "w" + jump[1:]]
+    assert list(found["label"]) == ["jump", "run", "jump"]
+    assert found["sentence"].isna().all()
+    assert tables.moments.to_dict("list") == {
+        "query_id": [jump, run, jump, "w" + jump[1:]],
+        "start": [1.0, 3.0, 5.0, 1.0],
+        "end": [2.0, 4.0, 6.0, 2.0],
+    }
+    assert tables.problems == []
+    # A video in two splits has a query in each.
+    again = build([*annotations, label("jump", split="test")], {}, "keep").queries
+    assert list(again["query_id"]) == [*found.index, jump[:-1] + "1"]
+
+
+def test_a_video_without_labels_is_one_query() -> None:
+    none = {"start": None, "end": None}
+    tables = build([label("", video="u", **none), label("run", **none), label("", **none)], {}, "keep")
+    assert tables.queries[["video_id", "label"]].fillna("none").to_numpy().tolist() == [["u", "none"], ["v", "run"]]
+    assert tables.moments.empty
+    # An empty label of a video that has one is no video without labels.
+    assert [(p.video_id, p.problem, p.action) for p in tables.problems] == [("v", "the label is empty", "dropped")]
+
+
+@pytest.mark.parametrize(
+    ("flawed", "policy", "problem", "moment"),
+    [
+        (label("run", 9.0, 12.0), "keep", ("end 12 is beyond the duration 10", "kept"), (9.0, 12.0)),
+        (label("run", 9.0, 12.0), "clamp", ("end 12 is beyond the duration 10", "clamped"), (9.0, 10.0)),
+        (label("run", 9.0, 12.0), "drop", ("end 12 is beyond the duration 10", "dropped"), None),
+        (label("run", 11.0, 12.0), "keep", ("start 11 is not before the end of the video, 10", "kept"), (11.0, 12.0)),
+        (label("run", 11.0, 12.0), "clamp", ("start 11 is not before the end of the video, 10", "dropped"), None),
+        (label("run", 3.0, 3.0), "keep", ("start 3 is not before end 3", "dropped"), None),
+        (label("run", None, 3.0), "keep", ("only one of start and end is given", "dropped"), None),
+    ],
+)
+def test_a_flawed_segment_leaves_the_label(
+    flawed: Annotation, policy: str, problem: tuple[str, str], moment: tuple[float, float] | None
+) -> None:
+    tables = build([flawed], {}, policy)
+    assert [(p.problem, p.action, p.sentence) for p in tables.problems] == [(*problem, "run")]
+    assert list(tables.queries["label"]) == ["run"]
+    assert [tuple(m) for m in tables.moments[["start", "end"]].to_numpy()] == ([moment] if moment else [])
+
+
+def test_a_segment_within_a_millisecond_of_one_before_is_dropped() -> None:
+    annotations = [label("run"), label("run", 1.0009, 1.9995), label("run", 1.002, 2.0), label("walk", 1.0, 2.0)]
+    tables = build(annotations, {}, "keep")
+    assert list(tables.moments["start"]) == [1.0, 1.002, 1.0]
+    assert [(p.problem, p.action) for p in tables.problems] == [rows.REPEATED]
+
+
+def test_a_label_that_the_list_of_a_training_video_lacks_is_dropped() -> None:
+    none = {"start": None, "end": None}
+    tables = build([label("jump", unlisted=True), label("", **none)], {}, "keep")
+    assert tables.queries["label"].isna().tolist() == [True]
+    assert tables.moments.empty
+    assert [(p.problem, p.action) for p in tables.problems] == [("the video's list of labels lacks 'jump'", "dropped")]
+
+
+def test_a_corrected_segment_is_none_of_what_training_sees() -> None:
+    table = [label("jump"), label("run", 3.0, 4.0), label("jump", 5.0, 6.0)]
+    same = [label("jump", 0.0, 9.0), label("run", None, None)]
+    assert rows.digest(table, "keep") == rows.digest(same, "keep")
+    assert rows.digest(table, "keep") != rows.digest([*same, label("fall")], "keep")
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"format": "activitynet13"}, "the format activitynet13 holds labels.*set task: localization"),
+        ({"format": "charades", "task": "localization"}, "the format charades holds sentences.*set task: grounding"),
+        ({"subsets": {"train": "a", "test": "a"}}, "subsets"),
+        ({"labels": "list"}, "labels: 'list' is not supported"),
+    ],
+)
+def test_settings_that_do_not_fit_are_refused(changes: dict[str, Any], said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        settings(annotations={"train": ["a.csv"]}, **changes)
+
+
+def test_moments_of_labels_are_kept_and_those_of_sentences_clamped_by_default() -> None:
+    for task, policy in (("localization", "keep"), ("grounding", "clamp")):
+        values = {"dataset": "mine", "task": task, "annotations": {"train": ["a.csv"]}}
+        assert settings_module.parse(QueriesSettings, json.dumps(values)).beyond_duration == policy
+
+
+def test_a_table_of_labels_goes_through_the_stage(tmp_path: Path) -> None:
+    table = "video,label,start,end,split\nb.mp4,run,0,1,test\nb.mp4,run,2,99,test\na,jump,,,\nc,,,,\n"
+    (tmp_path / "a.csv").write_text(table)
+    wanted = settings(annotations={"train": [f"{tmp_path}/a.csv"]}, task="localization", beyond_duration="keep")
+    result = run_stage(tmp_path, wanted)
+    assert result.returncode == 0, result.stderr
+    found = store.read_table(tmp_path / "q.parquet")
+    assert found[["video_id", "split", "label"]].fillna("none").to_numpy().tolist() == [
+        ["a", "train", "jump"],
+        ["b", "test", "run"],
+        ["c", "train", "none"],
+    ]
+    assert store.read_table(tmp_path / "m.parquet")["end"].tolist() == [1.0, 99.0]
+
+
 # --- The stage as a command
 
 
@@ -292,3 +408,40 @@ def test_activitynet_captions() -> None:
     )
     fewer = build(sources.read(without_val), {}, "clamp").queries
     assert set(fewer["query_id"]) == set(tables.queries["query_id"][tables.queries["split"] != "val"])
+
+
+def thumos14(**changes: Any) -> QueriesSettings:
+    file = str(data("thumos14", "thumos14.json"))
+    about = {"format": "activitynet13", "task": "localization", "subsets": {"train": "validation", "test": "test"}}
+    return settings(**about, annotations={"train": [file]}, beyond_duration="keep", **changes)
+
+
+@pytest.mark.parametrize(("labels", "train"), [("file", 3_007 - 30), ("segments", 3_007)])
+def test_thumos14(labels: str, train: int) -> None:
+    tables = build(sources.read(thumos14(labels=labels)), {}, "keep")
+    split = tables.queries.set_index("query_id")["split"]
+    assert tables.moments["query_id"].map(split).value_counts().to_dict() == {"train": train, "test": 3_358}
+    assert tables.queries.groupby("split")["video_id"].nunique().to_dict() == {"train": 200, "test": 212}
+    assert tables.queries["label"].nunique() == 20
+    assert tables.queries["query_id"].is_unique
+    late = [p for p in tables.problems if "is not before the end of the video" in p.problem]
+    assert {p.action for p in late} == {"kept"}
+    assert collections.Counter(p.video_id for p in late)["video_test_0000270"] == 22
+    assert len(late) == 30
+    assert len(tables.problems) == 30 + 3_007 - train
+
+
+def test_activitynet_1_3() -> None:
+    wanted = settings(
+        format="activitynet13",
+        task="localization",
+        annotations={"train": [str(data("activitynet-1.3", "activitynet_bmn.json"))]},
+        beyond_duration="keep",
+    )
+    tables = build(sources.read(wanted), {}, "keep")
+    assert tables.queries.groupby("split")["video_id"].nunique().to_dict() == {"train": 9_649, "test": 4_728}
+    assert tables.queries["label"].nunique() == 200
+    dropped = collections.Counter(p.problem for p in tables.problems if p.action == "dropped")
+    repeated = dropped.pop(rows.REPEATED[0])
+    assert (repeated, dropped.total()) == (50, 12)  # 45 of them are repeated to the last digit
+    assert len(tables.moments) == 14_859 + 7_293 - 62

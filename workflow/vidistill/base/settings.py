@@ -63,6 +63,8 @@ def problems(error: ValidationError, given: Any = None) -> Iterator[Problem]:
         path, kind, context = _place(about["loc"], given), about["type"], about.get("ctx", {})
         if kind == "too_short" and about["input"]:
             continue  # it is short of the items that are wrong, each of which is a problem of its own
+        if kind == "default_factory_not_called":
+            continue  # its default follows from other keys, of which one is wrong
         if kind == "extra_forbidden":
             yield Problem(path[:-1], f"the key {path[-1]!r} is unknown", unknown=str(path[-1]))
         elif kind == "missing":

@@ -27,7 +27,7 @@ MOMENTS = pa.schema([("query_id", pa.string()), ("start", pa.float64()), ("end",
 
 
 class Problem(NamedTuple):
-    """A row of `problems.csv`."""
+    """A row of `problems.csv`; `sentence` is the label if the row has one."""
 
     file: str
     line: int | None
@@ -46,29 +46,35 @@ def build(
     Args:
         durations: query id -> seconds, from the table of queries. A moment beyond a duration that is not annotated is
             left out or clamped and its query is kept. A video of unknown duration is listed once.
-        beyond_duration: `clamp` a moment to the annotated duration, or `drop` its query.
+        beyond_duration: `clamp` a moment to the annotated duration, `drop` it (with the query, if it is a sentence),
+            or `keep` it.
     """
     moments, problems, undated = [], [], set()
+    labelled = rows.labelled(annotations)
     for row, query_id in zip(annotations, rows.query_ids(annotations), strict=True):
         annotated = rows.annotated_duration(row)
         duration = durations.get(query_id or "") if annotated is None else annotated
         if query_id and duration is None and row.video_id not in undated:
             undated.add(row.video_id)
             problems.append(_problem(row, "the duration is unknown: no annotation and no video file gives it", "kept"))
-        flaw = rows.flaw(row, duration, beyond_duration) if query_id else rows.REPEATED
-        if flaw and flaw[1] == "dropped" and query_id and not rows.flaw(row, annotated, beyond_duration):
+        if row.label == "" and (row.split, row.video_id) in labelled:
+            own: tuple[str, Action] | None = rows.NO_LABEL
+        else:
+            own = rows.flaw(row, annotated, beyond_duration) if query_id else rows.REPEATED
+        flaw = own or rows.flaw(row, duration, beyond_duration)
+        action = flaw[1] if flaw else "kept"
+        if query_id and row.start is not None and action != "dropped":
+            moments.append((query_id, row.start, duration if action == "clamped" else row.end))
+        if flaw and action == "dropped" and not own:
             flaw = f"{flaw[0]}: the moment is left out", "kept"
-            query_id = None
         if flaw:
             problems.append(_problem(row, *flaw))
-        if query_id and row.start is not None and not (flaw and flaw[1] == "dropped"):
-            moments.append((query_id, row.start, duration if flaw else row.end))
     problems.sort(key=lambda p: (p.file, p.line or 0))
     return pd.DataFrame(moments, columns=MOMENTS.names), problems
 
 
 def _problem(row: Annotation, problem: str, action: Action) -> Problem:
-    return Problem(row.file, row.line, row.split, row.video_id, row.sentence, problem, action)
+    return Problem(row.file, row.line, row.split, row.video_id, row.label or row.sentence, problem, action)
 
 
 def write_problems(path: Path, problems: Iterable[Problem]) -> None:

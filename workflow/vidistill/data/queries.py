@@ -39,13 +39,16 @@ def build(annotations: list[Annotation], videos: Mapping[str, Path], beyond_dura
 
     Args:
         videos: id -> file, read for durations that the annotations lack.
-        beyond_duration: `clamp`, or `drop` the query of a moment that ends after the annotated duration.
+        beyond_duration: `drop`: the query of a sentence whose moment ends after the annotated duration is left out.
     """
     found = list(rows.queries(annotations, beyond_duration))
     undated = dict.fromkeys(row.video_id for _, row in found if rows.annotated_duration(row) is None)
     asked = ask_durations({name: videos[name] for name in undated if name in videos})
     table = [
-        (query_id, row.video_id, row.split, rows.annotated_duration(row) or asked.get(row.video_id), row.sentence, None)
+        (
+            *(query_id, row.video_id, row.split, rows.annotated_duration(row) or asked.get(row.video_id)),
+            *((row.sentence, None) if row.label is None else (None, row.label or None)),
+        )
         for query_id, row in found
     ]
     return pd.DataFrame(table, columns=QUERIES.names)

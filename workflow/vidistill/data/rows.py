@@ -14,26 +14,49 @@ from vidistill.data.annotations.annotation import Annotation
 
 Action = Literal["clamped", "dropped", "kept"]
 REPEATED: tuple[str, Action] = ("the same row stands above", "dropped")
+NO_LABEL: tuple[str, Action] = ("the label is empty", "dropped")
+SAME = 1e-3  # seconds by which repeated segments may differ, as in ActivityNet's toolkit
 
 
 def query_ids(annotations: Iterable[Annotation]) -> Iterator[str | None]:
-    """The id of each row: video id, 12 digits of the sentence's SHA-256, occurrence; None for a row that only repeats.
+    """The id of each row: video id, 12 digits of the SHA-256 of sentence or label, occurrence; None for a row that only
+    repeats.
 
     Ids depend on nothing else, so they are the same in every split definition and survive the insertion of other
-    rows. Rows that are dropped later count, too, so that data sets that drop different rows agree on ids.
+    rows. Rows that are dropped later count, too, so that data sets that drop different rows agree on ids. All segments
+    of a label in a video have one id: they are one query, another one only in another split.
     """
     occurrences: collections.Counter[str] = collections.Counter()
     seen = set()
+    labels: dict[tuple[str, str], str] = {}  # (split, stem) -> id
+    segments: collections.defaultdict[str, list[tuple[float, float]]] = collections.defaultdict(list)
     for row in annotations:
         # repr, since NaN is not equal to itself.
-        content = (row.split, row.video_id, row.sentence, repr(row.start), repr(row.end))
+        content = (row.split, row.video_id, row.sentence, row.label, repr(row.start), repr(row.end))
         if content in seen and not row.repeats:
             yield None
             continue
         seen.add(content)
-        stem = f"{row.video_id}#{hashlib.sha256(row.sentence.encode()).hexdigest()[:12]}"
-        yield f"{stem}#{occurrences[stem]}"
-        occurrences[stem] += 1
+        text = row.sentence if row.label is None else row.label
+        stem = f"{row.video_id}#{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+        if row.label is not None and (row.split, stem) in labels:
+            query_id = labels[row.split, stem]
+        else:
+            query_id = f"{stem}#{occurrences[stem]}"
+            occurrences[stem] += 1
+        if row.label is not None:
+            labels[row.split, stem] = query_id
+        yield query_id if row.label is None or _is_new(row, segments[query_id]) else None
+
+
+def _is_new(row: Annotation, before: list[tuple[float, float]]) -> bool:
+    """Whether a row of a label repeats no segment `before` it; if so, its own is added to them."""
+    if row.start is None or row.end is None or not row.start < row.end:
+        return True
+    if any(abs(row.start - start) <= SAME and abs(row.end - end) <= SAME for start, end in before):
+        return False
+    before.append((row.start, row.end))
+    return True
 
 
 def annotated_duration(row: Annotation) -> float | None:
@@ -46,13 +69,17 @@ def flaw(row: Annotation, duration: float | None, beyond_duration: str) -> tuple
 
     Args:
         duration: of the video, seconds.
-        beyond_duration: `clamp` a moment to the video's duration, or `drop` its query.
+        beyond_duration: `clamp` a moment to the video's duration, `drop` it, or `keep` it as it is.
     """
     start, end = row.start, row.end
-    if not row.sentence:
+    if row.label is None and not row.sentence:
         return "the sentence is empty", "dropped"
+    if row.unlisted:
+        return f"the video's list of labels lacks {row.label!r}", "dropped"
     if start is None and end is None:
         return None
+    if row.label == "":
+        return NO_LABEL
     if start is None or end is None:
         return "only one of start and end is given", "dropped"
     if not math.isfinite(start) or not math.isfinite(end):
@@ -62,18 +89,33 @@ def flaw(row: Annotation, duration: float | None, beyond_duration: str) -> tuple
     if duration is None or end <= duration:
         return None
     if start >= duration:
-        return f"start {start:g} is not before the end of the video, {duration:g}", "dropped"
-    return f"end {end:g} is beyond the duration {duration:g}", "clamped" if beyond_duration == "clamp" else "dropped"
+        problem = f"start {start:g} is not before the end of the video, {duration:g}"
+        return problem, "kept" if beyond_duration == "keep" else "dropped"
+    actions: dict[str, Action] = {"clamp": "clamped", "drop": "dropped", "keep": "kept"}
+    return f"end {end:g} is beyond the duration {duration:g}", actions[beyond_duration]
+
+
+def labelled(annotations: Iterable[Annotation]) -> set[tuple[str, str]]:
+    """(split, video id) of the videos that have a label."""
+    return {(row.split, row.video_id) for row in annotations if row.label and not row.unlisted}
 
 
 def queries(annotations: list[Annotation], beyond_duration: str) -> Iterator[tuple[str, Annotation]]:
-    """(query id, row) of all rows that become queries.
+    """(query id, row) of all rows that become queries: sentences, and the first row of each label of a video.
 
-    The annotations alone decide. The duration of a video file can cost a query its moment, but does not drop it.
+    The annotations alone decide. The duration of a video file can cost a query its moment, but does not drop it. A
+    flawed segment does not cost a video its label. A video without labels is one query.
     """
+    with_label = labelled(annotations)
+    found = set()
     for row, query_id in zip(annotations, query_ids(annotations), strict=True):
-        found = flaw(row, annotated_duration(row), beyond_duration)
-        if query_id is not None and not (found and found[1] == "dropped"):
+        if row.label is None:
+            problem = flaw(row, annotated_duration(row), beyond_duration)
+            is_query = not (problem and problem[1] == "dropped")
+        else:
+            is_query = not row.unlisted and (row.label != "" or (row.split, row.video_id) not in with_label)
+        if query_id is not None and is_query and query_id not in found:
+            found.add(query_id)
             yield query_id, row
 
 

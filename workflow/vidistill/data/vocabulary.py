@@ -17,7 +17,7 @@ from safetensors.numpy import save_file
 from vidistill.base import settings as settings_module
 from vidistill.base import store
 from vidistill.base.stage import UserError, arguments, run
-from vidistill.data import glove
+from vidistill.data import glove, labels
 from vidistill.data.text import masking_weight, tokenise
 from vidistill.settings.vocabulary import VocabularySettings
 
@@ -175,7 +175,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--word-vectors", type=Path, required=True)
     args = parser.parse_args(argv)
     settings = settings_module.parse(VocabularySettings, args.settings)
-    queries = store.read_table(args.queries, ["query_id", "split", "sentence"])
+    queries = labels.with_sentences(store.read_table(args.queries, ["query_id", "split", "sentence", "label"]))
     content, matrix = build(queries, settings)
     with store.atomic(args.word_vectors) as temporary:
         save_file({"word_vectors": matrix}, temporary, metadata={"kind": content["word_vectors"]})

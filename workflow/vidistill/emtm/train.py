@@ -69,7 +69,7 @@ def train(
         seed=s.seed,
         count=len(queries),
         loss=loss,
-        watch=lambda: {"held_out_loss": held_out_loss(objective, held_out, where)},
+        watch=lambda _: {"held_out_loss": held_out_loss(objective, held_out, where)},
         predict=predicted,
     )
 
@@ -128,7 +128,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     moments, source = read_moments(s, args.training_moments, args.labels)
     knowledge.check_supervision([*args.activation_maps, *([args.labels] if args.labels else [])], s.supervision)
     files = states.by_stream(args.features)
-    loaded = batch.load(args.queries, [files.get(stream, []) for stream in s.streams], s, splits=None)
+    loaded = batch.load(args.queries, [files.get(stream, []) for stream in s.streams], s, splits=None).on(where)
     parts = stage.divide(loaded, s, args.queries)
     known = characters.known(loaded.take(parts.training).sentences)
     queries = batch.with_words(loaded, vocabulary, known, s)

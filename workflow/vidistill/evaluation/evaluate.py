@@ -60,10 +60,15 @@ class EvaluateSettings(EvaluateSection):
         return bootstrap.intervals(values, self.bootstrap_samples, self.confidence, self.bootstrap_seed)
 
 
-def evaluate(s: EvaluateSettings, files: Files) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+def evaluate(
+    s: EvaluateSettings, files: Files, measured: Mapping[str, Any]
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """The result, and the first seed's answers in the JSON-lines format of the field's evaluators.
 
     If no query can be scored, the result has no numbers.
+
+    Args:
+        measured: of the models, from `cost.read`.
 
     Raises:
         UserError: files do not match, or too many videos are bad.
@@ -104,7 +109,7 @@ def evaluate(s: EvaluateSettings, files: Files) -> tuple[dict[str, Any], list[di
             }
             for model, seeds in trainings.items()
         },
-        "efficiency": cost.read(files.efficiency, trainings),
+        "efficiency": measured,
         "settings": s.model_dump(),
         "versions": store.versions("h5py", "numpy", "pandas", "pyarrow"),
     }
@@ -248,8 +253,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         for name in ("predictions", "models", "histories")
     }
     features = states.by_stream(args.features)
-    files = Files(args.queries, args.moments, args.problems, args.efficiency, features, **by_seed)
-    result, lines = evaluate(settings, files)
+    files = Files(args.queries, args.moments, args.problems, features, **by_seed)
+    result, lines = evaluate(settings, files, cost.read(args.efficiency, models))
     with store.atomic(args.predictions_out) as temporary:
         text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
         temporary.write_text(text, encoding="utf-8")

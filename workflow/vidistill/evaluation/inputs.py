@@ -27,7 +27,6 @@ class Files:
     queries: Path
     moments: Path
     problems: Path
-    efficiency: Path
     features: Mapping[str, Sequence[Path]]  # stream -> shards
     predictions: Labelled
     models: Labelled
@@ -102,8 +101,9 @@ def read_training(path: Path) -> Training:
     """
     try:
         metadata = store.read_model_metadata(path)
+        vocabulary = json.loads(metadata.get("vocabulary", "{}"))  # a model of labels has none
         facts = {
-            "supervision": metadata["supervision"],
+            "supervision": metadata.get("supervision", "weak"),
             "settings": json.loads(metadata["settings"]),
             "code": metadata["code"],
             "versions": json.loads(metadata["versions"]),
@@ -111,8 +111,8 @@ def read_training(path: Path) -> Training:
         return Training(
             streams=tuple(facts["settings"]["streams"]),
             train_splits=tuple(facts["settings"]["train_splits"]),
-            wordless=frozenset(q["query_id"] for q in json.loads(metadata["vocabulary"])["excluded_queries"]),
-            moments=int(metadata["training_moments"]),
+            wordless=frozenset(q["query_id"] for q in vocabulary.get("excluded_queries", ())),
+            moments=int(metadata.get("training_moments", 0)),
             facts=facts,
             sha256=store.file_digest(path),
         )

@@ -1,12 +1,19 @@
 """Print a result on the terminal."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from vidistill.base.wording import percent, plural
 from vidistill.evaluation import cost, doubts
 
 WIDTH = 15
+# Baselines for segments. All but the last are told the true labels of each video.
+WITHOUT_VIDEO = {
+    "whole_video": "whole video, labels told",
+    "interval": "constant interval, labels told",
+    "grid": "grid, labels told",
+    "grid_of_all": "grid of all labels",
+}
 
 
 def lines(result: Mapping[str, Any]) -> Iterator[str]:
@@ -41,33 +48,85 @@ def unscored(result: Mapping[str, Any]) -> str:
 
 def _table(result: Mapping[str, Any]) -> Iterator[str]:
     names = [name for name in result["metrics"] if not name.startswith("R5")]
-    selection, rules, count = result["selection"], result["rules"], result["queries"]
+    rules, count = result["rules"], result["queries"]
     rows = {
         result["model"]: _spread(result["metrics"], count),
         **{f"  by CPL's {rule} rule": _spread(metrics, count) for rule, metrics in rules.items() if metrics},
-        **{
-            other: _spread(compared["alone"], compared["queries"])
-            for other, compared in result["comparisons"].items()
-            if "alone" in compared
-        },
+        **_compared(result, "queries"),
         "constant interval": _plain(result["video_free"]["constant"], count),
         "whole video": _plain(result["video_free"]["whole_video"], count),
-        "  epoch by held-out loss": _spread(selection["held_out"]["metrics"], count) if selection["held_out"] else {},
-        "  best epoch on the test split (do not report)": _spread(selection["oracle"]["metrics"], count),
+        **_other_epochs(result, count),
     }
+    yield from _grid(names, rows)
+    yield from _differences(result, names, "queries")
+
+
+def of_segments(result: Mapping[str, Any]) -> Iterator[str]:
+    """`lines` for a result about segments of actions."""
+    covered = result["coverage"]["splits"][result["split"]]
+    videos = f"{result['videos']} of {plural(covered['videos']['annotated'], 'video')}"
+    yield (
+        f"{result['dataset']}, split {result['split']}: {plural(result['segments'], 'segment')} in {videos}, "
+        f"{plural(len(result['seeds']), 'seed')}"
+    )
+    for reason, count in covered["queries"]["not_used"].items():
+        yield f"  not used: {plural(count, 'label')} of a video, {reason}"
+    yield from doubts.sentences(result)
+    if result["metrics"] is None:
+        yield (
+            f"Nothing can be scored: no video of the split {result['split']} has both a segment (label, start and end) "
+            "and a prediction."
+        )
+        return
+    names, count = list(result["metrics"]), result["segments"]
+    by_wtalc = result["wtalc"]
+    rows = {
+        result["model"]: _spread(result["metrics"], count),
+        **{f"  {stream} alone": _spread(metrics, count) for stream, metrics in result["streams"].items()},
+        **_compared(result, "segments"),
+        **{WITHOUT_VIDEO[name]: _plain(metrics, count) for name, metrics in result["video_free"].items()},
+        **_other_epochs(result, count),
+    }
+    if by_wtalc:
+        rows[f"{result['model']}, protocol of W-TALC"] = _spread(by_wtalc["metrics"], count)
+        for name, metrics in by_wtalc["video_free"].items():
+            rows[f"{WITHOUT_VIDEO[name]}, protocol of W-TALC"] = _plain(metrics, count)
+    yield from _grid(names, rows)
+    yield from _differences(result, names, "segments")
+    yield f"classification: mAP {number(result['classification'], result['queries'])}"
+
+
+def _compared(result: Mapping[str, Any], counted: str) -> dict[str, dict[str, str]]:
+    """The rows of the models that a result compares its own with."""
+    compared = {other: about for other, about in result["comparisons"].items() if "alone" in about}
+    return {other: _spread(about["alone"], about[counted]) for other, about in compared.items()}
+
+
+def _other_epochs(result: Mapping[str, Any], count: int) -> dict[str, dict[str, str]]:
+    held_out, oracle = result["selection"]["held_out"], result["selection"]["oracle"]
+    return {
+        "  epoch by held-out loss": _spread(held_out["metrics"], count) if held_out else {},
+        "  best epoch on the test split (do not report)": _spread(oracle["metrics"], count),
+    }
+
+
+def _grid(names: Sequence[str], rows: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
     rows = {label: row for label, row in rows.items() if row}
     first = max(map(len, rows))
     yield " " * first + "".join(name.rjust(WIDTH) for name in names)
     for label, row in rows.items():
         yield label.ljust(first) + "".join(row.get(name, "").rjust(WIDTH) for name in names)
+
+
+def _differences(result: Mapping[str, Any], names: Sequence[str], counted: str) -> Iterator[str]:
     for other, compared in result["comparisons"].items():
         label = "best without video" if other == "video_free" else other
         parts = [
-            f"{name} {_difference(compared['metrics'][name], compared['queries'])}"
+            f"{name} {_difference(compared['metrics'][name], compared[counted])}"
             for name in names
             if name in compared["metrics"]
         ]
-        yield f"{result['model']} minus {label}: {', '.join(parts) or 'no query in common'}"
+        yield f"{result['model']} minus {label}: {', '.join(parts) or 'nothing in common'}"
 
 
 def _spread(metrics: Mapping[str, Any], queries: int) -> dict[str, str]:

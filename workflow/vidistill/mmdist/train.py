@@ -78,7 +78,7 @@ def train(
         seed=s.seed,
         count=len(training),
         loss=loss,
-        watch=lambda: {"held_out_loss": held_out_loss(objective, s, held_out, where)},
+        watch=lambda _: {"held_out_loss": held_out_loss(objective, s, held_out, where)},
         predict=predicted,
     )
 
@@ -143,7 +143,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         splits=None,
         snippets=s.snippets,
         normalise=s.normalise,
-    )
+    ).on(where)
     parts = stage.divide(loaded, s, args.queries)
     training, watched, at_last = map(loaded.take, parts)
     taught, tables = None, list[Path]()

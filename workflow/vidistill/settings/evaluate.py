@@ -1,4 +1,4 @@
-"""Section `evaluate`."""
+"""Section `evaluate`, and what it has in common with section `localisation`."""
 
 from typing import Annotated, Literal
 
@@ -9,14 +9,34 @@ from vidistill.base.settings import Distinct, Section, Text
 VoteWeight = Literal["iou", "one"]
 
 
-class EvaluateSection(Section):
-    """Stage evaluate: numbers, and what they are worth."""
+class Reporting(Section):
+    """What every evaluation has."""
 
     split: Text = Field(
         "test",
         description="The split that is evaluated; where it is not among train.test_splits, the last epoch alone is "
         "predicted.",
     )
+    bootstrap_samples: int = Field(
+        10_000, ge=1, description="How often queries, or videos with labels, are resampled for an interval."
+    )
+    bootstrap_seed: int = Field(0, ge=0, description="Seed of the resampling.")
+    confidence: float = Field(
+        0.95,
+        gt=0,
+        lt=1,
+        description="Confidence of the intervals; a difference whose interval contains 0 is within noise.",
+    )
+    list_at_most: int = Field(
+        50,
+        ge=0,
+        description="Entries shown of each list of bad, partial or missing videos; the counts are complete.",
+    )
+
+
+class EvaluateSection(Reporting):
+    """Stage evaluate: numbers, and what they are worth."""
+
     thresholds: Distinct[Annotated[float, Field(gt=0, le=1)]] = Field(
         (0.3, 0.5, 0.7), description="The values m of R@m and R5@m; a prediction counts when its IoU is at least m."
     )
@@ -36,17 +56,4 @@ class EvaluateSection(Section):
         le=1000,
         description="The constant interval that is compared with starts and ends at a multiple of 1 / constant_steps "
         "of the duration; 50 (Charades-STA) and 20 (ActivityNet Captions) give the field's numbers.",
-    )
-    bootstrap_samples: int = Field(10_000, ge=1, description="How often the queries are resampled for an interval.")
-    bootstrap_seed: int = Field(0, ge=0, description="Seed of the resampling.")
-    confidence: float = Field(
-        0.95,
-        gt=0,
-        lt=1,
-        description="Confidence of the intervals; a difference whose interval contains 0 is within noise.",
-    )
-    list_at_most: int = Field(
-        50,
-        ge=0,
-        description="Entries shown of each list of bad, partial or missing videos; the counts are complete.",
     )

@@ -16,26 +16,35 @@ class OptimisationSettings(Section):
     """Adam: its learning rate over time, weight decay, clipping, precision."""
 
     epochs: int = Field(15, ge=1, description="Epochs; results are those of the last one.")
-    batch_size: int = Field(32, ge=2, description="Queries per update.")
+    batch_size: int = Field(32, ge=2, description="Queries (MMSD: videos) per update.")
     learning_rate: float = Field(0.0004, gt=0, description="Peak rate (teacher 3.5e-4, student 5e-4).")
-    schedule: Literal["inverse_sqrt", "linear", "constant"] = Field(
+    schedule: Literal["inverse_sqrt", "linear", "step", "constant"] = Field(
         "inverse_sqrt",
         description="The rate over time: inverse_sqrt rises over warmup_updates and then falls with the square root; "
-        "linear falls from epoch to epoch, to 0 after the last; constant is the peak rate.",
+        "linear falls from epoch to epoch, to 0 after the last; step falls once, at step_epoch; constant is the peak "
+        "rate.",
     )
     warmup_updates: int = Field(
         400, ge=1, description="Updates of linear warm-up of inverse_sqrt. Shorter where training is shorter."
     )
+    step_epoch: int = Field(71, ge=1, description="First epoch of the lower rate of step.")
+    step_factor: float = Field(0.2, gt=0, le=1, description="The lower rate of step as a share of the peak rate.")
     slow_epochs: int = Field(0, ge=0, description="First epochs, which have slow_rate in place of the schedule's.")
     slow_rate: float = Field(0.000001, gt=0, description="Learning rate of the slow epochs.")
-    weight_decay: float = Field(
-        0.0, ge=0, description="Decoupled decay (AdamW) of all but LayerNorm and biases; 0 is Adam."
+    weight_decay: float = Field(0.0, ge=0, description="Weight decay; 0 is none.")
+    decay: Literal["decoupled", "coupled"] = Field(
+        "decoupled",
+        description="decoupled (AdamW), of all but LayerNorm and biases, or coupled with the gradient (Adam), of all "
+        "parameters.",
+    )
+    second_beta: float = Field(
+        0.999, gt=0, lt=1, description="Decay of Adam's second moment (MMSD: 0.99); that of the first is 0.9."
     )
     epsilon: float = Field(1e-8, gt=0, description="Adam's epsilon.")
     bias_correction: bool = Field(
         True, description="Correct Adam's moments for their start at 0; EMTM's released code does not."
     )
-    gradient_norm: float = Field(10.0, gt=0, description="Gradients are clipped at this norm.")
+    gradient_norm: float | None = Field(10.0, gt=0, description="Gradients are clipped at this norm; null: not at all.")
     precision: Precision = Field("fp32", description="Arithmetic of the training pass.")
 
 

@@ -21,7 +21,7 @@ FILE = "checkpoint.pt"
 
 @dataclass
 class Checkpoint:
-    """The state after `epoch` epochs; `work` holds it, and each epoch's predictions."""
+    """The state after `epoch` epochs; `work` holds it, and each epoch's predictions, if any."""
 
     work: Path
     fingerprint: str
@@ -36,24 +36,31 @@ class Checkpoint:
             optimiser.load_state_dict(self.state["optimiser"])
 
     def advance(
-        self, network: nn.Module, optimiser: torch.optim.Optimizer, row: dict[str, Any], predictions: pd.DataFrame
+        self,
+        network: nn.Module,
+        optimiser: torch.optim.Optimizer,
+        row: dict[str, Any],
+        predictions: pd.DataFrame | None,
     ) -> None:
         """Save a finished epoch: predictions first, since the checkpoint records that they exist."""
         self.epoch += 1
         self.history.append(row)
-        predictions = predictions.assign(epoch=self.epoch)
-        store.write_table(self._predictions(self.epoch), predictions, PREDICTIONS, KEYS)
+        if predictions is not None:
+            predictions = predictions.assign(epoch=self.epoch)
+            store.write_table(self._predictions(self.epoch), predictions, PREDICTIONS, KEYS)
         self.state = {"network": network.state_dict(), "optimiser": optimiser.state_dict()}
         saved = io.BytesIO()  # written by Python, which reports why writing failed; PyTorch does not
         torch.save({"fingerprint": self.fingerprint, "epoch": self.epoch, "history": self.history, **self.state}, saved)
         with store.atomic(self.work / FILE) as temporary:
             temporary.write_bytes(saved.getbuffer())
 
-    def write(self, history: Path, predictions: Path) -> None:
-        """Write history.parquet and predictions.parquet of all epochs."""
+    def write(self, history: Path, predictions: Path | None) -> None:
+        """Write history.parquet and, unless None, predictions.parquet of all epochs."""
         rows = pd.DataFrame(self.history)
         schema = pa.schema([("epoch", pa.int16())] + [(c, pa.float64()) for c in sorted(rows.columns) if c != "epoch"])
         store.write_table(history, rows, schema, ["epoch"])
+        if predictions is None:
+            return
         tables = [store.read_table(self._predictions(epoch)) for epoch in range(1, self.epoch + 1)]
         store.write_table(predictions, pd.concat(tables), PREDICTIONS, KEYS)
 

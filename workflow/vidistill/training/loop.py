@@ -38,8 +38,8 @@ def train(
     seed: int,
     count: int,
     loss: Callable[[np.ndarray, int], tuple[Tensor, dict[str, Tensor]]],
-    watch: Callable[[], dict[str, float]],
-    predict: Callable[[bool], pd.DataFrame],
+    watch: Callable[[int], dict[str, float]],
+    predict: Callable[[bool], pd.DataFrame] | None,
 ) -> None:
     """Train from `checkpoint` to the last epoch.
 
@@ -48,8 +48,8 @@ def train(
         name: of the model, for messages.
         count: N, the number of samples.
         loss: (rows (B,) of the samples, epoch from 1) -> the batch's loss, and terms whose means the history keeps.
-        watch: called after each epoch -> further numbers for the history.
-        predict: called after each epoch with whether it is the last -> predictions to keep.
+        watch: called after each epoch, with it -> further numbers for the history.
+        predict: called after each epoch with whether it is the last -> predictions to keep; None without any.
 
     Raises:
         UserError: a loss is not finite.
@@ -81,13 +81,14 @@ def train(
                 )
             adam.zero_grad()
             total.backward()
-            torch.nn.utils.clip_grad_norm_(parameters, o.gradient_norm)
+            if o.gradient_norm is not None:
+                torch.nn.utils.clip_grad_norm_(parameters, o.gradient_norm)
             adam.step()
             for term, value in {"loss": total, **terms}.items():
                 sums[term] = sums.get(term, 0.0) + value.item() * len(rows)
             pace.at(step + 1)
         row = {term: value / count for term, value in sums.items()}
-        row |= {"epoch": epoch, "learning_rate": rate(update), **watch()}
-        checkpoint.advance(network, adam, row, predict(epoch == o.epochs))
+        row |= {"epoch": epoch, "learning_rate": rate(update), **watch(epoch)}
+        checkpoint.advance(network, adam, row, predict(epoch == o.epochs) if predict else None)
         left = (time.monotonic() - started) * (o.epochs - epoch)
         log.info("epoch %d/%d, loss %.4f, %.0f s left", epoch, o.epochs, row["loss"], left)

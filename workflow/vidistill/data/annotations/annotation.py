@@ -1,4 +1,4 @@
-"""One annotated sentence, and what all readers share: text files, numbers, errors that name the line.
+"""One annotated sentence or label, and what all readers share: text files, numbers, errors that name the line.
 
 This module and the readers import neither NumPy nor pandas: Snakemake calls them while it parses.
 """
@@ -27,7 +27,11 @@ _SPLITS = {"training": "train", "testing": "test", "valid": "val", "validation":
 
 @dataclass(frozen=True)
 class Annotation:
-    """A row of an annotation file, times in seconds; None where the file has no value."""
+    """A row of an annotation file, times in seconds; None where the file has no value.
+
+    With a label it is a segment of an action, or, without times, says that the action is somewhere in the video. The
+    label "" stands for a video without labels.
+    """
 
     video_id: str
     sentence: str
@@ -38,6 +42,8 @@ class Annotation:
     file: str
     line: int | None  # from 1; None where the file has no lines (JSON)
     repeats: bool = False  # a query of its own even if it is equal to a row above
+    label: str | None = None  # None: a sentence
+    unlisted: bool = False  # a segment in training whose label the video's own list of labels lacks
 
 
 def video_id(name: str) -> str:

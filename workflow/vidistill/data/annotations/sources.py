@@ -1,19 +1,11 @@
 """The annotation files of a data set, in any form. Light enough to be called while Snakemake parses."""
 
-from collections.abc import Callable
 from dataclasses import replace
 
 from vidistill.base.stage import UserError
-from vidistill.data.annotations import activitynet, charades, table, tacos
+from vidistill.data.annotations import activitynet, activitynet13, charades, table, tacos
 from vidistill.data.annotations.annotation import Annotation, split_name
 from vidistill.settings.queries import QueriesSettings
-
-_READERS: dict[str, Callable[[str, str], list[Annotation]]] = {
-    "charades": charades.read,
-    "activitynet": activitynet.read,
-    "tacos": tacos.read,
-    "table": table.read,
-}
 
 
 def read(settings: QueriesSettings) -> list[Annotation]:
@@ -44,4 +36,18 @@ def _read(settings: QueriesSettings) -> list[Annotation]:
     names = [file for _, file in files]
     if twice := [file for file in names if names.count(file) > 1]:
         raise UserError(f"{key} lists {twice[0]} twice; list a file with all splits once and add a column split.")
-    return [annotation for split, file in files for annotation in _READERS[settings.format](file, split)]
+    return [annotation for split, file in files for annotation in _rows(settings, file, split)]
+
+
+def _rows(settings: QueriesSettings, file: str, split: str) -> list[Annotation]:
+    match settings.format:
+        case "charades":
+            return charades.read(file, split)
+        case "activitynet":
+            return activitynet.read(file, split)
+        case "tacos":
+            return tacos.read(file, split)
+        case "activitynet13":
+            return activitynet13.read(file, settings.subsets, settings.labels)
+        case "table":
+            return table.read(file, split, "label" if settings.task == "localization" else "sentence")

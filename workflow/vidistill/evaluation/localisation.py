@@ -1,0 +1,161 @@
+"""Stage `localisation`: compare predicted segments of actions with the annotated ones: mean average precision,
+confidence intervals, baselines, coverage."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from vidistill.base import settings as settings_module
+from vidistill.base import store
+from vidistill.base.stage import UserError, arguments, run
+from vidistill.evaluation import coverage, detected, inputs, summary, terminal
+from vidistill.evaluation import localisation_numbers as numbers
+from vidistill.evaluation.inputs import DataSet, Files, Training
+from vidistill.evaluation.localisation_numbers import Seeds
+from vidistill.evaluation.truth import Truth
+from vidistill.features import states
+from vidistill.features.availability import Videos, check_bad, sort_videos
+from vidistill.settings.localisation import LocalisationSettings
+
+log = logging.getLogger(__name__)
+EXCLUDED, NO_LABEL = "excluded by exclude_videos", "no label"
+# The numbers of a result without a segment that can be found.
+NO_NUMBERS: dict[str, Any] = {
+    **{"metrics": None, "classes": {}, "streams": {}, "wtalc": None, "comparisons": {}, "video_free": None},
+    **{"fitted": None, "selection": None},
+}
+
+
+def evaluate(s: LocalisationSettings, files: Files) -> dict[str, Any]:
+    """The result. If no predicted video has segments, it has no numbers.
+
+    Raises:
+        UserError: files do not match, or too many videos are bad.
+    """
+    trainings = {
+        model: {seed: inputs.read_training(files.models[model, seed]) for seed in s.seeds}
+        for model in (s.model, *s.compare_with)
+    }
+    training = trainings[s.model][s.seeds[0]]
+    queries = store.read_table(files.queries, ["query_id", "video_id", "split", "duration", "label"])
+    data = DataSet(
+        queries.assign(sentence=queries["label"].fillna("")),
+        inputs.read_moments(files.moments),
+        {name: states.read(name, shards) for name, shards in files.features.items()},
+    )
+    videos = sort_videos(data.queries["video_id"], training.select(data.features))
+    check_bad(videos, s.max_bad_share)
+    truth = Truth(s, data)
+    found = {model: read_seeds(s, files, model, truth) for model in trainings}
+    scored = numbers.scored_videos([found[s.model]], s.exclude_videos)
+    segments = truth.of(scored)
+    return {
+        **{"dataset": s.dataset, "task": "localization", "split": s.split, "model": s.model, "seeds": list(s.seeds)},
+        "videos": len(scored),
+        "queries": len(segments[["video_id", "label"]].drop_duplicates()),
+        "segments": len(segments),
+        **(NO_NUMBERS if segments.empty else score(s, files, training, truth, found)),
+        "classification": numbers.classification(s, truth, found[s.model], scored),
+        "coverage": cover(s, files, data, training, videos, scored),
+        "features": {name: states.describe(stream) for name, stream in data.features.items()},
+        "models": {
+            model: {**seeds[s.seeds[0]].facts, "sha256": {str(seed): t.sha256 for seed, t in seeds.items()}}
+            for model, seeds in trainings.items()
+        },
+        "settings": s.model_dump(),
+        "versions": store.versions("h5py", "numpy", "pandas", "pyarrow"),
+    }
+
+
+def read_seeds(s: LocalisationSettings, files: Files, model: str, truth: Truth) -> Seeds:
+    """A model's predictions by seed, all of the same videos; empty if it predicts no video of the split.
+
+    Raises:
+        UserError: seeds predict different videos, or videos of another data set.
+    """
+    read = {seed: detected.read(files.predictions[model, seed], s.split) for seed in s.seeds}
+    first = read[s.seeds[0]]
+    found = {seed: one for seed, one in read.items() if one is not None}
+    for seed in s.seeds:
+        path, one = files.predictions[model, seed], read[seed]
+        if (one and one.videos) != (first and first.videos):
+            raise UserError(f"{path} has other videos than seed {s.seeds[0]}; train {model} again.")
+        if one is not None and not one.videos <= truth.videos:
+            raise UserError(f"{path} has videos that {files.queries} lacks; train {model} on this data set.")
+    return found
+
+
+def score(
+    s: LocalisationSettings, files: Files, training: Training, truth: Truth, found: Mapping[str, Seeds]
+) -> dict[str, Any]:
+    """The part of the result that needs segments in predicted videos."""
+    ours, videos = found[s.model], numbers.scored_videos([found[s.model]], s.exclude_videos)
+    measured = truth.measure(numbers.last(ours), videos)
+    sizes = numbers.fit(s, truth, training.train_splits)
+    baselines = {
+        name: truth.measure([table], videos) for name, table in numbers.without_video(truth, videos, sizes).items()
+    }
+    comparisons = {"video_free": numbers.against_baselines(s, measured, baselines, len(truth.of(videos)))}
+    for other in s.compare_with:
+        comparisons[other] = numbers.against_model(s, truth, ours, measured, found[other], other)
+    histories = {seed: store.read_table(files.histories[s.model, seed]) for seed in s.seeds}
+    return {
+        "metrics": numbers.over_seeds(s, measured, ours, s.names),
+        "classes": numbers.by_class(s, truth, ours, videos),
+        "streams": numbers.by_stream(s, truth, ours, videos),
+        "wtalc": None if s.wtalc_rate is None else numbers.by_wtalc(s, truth, ours, sizes),
+        "comparisons": comparisons,
+        "video_free": {name: summary.means(one.values, s.names) for name, one in baselines.items()},
+        "fitted": sizes,
+        "selection": numbers.select(s, truth, ours, histories, videos),
+    }
+
+
+def cover(
+    s: LocalisationSettings, files: Files, data: DataSet, training: Training, videos: Videos, scored: Sequence[str]
+) -> dict[str, Any]:
+    """The coverage section of the result."""
+    in_scored = data.queries["video_id"].isin(scored)
+    outcome = coverage.outcomes(
+        data.queries,
+        videos,
+        frozenset(),
+        split=s.split,
+        predicted=set(data.queries.loc[in_scored, "query_id"]),
+        with_moment=data.targets.keys(),
+    )
+    excluded = (data.queries["split"] == s.split) & data.queries["video_id"].isin(s.exclude_videos)
+    unlabelled = data.queries["label"].isna() & outcome.isin([coverage.USED, coverage.NO_MOMENT])
+    outcome = outcome.mask(unlabelled, NO_LABEL).mask(excluded & ~in_scored, EXCLUDED)
+    problems = pd.read_csv(files.problems, dtype=str, keep_default_na=False)
+    return coverage.describe(
+        data, outcome, problems, videos, split=s.split, learned=training.train_splits, cap=s.list_at_most
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = arguments(__doc__)
+    for option in ("--queries", "--moments", "--problems", "--output"):
+        parser.add_argument(option, type=Path, required=True)
+    parser.add_argument("--features", nargs="+", required=True, help="STREAM=H5, every shard of every stream")
+    for option in ("--predictions", "--models", "--histories"):
+        parser.add_argument(option, nargs="+", required=True, help="MODEL:SEED=FILE, every model and seed")
+    args = parser.parse_args(argv)
+    settings = settings_module.parse(LocalisationSettings, args.settings)
+    models = (settings.model, *settings.compare_with)
+    by_seed = {
+        name: inputs.labelled(f"--{name}", getattr(args, name), models, settings.seeds)
+        for name in ("predictions", "models", "histories")
+    }
+    files = Files(args.queries, args.moments, args.problems, states.by_stream(args.features), **by_seed)
+    result = evaluate(settings, files)
+    store.write_json(args.output, result)
+    for line in terminal.of_segments(result):
+        log.info("%s", line)
+
+
+if __name__ == "__main__":
+    run(main)
