@@ -162,6 +162,15 @@ def test_pseudo_labels_are_learned_in_place_of_moments(config, folder):
     np.testing.assert_allclose(history["loss"], store.read_table(full["history"])["loss"], rtol=1e-5)
 
 
+def test_a_pseudo_model_refuses_tables_of_a_supervised_teacher(config, folder):
+    """Of a teacher from elsewhere, which the configuration knows nothing of."""
+    section = small_emtm.train_section(config, **TAUGHT, supervision="pseudo", labels="first")
+    path = folder / "first" / "pseudo_labels.parquet"
+    knowledge.write_labels(path, store.read_table(path), supervision="full")
+    with pytest.raises(UserError, match=r"pseudo_labels\.parquet is of a teacher that was trained on moments"):
+        run(folder, section, "a", ["--labels", path])
+
+
 def test_the_hard_loss_of_held_out_videos_is_kept(config, folder):
     small_emtm.write(folder, videos=30)
     section = small_emtm.train_section(config, held_out=0.3)

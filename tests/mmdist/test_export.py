@@ -10,6 +10,7 @@ from small import load
 from vidistill.base import store
 from vidistill.base.stage import UserError
 from vidistill.mmdist import export, targets
+from vidistill.training import knowledge
 
 
 @pytest.fixture(scope="module")
@@ -101,6 +102,14 @@ def test_a_student_learns_from_the_tables_alone(config, taught):
     history = store.read_table(files["history"])
     assert (history["distillation_local"] > 0).all()
     assert history["teacher_agreement"].between(0, 1).all()
+
+
+def test_a_student_refuses_tables_of_a_supervised_teacher(config, taught, tmp_path):
+    table = store.read_table(taught / "labels.parquet")
+    knowledge.write_labels(tmp_path / "labels.parquet", table, supervision="full")
+    tables = ["--pseudo-labels", tmp_path / "labels.parquet", "--activation-maps", taught / "maps.parquet"]
+    with pytest.raises(UserError, match=r"labels\.parquet is of a teacher that was trained on moments"):
+        run(taught, small.train_section(config, "student"), "refused", tables)
 
 
 def test_targets_are_joined_by_query_not_by_row(taught, tmp_path):

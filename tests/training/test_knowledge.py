@@ -55,6 +55,16 @@ def test_files_say_where_they_are_from(tables):
     assert store.read_metadata(tables[0])["dataset"] == "d"
 
 
+def test_a_table_of_a_supervised_teacher_teaches_supervised_models_alone(tables, tmp_path):
+    file = tmp_path / "full.parquet"
+    knowledge.write_labels(file, pd.DataFrame([moment("a#0", "elder", 1.0)]), supervision="full")
+    knowledge.check_supervision([*tables, file], "full")
+    knowledge.check_supervision(tables, "pseudo")
+    for supervision in ("weak", "pseudo"):
+        with pytest.raises(UserError, match=rf"full\.parquet is of a teacher .* supervision is {supervision}"):
+            knowledge.check_supervision([*tables, file], supervision)
+
+
 def test_two_rows_of_a_teacher_for_a_query_are_an_error(tmp_path):
     knowledge.write_labels(tmp_path / "twice.parquet", pd.DataFrame([moment("a#0", "elder", 1.0)] * 2))
     with pytest.raises(UserError, match=r"twice\.parquet: teacher 'elder' has two rows for query a#0"):

@@ -51,8 +51,9 @@ def prepare(path: Path, sentences: Sequence[str], device: torch.device) -> Prepa
     network.to(device)
     table = network.words if isinstance(network, Map2D) else network.shared.query.words
 
+    @torch.no_grad()
     def answer() -> np.ndarray:
-        (part,) = predict.predict(network, queries, device=device)
-        return (part.moments[0] * SECONDS).numpy()
+        moments, _, _ = predict.answer(network, queries.batch(np.zeros(1, dtype=np.int64), device))
+        return (moments[0].cpu() * SECONDS).numpy()
 
     return Prepared(efficiency.parameters(network, table), words(sentence), s.length, answer)

@@ -23,7 +23,7 @@ from vidistill.emtm.objective import MapObjective, Objective
 from vidistill.emtm.targets import Targets
 from vidistill.features import states
 from vidistill.settings.emtm import TrainSettings
-from vidistill.training import loop, predictions, samples, stage
+from vidistill.training import knowledge, loop, predictions, samples, stage
 from vidistill.training.checkpoint import Checkpoint, open_checkpoint
 
 log = logging.getLogger(__name__)
@@ -126,6 +126,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     vocabulary = vocabularies.load(args.vocabulary)
     vectors, learned_words = vocabularies.load_word_vectors(args.word_vectors)
     moments, source = read_moments(s, args.training_moments, args.labels)
+    knowledge.check_supervision([*args.activation_maps, *([args.labels] if args.labels else [])], s.supervision)
     files = states.by_stream(args.features)
     loaded = batch.load(args.queries, [files.get(stream, []) for stream in s.streams], s, splits=None).on(where)
     parts = stage.divide(loaded, s, args.queries)

@@ -9,8 +9,8 @@ import torch
 from vidistill.base.settings import parse
 from vidistill.data import vocabulary as vocabularies
 from vidistill.data.vocabulary import encode
+from vidistill.mmdist import masking, predict, proposals
 from vidistill.mmdist import model as models
-from vidistill.mmdist import predict, proposals
 from vidistill.mmdist.batch import with_words
 from vidistill.settings.mmdist import TrainSettings
 from vidistill.training import efficiency
@@ -31,7 +31,7 @@ def prepare(path: Path, sentences: Sequence[str], device: torch.device) -> Prepa
     s, vocabulary = parse(TrainSettings, metadata["settings"]), vocabularies.loads(metadata["vocabulary"])
     sentence = efficiency.median_sentence(sentences, lambda text: len(encode(text, vocabulary)))
     random = torch.Generator().manual_seed(0)
-    asked = Samples(
+    found = Samples(
         query_ids=["query"],
         video_ids=["video"],
         splits=["test"],
@@ -41,13 +41,16 @@ def prepare(path: Path, sentences: Sequence[str], device: torch.device) -> Prepa
         features=[torch.randn(1, s.snippets, dim, generator=random) for dim in network.feature_dims],
         lengths=torch.tensor([s.snippets]),
     )
-    queries = with_words(asked, vocabulary)
+    queries = with_words(found, vocabulary)
     network.to(device)
 
+    @torch.no_grad()
     def answer() -> np.ndarray:
-        (part,) = predict.predict(network, queries, s.loss, seed=s.seed, score_weight=s.score_weight, device=device)
-        order = part.score[0].argsort(descending=True, stable=True)
-        return (proposals.moments(part.center, part.width)[0, order] * SECONDS).numpy()
+        masked = masking.masked_words(queries.keys, queries.weights, s.seed, masking.EVALUATION)
+        asked = queries.batch(np.zeros(1, dtype=np.int64), masked, device)
+        center, width, _, score, _ = predict.infer(network, asked, s.loss, s.score_weight)
+        order = score[0].argsort(descending=True, stable=True)
+        return (proposals.moments(center, width)[0, order].cpu() * SECONDS).numpy()
 
     words = len(encode(sentence, vocabulary))
     return Prepared(efficiency.parameters(network, network.embedding.weight), words, s.snippets, answer)

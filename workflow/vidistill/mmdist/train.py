@@ -22,7 +22,7 @@ from vidistill.mmdist.network import Network
 from vidistill.mmdist.objective import Objective
 from vidistill.mmdist.targets import Targets
 from vidistill.settings.mmdist import TrainSettings
-from vidistill.training import loop, predictions, samples, stage
+from vidistill.training import knowledge, loop, predictions, samples, stage
 from vidistill.training.checkpoint import Checkpoint, open_checkpoint
 
 log = logging.getLogger(__name__)
@@ -149,6 +149,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     taught, tables = None, list[Path]()
     if s.teachers:
         training, taught, tables = read_targets(s, training, args.pseudo_labels, args.activation_maps)
+        knowledge.check_supervision(tables, "weak")
     asked = len(watched) + len(at_last)
     log.info("%s, seed %d: %d queries to train on, %d to predict", s.model, s.seed, len(training), asked)
     torch.manual_seed(s.seed)

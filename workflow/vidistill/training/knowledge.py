@@ -1,6 +1,6 @@
 """The two Parquet tables of teachers: scored moments of queries (pseudo labels), and activation maps."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +106,20 @@ def of_one(table: pd.DataFrame, file: Path) -> pd.DataFrame:
     if len(teachers) > 1:
         raise UserError(f"{file} has several teachers ({', '.join(teachers)}); give each its own table.")
     return table.droplevel("teacher")
+
+
+def check_supervision(files: Iterable[Path], supervision: str) -> None:
+    """Check that a model that is not `full` learns from no table of one that is, as far as the tables say it.
+
+    Raises:
+        UserError: a table is of a teacher that was trained on moments.
+    """
+    full = [file for file in files if store.read_metadata(file).get("supervision") == "full"]
+    if full and supervision != "full":
+        raise UserError(
+            f"{full[0]} is of a teacher that was trained on moments, and the model's supervision is {supervision}; "
+            "use another teacher."
+        )
 
 
 def _rows(files: Sequence[Path], wanted: dict[str, object], number: int | None) -> pd.DataFrame:
