@@ -25,9 +25,10 @@ import torch
 import yaml
 
 from vidistill.base import code, store
-from vidistill.commands import onnx, trained
+from vidistill.commands import exportable, onnx, trained
 from vidistill.commands.ground import Grounder
 from vidistill.commands.one_video import Video
+from vidistill.commands.trained import MMDistModel
 from vidistill.data.text import masking_weight
 from vidistill.features import extract, networks, options
 from vidistill.mmdist import model as models
@@ -120,7 +121,9 @@ def milliseconds(what: Callable[[], Any], times: int) -> float:
 def queries(model: Path, seconds: float, threads: int, times: int) -> None:
     """Print what a sentence costs once the features are there, and the network alone in PyTorch and ONNX Runtime."""
     grounder = Grounder(model, device="cpu", threads=threads)
-    width = sum(grounder.trained.network.feature_dims)
+    about = grounder.trained
+    assert isinstance(about, MMDistModel)
+    width = sum(about.network.feature_dims)
     watched = Video(
         "v", seconds, {"rgb": np.random.default_rng(0).normal(size=(int(seconds * 25 / 8), width)).astype("f4")}
     )
@@ -136,18 +139,18 @@ def queries(model: Path, seconds: float, threads: int, times: int) -> None:
         print("no onnxruntime here")
         return
     path = model.with_suffix(".onnx")
-    onnx.export(trained.load(model), path)
+    made = exportable.of(trained.load(model))
+    onnx.export(made, path)
     chosen = onnxruntime.SessionOptions()
     chosen.intra_op_num_threads = threads
     session = onnxruntime.InferenceSession(path, chosen)
-    network = onnx.Grounding(trained.load(model)).eval()
     for count in (1, 8):
         tokens = torch.zeros(count, 20, dtype=torch.long)
         tokens[:, :7] = 3
         inputs = (torch.randn(count, 200, width), tokens, torch.arange(20).expand(count, 20) % 3 == 0)
-        feed = dict(zip(onnx.INPUTS, (x.numpy() for x in inputs), strict=True))
+        feed = dict(zip(made.inputs, (x.numpy() for x in inputs), strict=True))
         with torch.inference_mode():
-            ours = milliseconds(lambda given=inputs: network(*given), times)
+            ours = milliseconds(lambda given=inputs: made.module(*given), times)
         theirs = milliseconds(lambda given=feed: session.run(None, given), times)
         rates = f"PyTorch {ours / count:7.1f} ms, ONNX Runtime {theirs / count:7.1f} ms a sentence"
         print(f"network, {count:2} sentences: {rates}, {ours / theirs:.2f} times as fast")

@@ -72,12 +72,13 @@ def settings(values):
 def reads(module, values, but=None):
     """What a job depends on besides files, as "name = value": its settings (except `but`) and its code.
 
-    `module` may be a function of wildcards; None for a stage whose code decides about nothing that is made.
+    `module` may be several, or a function of wildcards; None for a stage whose code decides about nothing that is made.
     """
 
     def read(wildcards):
         found = module(wildcards) if callable(module) else module
-        digests = code.digests(found) if found else {}
+        modules = [found] if isinstance(found, str) else found or ()
+        digests = {name: digest for one in modules for name, digest in code.digests(one).items()}
         code_of_it = [f"code of {name} = {digest[:12]}" for name, digest in digests.items()]
         return [*leaves({k: v for k, v in values(wildcards).items() if k != but}), *code_of_it]
 
@@ -125,6 +126,12 @@ def unless(kept, path):
 def gpus():
     """GPUs that a network's job requests: 0 on a machine without GPUs, whose jobs would wait for each other."""
     return 0 if config["device"] == "cpu" or not (has_gpu() or SUBMITTED) else 1
+
+
+def alone(threads):
+    """Threads of a job that measures time: all cores of this machine, so that no other job runs beside it; a job that is
+    submitted asks for what it uses."""
+    return threads if SUBMITTED else internal("cores", threads)
 
 
 def grows(amount):

@@ -69,6 +69,29 @@ rule moments:
         " --moments {output.moments:q} --problems {output.problems:q} > {log:q} 2>&1"
 
 
+# Its params depend on moments of the training splits alone, so that a corrected test moment reruns no training.
+rule training_moments:
+    input:
+        files=annotations,
+        queries="results/{dataset}/queries.parquet",
+    output:
+        "results/{dataset}/training_moments.parquet",
+    log:
+        "results/logs/training_moments/{dataset}.log",
+    conda:
+        "../envs/vidistill.yaml"
+    resources:
+        mem_mb=grows(2000),
+        runtime=grows(60),
+    params:
+        settings=settings(training_moments_settings),
+        reads=reads("vidistill.data.training_moments", training_moments_settings),
+        rows=training_rows,
+    shell:
+        "python -m vidistill.data.training_moments --settings {params.settings:q} --queries {input.queries:q}"
+        " --output {output:q} > {log:q} 2>&1"
+
+
 rule vocabulary:
     input:
         queries="results/{dataset}/queries.parquet",

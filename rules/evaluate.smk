@@ -1,3 +1,37 @@
+# All models of a result on one machine, one after another.
+rule efficiency:
+    input:
+        models=lambda wildcards: models_of_result(wildcards).values(),
+        queries="results/{dataset}/queries.parquet",
+    output:
+        "results/{dataset}/{model}/efficiency.json",
+    log:
+        "results/logs/efficiency/{dataset}/{model}.log",
+    priority: 4
+    conda:
+        "../envs/vidistill.yaml"
+    threads: alone(config["efficiency"]["threads"])
+    resources:
+        gpu=gpus(),
+        mem_mb=grows(4000),
+        runtime=grows(60),
+    params:
+        settings=settings(efficiency_settings),
+        reads=reads(efficiency_modules, efficiency_settings),
+        models=lambda wildcards: as_options(models_of_result(wildcards)),
+    shell:
+        "python -m vidistill.evaluation.efficiency --settings {params.settings:q} --queries {input.queries:q}"
+        " --models {params.models:q} --output {output:q} > {log:q} 2>&1"
+
+
+# And all models of the tables, whose results were measured apart.
+use rule efficiency as efficiency_of_tables with:
+    output:
+        "results/{dataset}/efficiency.json",
+    log:
+        "results/logs/efficiency/{dataset}.log",
+
+
 rule evaluate:
     input:
         features=lambda wildcards: files_of(result_features(wildcards)),
@@ -7,6 +41,7 @@ rule evaluate:
         queries="results/{dataset}/queries.parquet",
         moments="results/{dataset}/moments.parquet",
         problems="results/{dataset}/problems.csv",
+        efficiency="results/{dataset}/{model}/efficiency.json",
     output:
         result="results/{model}_{dataset}.json",
         predictions="results/{dataset}/{model}/predictions.jsonl",
@@ -29,12 +64,13 @@ rule evaluate:
         "python -m vidistill.evaluation.evaluate --settings {params.settings:q} --queries {input.queries:q}"
         " --moments {input.moments:q} --problems {input.problems:q} --features {params.features:q}"
         " --predictions {params.predictions:q} --models {params.models:q} --histories {params.histories:q}"
-        " --result {output.result:q} --predictions-out {output.predictions:q} 2>&1 | tee {log:q} >&2"
+        " --efficiency {input.efficiency:q} --result {output.result:q} --predictions-out {output.predictions:q} 2>&1 | tee {log:q} >&2"
 
 
 rule tables:
     input:
         results=results_of_tables,
+        efficiency="results/{dataset}/efficiency.json",
     output:
         csv="results/tables_{dataset}.csv",
         markdown="results/tables_{dataset}.md",
@@ -51,4 +87,4 @@ rule tables:
         reads=reads("vidistill.evaluation.tables", tables_settings),
     shell:
         "python -m vidistill.evaluation.tables --settings {params.settings:q} --results {input.results:q}"
-        " --csv {output.csv:q} --markdown {output.markdown:q} 2>&1 | tee {log:q} >&2"
+        " --efficiency {input.efficiency:q} --csv {output.csv:q} --markdown {output.markdown:q} 2>&1 | tee {log:q} >&2"

@@ -33,6 +33,15 @@ def annotated_rows(wildcards):
     return inventory.annotated_rows(wildcards.dataset)
 
 
+def training_moments_settings(wildcards):
+    return plan.training_moments(wildcards.dataset)
+
+
+@told
+def training_rows(wildcards):
+    return inventory.training_moments(wildcards.dataset)
+
+
 @told
 def undated_videos(wildcards):
     """The videos without annotated duration."""
@@ -144,8 +153,19 @@ def method_stage(name):
     return lambda wildcards: f"vidistill.{method(wildcards)}.{name}"
 
 
+def supervised_by(*kinds):
+    """A constraint for {model}: the models with such a supervision."""
+    return one_of(model for model in plan.models if plan.supervision(model) in kinds)
+
+
+def labels(wildcards):
+    """The pseudo labels, of the same seed, that train a model in place of moments; empty for most models."""
+    path = plan.labels(wildcards.dataset, wildcards.model)
+    return [path.replace("{seed}", wildcards.seed)] if path else []
+
+
 def export_settings(wildcards):
-    return plan.export()
+    return plan.export(wildcards.model)
 
 
 @told
@@ -192,6 +212,26 @@ def tables_settings(wildcards):
     return plan.tables(wildcards.dataset)
 
 
+def measured(wildcards):
+    """The models of a result, or of all tables, where the output has no {model}."""
+    return plan.compared(wildcards.model) if hasattr(wildcards, "model") else plan.in_tables()
+
+
+def efficiency_settings(wildcards):
+    return plan.efficiency(wildcards.dataset, measured(wildcards))
+
+
+def efficiency_modules(wildcards):
+    methods = sorted({plan.method(model) for model in measured(wildcards)})
+    return ["vidistill.evaluation.efficiency", *(f"vidistill.{method}.efficiency" for method in methods)]
+
+
+def models_of_result(wildcards):
+    """MODEL -> its file of the first seed."""
+    seed = plan.seeds(wildcards.dataset)[0]
+    return {m: f"results/{wildcards.dataset}/{m}/seed-{seed}/model.safetensors" for m in measured(wildcards)}
+
+
 def of_compared(wildcards, name):
     """MODEL:SEED -> file, for every model in a result and every seed."""
     return {
@@ -229,6 +269,8 @@ def result_features(wildcards):
 @told
 def results_of_tables(wildcards):
     """The results of all models in the tables. First, report everything that is missing for them."""
+    if not plan.in_tables():
+        raise UserError("configuration, tables: no table lists a model; list some.")
     require(wildcards.dataset, tuple(plan.trained_for_tables()))
     return [f"results/{model}_{wildcards.dataset}.json" for model in plan.in_tables()]
 
@@ -257,9 +299,10 @@ PAGES = {
     "agreement": ("3 Training", "2 Pseudo labels"),
     "coverage": ("4 Data", "1 Coverage"),
     "frames": ("4 Data", "2 Frames and flow"),
-    "costs": ("5 Cost", "1 Time and memory"),
+    "efficiency": ("5 Cost", "1 Accuracy over latency"),
+    "costs": ("5 Cost", "2 Time and memory"),
 }
-PICTURES = ("losses.svg", "agreement.svg", "recall.svg", "failures.svg", "frames.png")
+PICTURES = ("losses.svg", "agreement.svg", "recall.svg", "efficiency.svg", "failures.svg", "frames.png")
 
 
 def report_page(name):

@@ -1,4 +1,3 @@
-# No rule here may have moments as input: training is weakly supervised, as the workflow's graph shows.
 rule availability:
     input:
         features=lambda wildcards: files_of(model_features(wildcards)),
@@ -24,9 +23,11 @@ rule availability:
         " --features {params.features:q} --output {output:q} > {log:q} 2>&1"
 
 
+# The training of all models but those of the next rule. It reads no moments: the hard labels are a model's pseudo labels.
 rule train:
     input:
         unpack(targets_of_teachers),
+        hard_labels=labels,
         availability="results/{dataset}/{model}/availability.csv",
         features=lambda wildcards: files_of(model_features(wildcards)),
         queries="results/{dataset}/queries.parquet",
@@ -40,6 +41,8 @@ rule train:
         "results/logs/train/{dataset}/{model}/seed-{seed}.log",
     benchmark:
         "results/benchmarks/train/{dataset}/{model}/seed-{seed}.tsv"
+    wildcard_constraints:
+        model=supervised_by("weak", "pseudo"),
     priority: 3
     conda:
         "../envs/vidistill.yaml"
@@ -53,14 +56,31 @@ rule train:
         method=method,
         reads=reads(method_stage("train"), train_settings),
         content=content(tables_from_elsewhere),
+        hard_labels=lambda wildcards, input: ["--labels", *input.hard_labels] if input.hard_labels else [],
         features=lambda wildcards: by_role(model_features(wildcards)),
         work="results/.work/train/{dataset}/{model}/seed-{seed}",
     shell:
         "python -m vidistill.{params.method}.train --settings {params.settings:q} --queries {input.queries:q}"
         " --vocabulary {input.vocabulary:q} --word-vectors {input.vectors:q} --features {params.features:q}"
         " --pseudo-labels {input.pseudo_labels:q} --activation-maps {input.activation_maps:q}"
-        " --model {output.model:q} --history {output.history:q} --predictions {output.predictions:q}"
+        " {params.hard_labels:q} --model {output.model:q} --history {output.history:q} --predictions {output.predictions:q}"
         " --work {params.work:q} > {log:q} 2>&1"
+
+
+# The one training that reads moments, of the training splits alone, for models with `supervision: full`.
+use rule train as train_supervised with:
+    input:
+        unpack(targets_of_teachers),
+        hard_labels="results/{dataset}/training_moments.parquet",
+        availability="results/{dataset}/{model}/availability.csv",
+        features=lambda wildcards: files_of(model_features(wildcards)),
+        queries="results/{dataset}/queries.parquet",
+        vocabulary="results/{dataset}/vocabulary.json",
+        vectors="results/{dataset}/word_vectors.safetensors",
+    wildcard_constraints:
+        model=supervised_by("full"),
+    params:
+        hard_labels=lambda wildcards, input: ["--training-moments", input.hard_labels],
 
 
 rule export:
@@ -78,7 +98,7 @@ rule export:
     priority: 3
     conda:
         "../envs/vidistill.yaml"
-    threads: plan.export()["threads"]
+    threads: lambda wildcards: plan.export(wildcards.model)["threads"]
     resources:
         gpu=gpus(),
         mem_mb=memory_of_features,

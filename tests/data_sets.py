@@ -1,4 +1,4 @@
-"""Files of both data sets as the configuration names them; of videos and weights there are the names alone."""
+"""Files of the data sets as the configuration names them; of videos and weights there are the names alone."""
 
 import json
 from pathlib import Path
@@ -20,6 +20,15 @@ def charades_tree(folder: Path, ids: list[str] = IDS) -> None:
         lengths = "".join(f"{video},9.5\n" for video in videos)
         put(folder, f"data/charades/Charades_v1_{split}.csv", text="id,length\n" + lengths)
     put(folder, *(f"data/charades/videos/{video}.mp4" for video in ids))
+    put(folder, "data/glove/glove.840B.300d.txt", "data/weights/rgb_imagenet.pt", "data/weights/flow_imagenet.pt")
+
+
+def tacos_tree(folder: Path) -> None:
+    third = len(IDS) // 3
+    for split, videos in (("train", IDS[:third]), ("val", IDS[third : 2 * third]), ("test", IDS[2 * third :])):
+        about = {"timestamps": [[30, 120]], "sentences": ["He takes a pan."], "fps": 29.4, "num_frames": 300}
+        put(folder, f"data/tacos/{split}.json", text=json.dumps({f"{video}.avi": about for video in videos}))
+    put(folder, *(f"data/tacos/videos/{video}.avi" for video in IDS))
     put(folder, "data/glove/glove.840B.300d.txt", "data/weights/rgb_imagenet.pt", "data/weights/flow_imagenet.pt")
 
 

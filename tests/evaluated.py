@@ -19,6 +19,13 @@ PREDICTIONS = pa.schema(
     [("epoch", pa.int16()), ("query_id", pa.string()), ("split", pa.string()), ("proposal_index", pa.int16())]
     + [(name, pa.float32()) for name in ("start", "end", "center", "width", "score", "reconstruction_error")]
 )
+EFFICIENCY = {
+    **{"device": "a processor", "threads": 1, "warm_up": 2, "queries": 9, "versions": {"torch": "2"}},
+    "models": {
+        model: {"parameters": parameters, "multiply_adds": products, "latency_ms": ms, "words": 6, "snippets": 64}
+        for model, parameters, products, ms in (("student", 673650, 49_300_000, 3.21), ("baseline", 1000, 999, 20.0))
+    },
+}
 PROBLEMS = ["file", "line", "split", "video_id", "sentence", "problem", "action"]
 
 
@@ -51,6 +58,7 @@ class Runs:
         self.wordless: list[str] = []
         self.seeds = [0, 1]
         self.streams = {"student": ["rgb"], "baseline": ["rgb"]}
+        self.supervision: dict[str, tuple[str, int]] = {}  # model -> with the training moments that it read
         self.tables = {(model, seed): self.predict(seed, 0.0) for model in self.streams for seed in self.seeds}
         self.history = pd.DataFrame({"epoch": range(1, EPOCHS + 1), "loss": 1.0, "held_out_loss": np.nan})
 
@@ -119,6 +127,8 @@ class Runs:
             vocabulary = {"excluded_queries": [{"query_id": q, "reason": "no word"} for q in self.wordless]}
             texts = {"settings": settings, "vocabulary": vocabulary, "versions": {"torch": "2"}}
             metadata = {name: json.dumps(value) for name, value in texts.items()} | {"code": "c0de"}
+            supervision, moments = self.supervision.get(model, ("weak", 0))
+            metadata |= {"supervision": supervision, "training_moments": str(moments)}
             save_file({"w": np.zeros(1, np.float32)}, stem / "m.safetensors", {store.MODEL_KEY: json.dumps(metadata)})
             for option, name in (
                 ("--predictions", "p.parquet"),
@@ -126,7 +136,9 @@ class Runs:
                 ("--histories", "h.parquet"),
             ):
                 labelled[option].append(f"{model}:{seed}={stem / name}")
+        store.write_json(r / "efficiency.json", EFFICIENCY)
         names = {"--queries": "queries.parquet", "--moments": "moments.parquet", "--problems": "problems.csv"}
+        names["--efficiency"] = "efficiency.json"
         tables = {option: [str(r / name)] for option, name in names.items()}
         return {**tables, "--features": features, **labelled}
 

@@ -68,6 +68,7 @@ class LocalisedRuns(Runs):
         self.seeds = [0, 1]
         self.streams = {"mmsd": ["rgb", "flow"], "mmsd-base": ["rgb", "flow"]}
         self.tables = {(model, seed): self.predict(seed, 0.3) for model in self.streams for seed in self.seeds}
+        self.supervision: dict[str, tuple[str, int]] = {}
         self.history = pd.DataFrame({"epoch": range(1, EPOCHS[-1] + 1), "loss": 1.0, "held_out_loss": np.nan})
 
     def predict(self, seed: int, skill: float) -> pd.DataFrame:
@@ -110,6 +111,7 @@ def localise(runs: LocalisedRuns, section: dict[str, Any], **changes: Any) -> di
         **changes,
     }
     options = {**runs.write(), "--output": [str(runs.root / "result.json")]}
+    options.pop("--efficiency", None)
     arguments = [a for option, values in options.items() for a in (option, *values)]
     stage.main(["--settings", json.dumps(settings), *arguments])
     return json.loads((runs.root / "result.json").read_text())

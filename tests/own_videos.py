@@ -1,5 +1,6 @@
 """A small data set of a user's own: a folder of clips, two tables, word vectors and weights, and its configuration."""
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -83,10 +84,7 @@ def configuration(folder: Path, changes: Mapping[str, Any] | None = None, **opti
 
 
 def differences(one: Path, other: Path) -> list[str]:
-    """Files of results, of either run, that are not in both or not equal byte for byte; logs and timings left out.
-
-    Features are compared by content, since HDF5 files hold no promise of their layout.
-    """
+    """Files of results, of either run, that are not in both or not equal byte for byte; logs and timings left out."""
     found = {path: contents(path / "results") for path in (one, other)}
     names = sorted(found[one].keys() | found[other].keys())
     assert len(names) > 15, "there is hardly anything to compare"
@@ -94,8 +92,11 @@ def differences(one: Path, other: Path) -> list[str]:
 
 
 def contents(results: Path) -> dict[str, object]:
+    """File -> its bytes, without measured latencies. Features are held by content, since HDF5 promises no layout."""
     kinds = ("*.json", "*.jsonl", "*.parquet", "*.safetensors", "*.csv")
     files = {str(path.relative_to(results)): path.read_bytes() for kind in kinds for path in results.rglob(kind)}
+    results_alone = {name: text for name, text in files.items() if name.endswith(".json")}
+    files |= {name: re.sub(rb'"latency_ms": [0-9.e-]+', b"", text) for name, text in results_alone.items()}
     features = {str(path.relative_to(results)): arrays(path) for path in (results / "features").rglob("*.h5")}
     return {**files, **features}
 

@@ -175,7 +175,7 @@ def test_the_attributes_that_are_described_are_those_of_the_features(results: Pa
 
 
 def test_the_configured_paths_are_those_of_the_guides(config: dict[str, Any]) -> None:
-    for name, page in (("charades", "charades.md"), ("activitynet", "activitynet.md")):
+    for name, page in (("charades", "charades.md"), ("activitynet", "activitynet.md"), ("tacos", "tacos.md")):
         guide = (ROOT / "docs" / page).read_text(encoding="utf-8")
         for files in config["datasets"][name]["annotations"].values():
             assert all(Path(file).name in guide for file in files)

@@ -74,7 +74,18 @@ def shown(item: dict[str, Any]) -> str:
 def test_the_report_has_every_page_with_its_caption(finished: Path) -> None:
     found = items(finished)
     groups = {f"queries-{group}" for group in ("best", "median", "worst")}
-    figures = {"results", "recall", "failures", "losses", "agreement", "coverage", "frames", "costs", *groups}
+    figures = {
+        "results",
+        "recall",
+        "efficiency",
+        "failures",
+        "losses",
+        "agreement",
+        "coverage",
+        "frames",
+        "costs",
+        *groups,
+    }
     assert set(found) == figures
     captions = {path.stem for path in (finished / "clone/workflow/report").glob("*.rst")}
     assert captions == figures | {"workflow"}
@@ -150,7 +161,7 @@ def test_only_figures_follow_from_figures(finished: Path) -> None:
 def test_a_report_made_again_is_equal_byte_for_byte(finished: Path) -> None:
     folder = finished / "results/report/mine/student"
     before = {path.name: path.read_bytes() for path in folder.iterdir() if path.name != "costs.html"}
-    assert len(before) == 15
+    assert len(before) == 17
     outcome = snakemake(finished, TARGET, "--forcerun", "figures")
     assert outcome.status == 0, outcome.text
     assert dict(outcome.jobs) == REPORTED
@@ -182,6 +193,7 @@ def test_a_report_without_videos_teacher_and_training_moments(finished: Path, tm
         "vocabulary",
         "train",
         "export",
+        "efficiency",
         "evaluate",
         "figures",
         "overview",

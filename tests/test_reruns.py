@@ -12,6 +12,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 import yaml
 
@@ -20,9 +21,10 @@ from own_videos import RESULT
 from workflow_runs import Run, clone, run
 
 EVALUATED = {"evaluate": 1}
-TRAINED = {"train": 3, "export": 1, **EVALUATED}
+MEASURED = {"efficiency": 1, **EVALUATED}
+TRAINED = {"train": 3, "export": 1, **MEASURED}
 OF_FEATURES = {"availability": 3, **TRAINED}
-OF_TEACHER = {"train": 2, "export": 1, **EVALUATED}  # the baseline stays
+OF_TEACHER = {"train": 2, "export": 1, **MEASURED}  # the baseline stays
 VIDEOS_TO_RESULT = {"decode": 3, "flow": 3, "extract": 6, **OF_FEATURES}
 SETTINGS = [
     ({"evaluate": {"confidence": 0.9}}, EVALUATED, "confidence: 0.95 -> 0.9"),
@@ -30,7 +32,7 @@ SETTINGS = [
     ({"mmdist": {"score_weight": 2.0}}, TRAINED, "score_weight: 3.0 -> 2.0"),
     (
         {"models": {"student": {"mmdist": {"distillation": {"weight": 0.5}}}}},  # the paper's beta
-        {"train": 1, **EVALUATED},
+        {"train": 1, **MEASURED},
         "distillation.weight: 0.9 -> 0.5",
     ),
     (
@@ -40,10 +42,12 @@ SETTINGS = [
     ),
     (
         {"models": {"student": {"compare_with": ["teacher"]}}},
-        EVALUATED,
-        'compare_with: ["baseline", "teacher"] -> ["teacher"], now without baseline:0=results/mine/baseline/seed-0/',
+        MEASURED,
+        "now without ",
     ),
-    ({"export": {"threads": 2}}, {"export": 1, "train": 1, **EVALUATED}, "threads: 1 -> 2"),
+    ({"export": {"threads": 2}}, {"export": 1, "train": 1, **MEASURED}, "threads: 1 -> 2"),
+    ({"efficiency": {"queries": 6}}, MEASURED, "queries: 5 -> 6"),
+    ({"emtm": {"student": {"dropout": 0.5}}}, {}, None),  # models of another method
     ({"vocabulary": {"max_words": 3}}, {"vocabulary": 1, **TRAINED}, "max_words: 20 -> 3"),
     (
         {"datasets": {"mine": {"beyond_duration": "drop"}}},
@@ -65,7 +69,10 @@ CODE_EDITS = [
     ("mmdist/losses.py", TRAINED),
     ("mmdist/attention.py", TRAINED),  # imported by what they import
     ("training/checkpoint.py", TRAINED),
-    ("mmdist/export.py", {"export": 1, "train": 1, **EVALUATED}),
+    ("mmdist/export.py", {"export": 1, "train": 1, **MEASURED}),
+    ("mmdist/efficiency.py", MEASURED),
+    ("emtm/losses.py", {}),
+    ("emtm/efficiency.py", {}),
     ("video/decode.py", VIDEOS_TO_RESULT),
     # The same time line says how long a video is that no annotation dates.
     ("video/timing.py", {"queries": 1, "moments": 1, "vocabulary": 1, **VIDEOS_TO_RESULT}),
@@ -75,16 +82,32 @@ CODE_EDITS = [
 ]
 
 
+EMTM = "results/emtm_mine.json"  # of `teacher`, which is MMDist's, and `seqpan` and `map2d`; compared with `fast`
+SUPERVISED = {"train_supervised": 4, "export": 2, **MEASURED}
+OF_EMTM = [
+    ({"emtm": {"student": {"dropout": 0.5}}}, {"train_supervised": 2, **MEASURED}),
+    ({"emtm": {"seqpan": {"dropout": 0.5}}}, {"train_supervised": 2, "export": 1, **MEASURED}),
+    ({"export": {"sigma": 0.1}}, {"export": 1, "train_supervised": 1, **MEASURED}),  # which proposals alone have
+    ({"models": {"emtm": {"teachers": ["map2d", "seqpan"]}}}, {"train_supervised": 1, **MEASURED}),
+]
+CODE_OF_EMTM = [
+    ("emtm/losses.py", SUPERVISED),
+    ("mmdist/losses.py", {"train": 1, "export": 1, "train_supervised": 1, **MEASURED}),
+    ("data/training_moments.py", {"training_moments": 1, **SUPERVISED}),
+]
+
+
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a finished result on videos of its own, and the workflow's code in a copy that may be edited."""
+    """A folder with finished results of both methods on videos of its own, and the workflow's code in a copy that may
+    be edited."""
     folder = tmp_path_factory.mktemp("it's a run")
     clone(folder / "clone")
     configured = own_videos.write(folder)
     with open(folder / "train.csv", "a") as file:
         file.write("later,a ball moves,0,1,2\n")  # a video that is not there yet
     (folder / "mine.yaml").write_text(yaml.safe_dump(configured))
-    outcome = run(folder, RESULT, config=files(folder), root=folder / "clone")
+    outcome = run(folder, RESULT, EMTM, config=files(folder), root=folder / "clone")
     assert outcome.status == 0, outcome.text
     return folder
 
@@ -93,8 +116,8 @@ def files(folder: Path) -> list[Path]:
     return [own_videos.TINY, folder / "mine.yaml"]
 
 
-def dry(folder: Path, **options: Any) -> Run:
-    outcome = run(folder, RESULT, config=files(folder), root=folder / "clone", dry=True, **options)
+def dry(folder: Path, target: str = RESULT, **options: Any) -> Run:
+    outcome = run(folder, target, config=files(folder), root=folder / "clone", dry=True, **options)
     assert outcome.status == 0, outcome.text
     return outcome
 
@@ -147,7 +170,21 @@ def test_the_chain_runs_and_leaves_what_it_should(finished: Path) -> None:
     left = {
         path.relative_to(finished / "results").parts[0] for path in (finished / "results").rglob("*") if path.is_file()
     }
-    assert left == {"benchmarks", "mine", "features", "logs", "student_mine.json"}  # no frames, no flow, no .work
+    kept = {"benchmarks", "mine", "features", "logs", "student_mine.json", "emtm_mine.json"}
+    assert left == kept  # no frames, no flow, no .work
+
+
+def test_a_student_of_three_teachers_learns_from_their_tables(finished: Path) -> None:
+    result = json.loads((finished / EMTM).read_text())
+    assert set(result["comparisons"]) == {"video_free", "fast", "map2d", "teacher", "seqpan"}
+    read = {name: (about["supervision"], about["training_moments"]["0"]) for name, about in result["models"].items()}
+    assert read == {"teacher": ("weak", 0), **dict.fromkeys(("emtm", "fast", "map2d", "seqpan"), ("full", 12))}
+    costs = result["efficiency"]["models"]
+    assert costs["emtm"]["parameters"] == costs["fast"]["parameters"] < costs["seqpan"]["parameters"]
+    history = pd.read_parquet(finished / "results/mine/emtm/seed-0/history.parquet")
+    assert {"distillation", "aggregation", "isomorphic_location"} <= set(history)
+    maps = pd.read_parquet(finished / "results/mine/seqpan/seed-0/activation_maps.parquet")
+    assert set(maps["kind"]) == {"start", "end"}
 
 
 def test_neither_cores_nor_kept_frames_change_a_byte(finished: Path, tmp_path: Path) -> None:
@@ -158,7 +195,9 @@ def test_neither_cores_nor_kept_frames_change_a_byte(finished: Path, tmp_path: P
     clone(tmp_path / "clone")
     outcome = run(tmp_path, RESULT, config=files(tmp_path), changes=kept, root=tmp_path / "clone", cores=1)
     assert outcome.status == 0, outcome.text
-    assert own_videos.differences(finished, tmp_path) == []
+    whole, made = (own_videos.contents(path / "results") for path in (finished, tmp_path))
+    assert len(made) > 15
+    assert [name for name in made if made[name] != whole.get(name)] == []
     # With frames and flow at hand, an extractor reruns alone.
     assert reruns(tmp_path, changes=kept) == {}
     with edited(tmp_path / "weights.safetensors", lambda data: data + b"\n"):
@@ -205,6 +244,21 @@ def test_code_reruns_what_reaches_it(finished: Path, file: str, expected: dict[s
     assert told == ({f"Params have changed since last execution: code of {module} changed"} if expected else set())
 
 
+@pytest.mark.parametrize(("changes", "expected"), OF_EMTM, ids=[str(row[0]) for row in OF_EMTM])
+def test_a_setting_of_emtm_reruns_the_networks_that_read_it(
+    finished: Path, changes: dict[str, Any], expected: dict[str, int]
+) -> None:
+    assert dict(dry(finished, EMTM, changes=changes).jobs) == expected
+
+
+@pytest.mark.parametrize(("file", "expected"), CODE_OF_EMTM, ids=[row[0] for row in CODE_OF_EMTM])
+def test_code_of_a_method_reruns_its_models_and_their_students(
+    finished: Path, file: str, expected: dict[str, int]
+) -> None:
+    with edited(finished / "clone" / "workflow" / "vidistill" / file, lambda text: text + b"\nADDED = 1\n"):
+        assert dict(dry(finished, EMTM).jobs) == expected
+
+
 def test_comments_and_docstrings_rerun_nothing(finished: Path) -> None:
     def reworded(text: bytes) -> bytes:
         return text.replace(b'"""', b'"""Reworded: ', 1) + b"\n# A comment.\n"
@@ -227,10 +281,10 @@ def test_what_decides_about_no_number_reruns_nothing(finished: Path) -> None:
         edits.enter_context(edited(package / "__init__.py", lambda text: text.replace(b"0.1.0", b"9.9.9")))
         for path in carriers:
             edits.enter_context(edited(path, lambda text: text + b"\nADDED = 1\n"))
-        for folder in ("data", "video", "features", "training", "mmdist", "evaluation"):
+        for folder in ("data", "video", "features", "training", "mmdist", "emtm", "evaluation"):
             for path in (package / folder).glob("*.py"):
                 edits.enter_context(edited(path, reworded))
-        assert reruns(finished) == {}
+        assert reruns(finished) == reruns(finished, target=EMTM) == {}
         words = ["ground", "videos/kitchen.mp4", "a ball moves", "--model", RESULT, "--device", "cpu"]
         done = subprocess.run(
             [sys.executable, "-m", "vidistill", *words],
@@ -271,6 +325,13 @@ def test_a_corrected_moment_reaches_evaluation_alone(finished: Path, date: int |
         if date:
             os.utime(table, ns=(date, date))
         assert reruns(finished) == {"moments": 1, "evaluate": 1}
+        assert reruns(finished, target=EMTM) == {"moments": 1, "evaluate": 1}
+
+
+def test_a_corrected_training_moment_reaches_supervised_training_alone(finished: Path) -> None:
+    with edited(finished / "train.csv", lambda text: text.replace(b"0.2,1.1", b"0.3,1.1", 1)):
+        assert reruns(finished) == {"moments": 1, "evaluate": 1}
+        assert reruns(finished, target=EMTM) == {"moments": 1, "training_moments": 1, **SUPERVISED}
 
 
 OLDER = 10**18  # nanoseconds: 2001

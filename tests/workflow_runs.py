@@ -21,6 +21,15 @@ TINY = Path(__file__).with_name("tiny.yaml")  # the demo in seconds
 
 
 @dataclass(frozen=True)
+class Job:
+    """A job of a dry run."""
+
+    rule: str
+    inputs: frozenset[str]
+    outputs: frozenset[str]
+
+
+@dataclass(frozen=True)
 class Run:
     """How a call of Snakemake ended."""
 
@@ -50,6 +59,17 @@ class Run:
         """The input files of each job of a rule, as a dry run lists them."""
         blocks = re.findall(rf"^rule {rule}:\n(?:    .*\n)*?    input: (.*)$", self.text, re.MULTILINE)
         return [block.split(", ") for block in blocks]
+
+    @property
+    def graph(self) -> list[Job]:
+        """The jobs of a dry run with their files; a long list of outputs is cut."""
+        blocks = re.findall(r"^rule (\w+):\n((?:    .*\n)+)", self.text, re.MULTILINE)
+
+        def files(block: str, kind: str) -> frozenset[str]:
+            found = re.search(rf"^    {kind}: (.*)$", block, re.MULTILINE)
+            return frozenset(found[1].split(", ") if found else ())
+
+        return [Job(rule, files(block, "input"), files(block, "output")) for rule, block in blocks]
 
 
 def command(*targets: str, config: Iterable[Path] = (), root: Path = ROOT, cores: int = 2, **options: str) -> list[str]:

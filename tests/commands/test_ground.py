@@ -102,7 +102,7 @@ def test_the_map_of_a_teacher_is_the_one_that_it_exports(results: Path, video: P
     other = "demo-0000"  # exported are the training videos' maps too
     queries = pd.read_parquet(results / "demo" / "queries.parquet").query("video_id == @other")
     maps = pd.read_parquet(model_of(results, "teacher").with_name("activation_maps.parquet"))
-    fused = maps[maps["stream"] == "fused"].set_index("query_id")["values"]
+    fused = maps.query("stream == 'fused' and kind == 'semantic'").set_index("query_id")["values"]
     watched = grounder.watch(next(video.parent.glob(f"{other}.*")))
     for query, answer in zip(queries.itertuples(), grounder.ask(watched, queries["sentence"].tolist()), strict=True):
         assert answer.activation_map is not None

@@ -8,15 +8,17 @@ import numpy as np
 import pytest
 import torch
 
+import emtm_runs
 import small
 from vidistill.base import store
 from vidistill.base.stage import UserError
+from vidistill.commands import exportable, trained
 from vidistill.commands import onnx as command
-from vidistill.commands import trained
-from vidistill.commands.onnx import Grounding
-from vidistill.commands.trained import Trained
+from vidistill.commands.trained import MMDistModel
+from vidistill.emtm import characters
 from vidistill.mmdist import masking
 from vidistill.mmdist import train as train_stage
+from vidistill.training import samples
 
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxscript")
@@ -41,7 +43,7 @@ def folder(config: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> 
     return found
 
 
-def batch(model: Trained, lengths: list[int]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+def batch(model: MMDistModel, lengths: list[int]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Random features and sentences of these lengths."""
     random = np.random.default_rng(len(lengths))
     width, words = sum(model.network.feature_dims), len(model.vocabulary.words)
@@ -58,20 +60,72 @@ def batch(model: Trained, lengths: list[int]) -> tuple[torch.Tensor, torch.Tenso
 @pytest.mark.parametrize("name", ["baseline", "teacher", "alone"])
 def test_the_file_computes_what_pytorch_does(folder: Path, name: str, lengths: list[int]) -> None:
     model = trained.load(folder / f"{name}.safetensors")
-    inputs = batch(model, lengths)
+    assert isinstance(model, MMDistModel)
+    inputs, made = batch(model, lengths), exportable.of(model)
     with torch.no_grad():
-        expected = Grounding(model).eval()(*inputs)
+        expected = made.module(*inputs)
         # Without the padding: sentences in a batch of their own length.
         longest = max(lengths)
-        cut = Grounding(model).eval()(inputs[0], inputs[1][:, :longest], inputs[2][:, :longest])
+        cut = made.module(inputs[0], inputs[1][:, :longest], inputs[2][:, :longest])
     session = onnxruntime.InferenceSession(folder / f"{name}.onnx")
     names = [output.name for output in session.get_outputs()]
-    assert names == command.outputs(model)
+    assert names == made.outputs
     assert ("activation_map" in names) == (name != "alone")
-    feed = dict(zip(command.INPUTS, (x.numpy() for x in inputs), strict=True))
+    feed = dict(zip(made.inputs, (x.numpy() for x in inputs), strict=True))
     for output, found, wanted, unpadded in zip(names, session.run(None, feed), expected, cut, strict=True):
         np.testing.assert_allclose(found, wanted.numpy(), rtol=RTOL, atol=ATOL, err_msg=output)
         np.testing.assert_allclose(found, unpadded.numpy(), rtol=RTOL, atol=ATOL, err_msg=output)
+
+
+@pytest.fixture(scope="module")
+def emtm(config: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Small models of EMTM."""
+    return emtm_runs.write(config, tmp_path_factory.mktemp("emtm"))
+
+
+def exported(folder: Path, name: str) -> Path:
+    """The ONNX file of a model, made once."""
+    model = folder / name / "model.safetensors"
+    if not model.with_suffix(".onnx").exists():
+        command.main([str(model), str(model.with_suffix(".onnx"))])
+    return model.with_suffix(".onnx")
+
+
+@pytest.mark.parametrize("lengths", [[1], [10], [3, 10, 1, 7]], ids=str)
+@pytest.mark.parametrize("name", ["student", "map2d", pytest.param("seqpan", marks=pytest.mark.long)])
+def test_the_file_answers_as_a_model_of_emtm_does(emtm: Path, name: str, lengths: list[int]) -> None:
+    model = trained.load(emtm / name / "model.safetensors")
+    random = np.random.default_rng(len(lengths))
+    sentences = [" ".join(random.choice([*small.WORDS, "zeppelin"], size=length)) for length in lengths]
+    session = onnxruntime.InferenceSession(exported(emtm, name))
+    rows = [int(random.integers(1, 30)) for _ in sentences]
+    features = [random.normal(size=(count, small.DIMS["rgb"])).astype(np.float32) for count in rows]
+    # What a user of the file does, by its metadata and docs/ground.md.
+    about = {entry.key: entry.value for entry in onnx.load(exported(emtm, name)).metadata_props}
+    words, size = json.loads(about["vocabulary"]), int(about["snippets"])
+    longest = {entry.name: entry.shape for entry in session.get_inputs()}["tokens"][1]
+    tokens = np.zeros((len(sentences), longest), np.int64)
+    for row, sentence in zip(tokens, sentences, strict=True):
+        ids = [words.index(word) + 1 if word in words else len(words) + 1 for word in sentence.split()]
+        row[: len(ids)] = ids
+    feed = {"tokens": tokens}
+    if name == "map2d":
+        feed["features"] = np.stack([samples.resample(x, size, about["normalise"]) for x in features])
+    else:
+        counts = [min(count, size) for count in rows]
+        cut = [samples.resample(x, n, about["normalise"]) for x, n in zip(features, counts, strict=True)]
+        feed["features"] = np.stack([np.pad(x, ((0, size - len(x)), (0, 0))) for x in cut])
+        feed["snippets"] = np.arange(size) < np.array(counts)[:, None]
+        known = json.loads(about["characters"])
+        padded = [sentence.split() + [""] * (longest - len(sentence.split())) for sentence in sentences]
+        feed["spelling"] = np.stack([characters.spell(words, known) for words in padded])
+    moments, scores = session.run(["moments", "scores"], feed)
+    for row, (sentence, values) in enumerate(zip(sentences, features, strict=True)):
+        (found,) = model.ask(model.snippets({"rgb": values}), [sentence], ["query"], torch.device("cpu"))
+        count = len(found.score)
+        np.testing.assert_allclose(moments[row, :count], found.moments, atol=1e-5)
+        np.testing.assert_allclose(scores[row, :count], found.score, rtol=1e-3)
+        assert (scores[row, count:] == 0).all()
 
 
 def test_the_file_says_how_to_make_its_inputs(folder: Path) -> None:
@@ -86,7 +140,7 @@ def test_the_file_says_how_to_make_its_inputs(folder: Path) -> None:
 def test_missing_packages_are_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(command, "NEEDED", ("onnx", "no_such_package"))
     with pytest.raises(UserError, match=r"^no_such_package cannot be imported; .*vidistill\[onnx\]"):
-        command.export(trained.load(folder / "baseline.safetensors"), folder / "other.onnx")
+        command.export(exportable.of(trained.load(folder / "baseline.safetensors")), folder / "other.onnx")
     assert not (folder / "other.onnx").exists()
 
 

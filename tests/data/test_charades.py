@@ -40,7 +40,7 @@ def test_other_unicode_line_separators_do_not_end_a_line(tmp_path: Path) -> None
         ("AB 0 1##x\nAB 0 1 x", "line 2: 'AB 0 1 x' is not of the form 'video start end##sentence'"),
         ("AB 0##x", "line 1: 'AB 0##x' is not of the form"),
         ("AB 0 one##x", "line 1: the end is 'one'; give a number"),
-        ("AB -1 1##x", "line 1: the start is '-1'; a time in seconds is not negative"),
+        ("AB -1 1##x", "line 1: the start is '-1'; a number of seconds is not negative"),
         (b"AB 0 1##x\nAB 0 1##caf\xe9", "line 2: this is not UTF-8"),
         ("AB 0 1##x\n".encode("utf-16"), "line 1: this is not UTF-8"),
     ],

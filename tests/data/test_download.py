@@ -180,7 +180,7 @@ def test_a_download_that_is_stopped_goes_on(tmp_path: Path) -> None:
 
 def test_the_configured_downloads_bring_what_the_configuration_names(config: dict[str, Any]) -> None:
     about = config["downloads"]
-    assert set(about["sets"]) == {"charades", "activitynet"}
+    assert set(about["sets"]) == {"charades", "activitynet", "tacos"}
     for path in ("charades/videos", "charades/charades_sta_test.txt", "charades/Charades_v1_train.csv"):
         assert downloads.command(about, f"data/{path}", ("charades",)) == "snakemake --cores 1 download_charades"
     assert downloads.command(about, "data/weights/rgb_charades.pt", ("charades",)) == (

@@ -18,7 +18,7 @@ def _seed():
 
 
 def network(settings=SMALL, features=10, words=7, embedding=5):
-    return Map2D(settings, features, torch.randn(words, embedding)).eval()
+    return Map2D(settings, features, torch.randn(words, embedding), learned_words=False).eval()
 
 
 @pytest.mark.parametrize(("clips", "count"), [(8, 36), (16, 136), (64, 1104), (128, 2548)])
@@ -71,7 +71,7 @@ def at_cells(model, scores):
 )
 def test_parameters_are_counted_as_in_the_specification(settings, features, count):
     with torch.device("meta"):
-        model = Map2D(Map2DSection(**settings), features, torch.zeros(3, 300))
+        model = Map2D(Map2DSection(**settings), features, torch.zeros(3, 300), learned_words=False)
     assert sum(p.numel() for p in model.parameters() if p.requires_grad) == count
 
 
@@ -81,7 +81,7 @@ def test_scores_are_those_of_loops_over_cells():
     features, tokens = torch.randn(1, 64, 10), torch.tensor([[4, 2, 6]])
     rows = model.clip_projection(features[0]).relu()
     clips = [(rows[2 * n] + rows[2 * n + 1]) / 2 for n in range(32)]
-    output, _ = model.sentence(model.embedding(tokens[0]))
+    output, _ = model.sentence(model.words[tokens[0]])
     sentence = model.sentence_projection(output[-1])
     values = {}
     for first, last in model.cells.tolist():

@@ -18,8 +18,8 @@ from conftest import parse
 from evaluated import EPOCHS, PROBLEMS, TEST, TRAIN, K, Runs
 from vidistill.base import store
 from vidistill.base.stage import UserError
+from vidistill.evaluation import efficiency, predictions
 from vidistill.evaluation import evaluate as stage
-from vidistill.evaluation import predictions
 from vidistill.evaluation.metrics import iou
 from vidistill.mmdist import train
 
@@ -83,6 +83,22 @@ def test_one_seed_has_no_spread(runs: Runs, evaluate):
     found = evaluate(runs)["metrics"]["R@0.5"]
     assert found["std"] is None
     assert found["per_seed"] == {"1": found["mean"]}
+
+
+def test_a_result_says_what_its_models_read_and_cost(runs: Runs, evaluate, caplog):
+    caplog.set_level("INFO")
+    runs.supervision = {"baseline": ("full", TRAIN)}
+    result = evaluate(runs)
+    read = {name: (about["supervision"], about["training_moments"]) for name, about in result["models"].items()}
+    assert read == {"student": ("weak", {"0": 0, "1": 0}), "baseline": ("full", {"0": TRAIN, "1": TRAIN})}
+    assert result["efficiency"] == evaluated.EFFICIENCY
+    assert (
+        "student: supervision weak, 0 training moments read; 673,650 parameters, 49.3 M multiply-adds, 3.21 ms"
+    ) in caplog.messages
+    runs.tables |= {("third", seed): runs.tables["student", seed] for seed in runs.seeds}
+    runs.streams["third"] = ["rgb"]
+    with pytest.raises(UserError, match="has no measurement of third"):
+        evaluate(runs, compare_with=["third"])
 
 
 def test_better_model_is_resolved_and_equal_one_is_not(runs: Runs, evaluate):
@@ -299,7 +315,7 @@ def test_one_query_is_counted_and_has_no_decimals(runs: Runs, evaluate, caplog):
     assert result["queries"] == 1
     text = "\n".join(caplog.messages)
     assert f"1 of {TEST} queries on 1 of {TEST // 2} videos, 1 seed" in text
-    table = text[text.index("R@0.3") :]
+    table = text[text.index("R@0.3") : text.index("student: supervision")]
     assert not re.search(r"\d\.\d\d", table.replace("R@0.", ""))
     assert len((runs.root / "lines.jsonl").read_text().splitlines()) == TEST
 
@@ -447,7 +463,13 @@ class Trained:
         schema = pa.schema([("query_id", pa.string()), ("start", pa.float64()), ("end", pa.float64())])
         store.write_table(self.root / "moments.parquet", moments, schema, ["query_id"])
         pd.DataFrame(columns=PROBLEMS).to_csv(self.root / "problems.csv", index=False)
+        models = [f"{model}={self.root / model / 'm.safetensors'}" for model in ("baseline", "teacher")]
+        settings = {"dataset": "small", "methods": dict.fromkeys(("baseline", "teacher"), "mmdist"), "device": "cpu"}
+        settings |= {"threads": 1, "warm_up": 1, "queries": 2}
+        files = ["--queries", str(self.root / "queries.parquet"), "--output", str(self.root / "efficiency.json")]
+        efficiency.main(["--settings", json.dumps(settings), "--models", *models, *files])
         tables = {"--queries": "queries.parquet", "--moments": "moments.parquet", "--problems": "problems.csv"}
+        tables["--efficiency"] = "efficiency.json"
         return {
             **{option: [str(self.root / name)] for option, name in tables.items()},
             "--features": [f"{stream}={self.root / stream}.h5" for stream in ("rgb", "flow")],
@@ -469,6 +491,11 @@ def test_what_training_writes_can_be_evaluated(tmp_path: Path, config: dict[str,
     assert result["models"]["teacher"]["settings"]["streams"] == ["rgb", "flow"]
     assert result["features"]["flow"]["provenance"] == {"extractor": "random", "pretrained": False}
     assert result["rules"]["vote"] is not None
+    assert result["models"]["teacher"]["supervision"] == "weak"
+    assert result["models"]["teacher"]["training_moments"] == {"0": 0}
+    measured = result["efficiency"]["models"]
+    assert measured["teacher"]["multiply_adds"] > measured["baseline"]["multiply_adds"] > 10_000
+    assert measured["teacher"]["latency_ms"] > 0
 
 
 def test_settings_are_checked(config: dict[str, Any]):

@@ -1,5 +1,6 @@
 """The stage, run as its command on small tables of segments."""
 
+import re
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -10,9 +11,13 @@ import pandas as pd
 import pytest
 
 import localised
-from conftest import parse
+import small_videos
+from conftest import ROOT, parse
+from evaluated import PROBLEMS
 from localised import CLASSES, EPOCHS, TEST, LocalisedRuns, plain
+from vidistill.base import store
 from vidistill.base.stage import UserError
+from vidistill.data.moments import MOMENTS
 from vidistill.evaluation import average_precision
 from vidistill.settings.localisation import LocalisationSection, LocalisationSettings
 from vidistill.training.detections import ALL
@@ -212,6 +217,14 @@ def test_a_video_without_segments_counts(runs: LocalisedRuns, localise):
     assert result["metrics"]["mAP@0.1"]["mean"] < before["metrics"]["mAP@0.1"]["mean"]
 
 
+def test_a_stream_that_finds_nothing_with_a_seed_has_0_there(runs: LocalisedRuns, localise):
+    before = localise(runs)["streams"]
+    runs.tables["mmsd", 1] = runs.tables["mmsd", 1][runs.tables["mmsd", 1]["stream"] != "rgb"]
+    found = localise(runs)["streams"]
+    assert found["rgb"]["mAP"]["per_seed"] == {"0": before["rgb"]["mAP"]["per_seed"]["0"], "1": 0.0}
+    assert found["flow"] == before["flow"]
+
+
 @pytest.mark.parametrize("known", ["labels", "nothing"])
 def test_without_a_segment_to_find_the_result_has_no_numbers(runs: LocalisedRuns, localise, caplog, known: str):
     caplog.set_level("INFO")
@@ -234,6 +247,20 @@ def test_the_terminal_shows_streams_baselines_and_noise(runs: LocalisedRuns, loc
     for said in ("rgb alone", "grid, labels told", "protocol of W-TALC", "mmsd minus mmsd-base", "classification: mAP"):
         assert said in text
     assert "(within noise)" in text
+
+
+def test_the_keys_that_are_described_are_those_of_the_result(runs: LocalisedRuns, localise):
+    text = (ROOT / "docs/outputs.md").read_text(encoding="utf-8")
+    parts = [text[: text.index("/predictions.jsonl`: ")], text[text.index("## Results for actions") :]]
+    shared, own = (
+        {
+            key
+            for row in re.findall(r"^\| ((?:`\w+`(?:, )?)+) \|", part, re.MULTILINE)
+            for key in row.strip("`").split("`, `")
+        }
+        for part in (parts[0], parts[1][: parts[1].index("## Intermediate files")])
+    )
+    assert own <= set(localise(runs)) <= shared | own
 
 
 def test_equal_runs_write_equal_bytes(runs: LocalisedRuns, localise):
@@ -264,9 +291,9 @@ def edit(**columns: Any) -> Callable[[pd.DataFrame], pd.DataFrame]:
         (edit(start=np.nan), "segments without start, end or score"),
         (edit(score=np.inf), "segments without start, end or score"),
         (lambda table: pd.concat([table, table.assign(video_score=0.123)]), "two scores of a class in a video"),
-        (lambda table: table[table["video_id"] != "v00"], "other videos or streams than seed 0"),
-        (lambda table: table[table["stream"] != "rgb"], "other videos or streams than seed 0"),
-        (lambda table: table.assign(video_id="x" + table["video_id"]), "other videos or streams than seed 0"),
+        (lambda table: table[table["video_id"] != "v00"], "other videos than seed 0"),
+        (lambda table: table[table["split"] != "test"], "other videos than seed 0"),
+        (lambda table: table.assign(video_id="x" + table["video_id"]), "other videos than seed 0"),
     ],
 )
 def test_predictions_that_do_not_fit(runs: LocalisedRuns, localise, change: Any, words: str):
@@ -301,3 +328,44 @@ def test_resamples_are_of_videos(runs: LocalisedRuns, localise):
         weights = np.bincount(row, minlength=TEST)[None]
         drawn.append(np.mean([average_precision.mean_average_precision(one, weights) for one in ranked]))
     assert result["metrics"]["mAP@0.3"]["interval"] == pytest.approx(np.percentile(drawn, [25, 75]), abs=1e-4)
+
+
+class Trained:
+    """What MMSD's own stages write for a small data set, in the place of `LocalisedRuns`."""
+
+    def __init__(self, root: Path):
+        self.root, self.seeds = small_videos.write(root), [0]
+        self.files: dict[str, list[str]] = {"--predictions": [], "--models": [], "--histories": []}
+        for model in ("mmsd", "mmsd-rgb"):
+            about = small_videos.section(model, held_out=0.3)
+            made = small_videos.run(root, about, model)
+            predictions, _ = small_videos.localised(root, made, about["streams"])
+            for option, path in zip(self.files, (predictions, made["model"], made["history"]), strict=True):
+                self.files[option].append(f"{model}:0={path}")
+
+    def write(self) -> dict[str, list[str]]:
+        labels = store.read_table(self.root / "queries.parquet").dropna(subset="label")
+        moments = labels[["query_id"]].assign(start=1.0, end=labels["duration"] / 2)
+        store.write_table(self.root / "moments.parquet", moments, MOMENTS, ["query_id"])
+        pd.DataFrame(columns=PROBLEMS).to_csv(self.root / "problems.csv", index=False)
+        tables = {"--queries": "queries.parquet", "--moments": "moments.parquet", "--problems": "problems.csv"}
+        return {
+            **{option: [str(self.root / name)] for option, name in tables.items()},
+            "--features": [f"{stream}={self.root / stream}.h5" for stream in ("rgb", "flow")],
+            **self.files,
+        }
+
+
+def test_what_mmsd_writes_can_be_evaluated(tmp_path: Path, localise):
+    """The files between the stages: models without a vocabulary, snapshots' epochs, streams, held-out losses."""
+    trained = Trained(tmp_path)
+    result = localise(trained, compare_with=["mmsd-rgb"])
+    assert (result["videos"], result["segments"]) == (3, 4)
+    assert set(result["streams"]) == {"rgb", "flow", "fused"}
+    assert result["selection"]["by_epoch"]["epoch"] == [2, 4, 6]
+    history = store.read_table(tmp_path / "mmsd" / "history.parquet").set_index("epoch")["held_out_loss"]
+    assert result["selection"]["held_out"]["epoch"] == {"0": int(history.loc[[2, 4, 6]].idxmin())}
+    assert result["comparisons"]["mmsd-rgb"]["segments"] == 4
+    assert result["coverage"]["splits"]["train"]["queries"]["not_used"] == {"no label": 1}
+    assert result["models"]["mmsd-rgb"]["settings"]["streams"] == ["rgb"]
+    assert 0 <= result["classification"]["mean"] <= 100

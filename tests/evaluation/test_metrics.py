@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from conftest import data
+from vidistill.data.annotations import tacos as annotations
 from vidistill.evaluation import bootstrap, metrics, ranking, video_free
 
 
@@ -23,6 +24,10 @@ def activitynet(part: str) -> np.ndarray:
     videos = json.loads(data("activitynet-captions", f"{part}.json").read_text()).values()
     rows = np.array([(*moment, video["duration"]) for video in videos for moment in video["timestamps"]])
     return rows[rows[:, 0] < rows[:, 1]]
+
+
+def tacos(part: str) -> np.ndarray:
+    return np.array([(a.start, a.end, a.duration) for a in annotations.read(str(data("tacos", f"{part}.json")), part)])
 
 
 def normalised(rows: np.ndarray) -> np.ndarray:
@@ -176,3 +181,10 @@ def test_video_free_activitynet():
     fitted = video_free.fit_constant(train, thresholds, steps=20)
     assert percent(video_free.constant_per_query(test, fitted, thresholds))[:3] == ["82.57", "49.51", "29.06"]
     assert percent(video_free.whole_video_per_query(test, thresholds))[:3] == ["82.57", "48.02", "21.18"]
+
+
+def test_video_free_tacos():
+    train, test, thresholds = normalised(tacos("train")), normalised(tacos("test")), [0.3, 0.5, 0.7]
+    fitted = video_free.fit_constant(train, thresholds, steps=50)
+    assert percent(video_free.constant_per_query(test, fitted, thresholds))[:3] == ["9.80", "3.00", "1.12"]
+    assert percent(video_free.whole_video_per_query(test, thresholds))[:3] == ["5.90", "1.55", "0.77"]

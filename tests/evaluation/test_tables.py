@@ -9,7 +9,8 @@ import pytest
 import evaluated
 from evaluated import Runs
 from vidistill.base.stage import UserError
-from vidistill.evaluation import tables
+from vidistill.evaluation import cost, tables
+from vidistill.evaluation.published import SEQPAN, published, sources
 
 MODELS = {"baseline": [], "student": ["baseline"]}
 TABLES = {"Table 1": ["baseline", "student"], "Table 9": ["student"]}
@@ -28,6 +29,7 @@ def written(tmp_path, config):
         truth = runs.moments
         paths = []
         for model, others in MODELS.items():
+            runs.supervision = {"baseline": ("full", 1234)}
             runs.moments = truth if model == "student" else truth.iloc[:moments]
             about = {"model": model, "compare_with": others, "dataset": dataset}
             result = evaluated.evaluate(runs.only(model, *others), config["evaluate"], **about)
@@ -35,6 +37,7 @@ def written(tmp_path, config):
             paths[-1].write_text(json.dumps(result))
         settings = {"dataset": dataset, "tables": wanted}
         outputs = ["--csv", str(tmp_path / "t.csv"), "--markdown", str(tmp_path / "t.md")]
+        outputs += ["--efficiency", str(tmp_path / "efficiency.json")]
         arguments = ["--settings", json.dumps(settings), "--results", *map(str, paths), *outputs]
         tables.main([*arguments])
         return pd.read_csv(tmp_path / "t.csv"), (tmp_path / "t.md").read_text()
@@ -82,8 +85,8 @@ def test_differences_say_whether_they_are_resolved(written, tmp_path: Path):
 @pytest.mark.parametrize(
     ("dataset", "said"),
     [
-        ("charades-cpl", "published numbers; their code"),
-        ("charades", "published numbers for charades-cpl, which has other queries"),
+        ("charades-cpl", "published numbers. MMDist: Bao et al."),
+        ("charades", "best on the test split, for charades-cpl, which has other queries."),
         ("demo", None),
     ],
 )
@@ -105,3 +108,63 @@ def test_a_model_that_cannot_be_scored_is_said(written):
 def test_a_model_without_a_result_is_named(written):
     with pytest.raises(UserError, match="results of teacher"):
         written("demo", {"Table 1": ["teacher"]})
+
+
+def test_each_model_stands_with_its_supervision_and_cost(written):
+    table, text = written("demo")
+    rows = table[table["minus"].isna() & table["seeds"].notna()]
+    assert set(rows["row"]) == {"baseline", "student"}
+    costs = {row["row"]: [row[name] for name in cost.COLUMNS] for _, row in rows.iterrows()}
+    assert costs == {
+        "baseline": ["full", 1234, 1000, 999, 20.0],
+        "student": ["weak", 0, 673650, 49_300_000, 3.21],
+    }
+    assert table.loc[table["seeds"].isna(), list(cost.COLUMNS)].isna().all(axis=None)
+    lines = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if line.startswith("|")]
+    assert lines[0][-5:] == list(cost.HEADER)
+    by_label = {line[0]: line[-5:] for line in lines[:6]}
+    assert by_label["student"] == ["weak", "0", "673,650", "49.3 M", "3.21"]
+    assert by_label["baseline"] == ["full", "1,234", "1,000", "999", "20"]
+    assert by_label["whole video"] == [""] * 5
+    assert "9 queries on a processor, 1 thread." in text
+
+
+def test_models_that_were_not_measured_together_are_named(written, tmp_path: Path):
+    written("demo")
+    measured = json.loads((tmp_path / "efficiency.json").read_text())
+    del measured["models"]["student"]
+    (tmp_path / "efficiency.json").write_text(json.dumps(measured))
+    with pytest.raises(UserError, match=r"efficiency\.json has no measurement of student"):
+        cost.read(tmp_path / "efficiency.json", ["baseline", "student"])
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [
+        (0, "0"),
+        (999, "999"),
+        (1000, "1 k"),
+        (49_300_000, "49.3 M"),
+        (999_400_000, "999 M"),
+        (999_900_000, "1 G"),
+        (52_040_000_000, "52 G"),
+    ],
+)
+def test_large_counts_have_three_digits(count: int, text: str):
+    assert (
+        cost.texts(
+            {"supervision": "weak", "training_moments": 0, "parameters": 1, "multiply_adds": count, "latency_ms": 1.0}
+        )[3]
+        == text
+    )
+
+
+def test_every_paper_is_named_for_the_models_that_are_shown():
+    assert "2D-TAN" not in sources("charades", ["seqpan", "student"])
+    assert sources("charades", ["seqpan"]) == SEQPAN.text  # on all of Charades-STA
+    assert sources("charades-cpl", ["seqpan", "emtm"]) == f"{SEQPAN.text}, for charades, which has other queries"
+    assert sources("demo", ["seqpan"]) == sources("tacos", ["seqpan", "student"]) == ""
+    assert published("activitynet")["seqpan"].metrics["mIoU"] == 45.11
+    assert published("charades")["map2d"].metrics == {"R@0.5": 40.94, "R@0.7": 22.85}
+    assert published("charades")["student"].dataset == published("charades-cpl")["student"].dataset == "charades-cpl"
+    assert not any("emtm" in published(dataset) for dataset in ("charades", "charades-cpl", "activitynet", "tacos"))

@@ -73,6 +73,11 @@ def test_the_fitted_step_is_the_best_of_all():
     assert told.fit_grid(stretched, {v: 4 * s for v, s in durations.items()}, TIOUS) == 4 * best
 
 
+def test_a_step_is_found_for_segments_longer_than_their_videos():
+    truth, durations = small()
+    assert told.fit_grid(truth.assign(start=0.0, end=99.0), durations, TIOUS) == max(durations.values())
+
+
 def read(path: Path, **subsets: str) -> tuple[dict[str, pd.DataFrame], dict[str, float]]:
     """Sound segments by split, and durations."""
     rows = activitynet13.read(str(path), subsets, "segments")

@@ -21,10 +21,11 @@ def taught(config, tmp_path_factory):
     return folder
 
 
-def export_run(folder, model):
-    names = small.inputs(folder)
-    arguments = ["--settings", '{"device": "cpu", "threads": 1}', "--model", model, *names[:2], *names[6:]]
-    outputs = ["--pseudo-labels", folder / "labels.parquet", "--activation-maps", folder / "maps.parquet"]
+def export_run(folder, model, out=None, **changes):
+    names, out = small.inputs(folder), out or folder
+    settings = json.dumps({"device": "cpu", "threads": 1, **changes})
+    arguments = ["--settings", settings, "--model", model, *names[:2], *names[6:]]
+    outputs = ["--pseudo-labels", out / "labels.parquet", "--activation-maps", out / "maps.parquet"]
     export.main([*map(str, [*arguments, *outputs])])
 
 
@@ -43,9 +44,9 @@ def test_pseudo_labels_are_the_proposals_by_rank(taught):
 
 
 def test_the_fused_map_is_the_mean_of_the_streams(taught):
-    maps = store.read_table(taught / "maps.parquet")
+    maps = store.read_table(taught / "maps.parquet").query("kind == 'semantic'")
+    assert len(maps) == 20 * 3
     assert set(maps["stream"]) == {"rgb", "flow", "fused"}
-    assert set(maps["kind"]) == {"semantic"}
     assert maps["confidence"].isna().all()
     for _, rows in maps.groupby("query_id"):
         values = rows.set_index("stream")["values"]
@@ -53,11 +54,37 @@ def test_the_fused_map_is_the_mean_of_the_streams(taught):
         assert len(values["fused"]) == rows["num_snippets"].iloc[0] == 12
 
 
+def test_starts_and_ends_are_those_of_the_pseudo_labels(taught):
+    labels, maps = (store.read_table(taught / f"{name}.parquet") for name in ("labels", "maps"))
+    found = {kind: maps[maps["kind"] == kind].set_index("query_id") for kind in ("start", "end")}
+    assert set(maps["kind"]) == {"semantic", "start", "end"}
+    for query, rows in labels.groupby("query_id"):
+        weights = np.exp((rows["score"] - rows["score"].max()) / 0.25).to_numpy()
+        seconds = 10 + int(query[1 : query.index("#")])
+        for kind, shift in (("start", 0), ("end", 1)):
+            at = (np.arange(12) + shift) / 12
+            bells = np.exp(-((at - rows[kind].to_numpy()[:, None] / seconds) ** 2) / (2 * 0.05**2))
+            expected = weights @ bells
+            row = found[kind].loc[query]
+            assert row["stream"] == "fused"
+            assert row["num_snippets"] == 12
+            np.testing.assert_allclose(row["values"], expected / expected.sum(), atol=1e-4)
+
+
+def test_released_starts_and_ends_have_norm_1(taught, tmp_path):
+    export_run(taught, taught / "teacher" / "model.safetensors", tmp_path, unify="released")
+    maps = store.read_table(tmp_path / "maps.parquet").query("kind != 'semantic'")
+    assert [np.linalg.norm(values) for values in maps["values"]] == pytest.approx([1] * 40)
+    assert store.read_metadata(tmp_path / "maps.parquet")["unify"] == "released"
+
+
 def test_the_tables_say_where_they_come_from(taught):
     for name in ("labels.parquet", "maps.parquet"):
         metadata = store.read_metadata(taught / name)
         assert metadata["schema_version"] == "1"
         assert metadata["dataset"] == "small"
+        assert metadata["supervision"] == "weak"
+        assert metadata["unify"] == "distribution"
         assert metadata["model_sha256"] == store.file_digest(taught / "teacher" / "model.safetensors")
         assert json.loads(metadata["settings"])["model"] == "teacher"
 

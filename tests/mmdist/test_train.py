@@ -36,13 +36,6 @@ def run(folder, section, name, extra=()):
     return {key: out / file for key, file in files.items()}
 
 
-def test_the_rate_peaks_at_the_end_of_the_warm_up_and_halves_at_four_times_it():
-    rate = loop.warmed_up(4e-4, 400)
-    assert rate(1) == pytest.approx(1e-6)
-    assert rate(400) == pytest.approx(4e-4)
-    assert rate(1600) == pytest.approx(2e-4)
-
-
 def test_equal_runs_give_equal_files(config, tmp_path):
     folder = small.write(tmp_path)
     first, second = (run(folder, small.train_section(config), name) for name in ("a", "b"))

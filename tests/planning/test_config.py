@@ -9,7 +9,7 @@ import pytest
 
 from vidistill.base.settings import parse
 from vidistill.base.stage import UserError
-from vidistill.planning import document
+from vidistill.planning import document, needs
 from vidistill.planning import report as reports
 from vidistill.planning.config import PARTIAL, Config, complete, merge
 from vidistill.planning.keys import forms
@@ -53,6 +53,7 @@ def test_every_stage_takes_the_settings_that_the_plan_gives(plan: Plan) -> None:
     from vidistill.planning import downloads
     from vidistill.report.figures import FiguresSettings
     from vidistill.report.overview import OverviewSettings
+    from vidistill.settings import efficiency, emtm, mmdist
     from vidistill.settings.decode import DecodeSettings
     from vidistill.settings.demo import DemoSettings
     from vidistill.settings.downloads import DownloadSettings
@@ -60,16 +61,18 @@ def test_every_stage_takes_the_settings_that_the_plan_gives(plan: Plan) -> None:
     from vidistill.settings.external import ExternalSettings
     from vidistill.settings.extract import C3DSettings, I3DSettings
     from vidistill.settings.flow import FlowSettings
-    from vidistill.settings.mmdist import TrainSettings
-    from vidistill.settings.queries import QueriesSettings
+    from vidistill.settings.queries import QueriesSettings, TrainingMomentsSettings
     from vidistill.settings.vocabulary import VocabularySettings
 
-    given: list[tuple[type, dict[str, Any]]] = [(DemoSettings, plan.config["demo"]), (ExportSettings, plan.export())]
+    given: list[tuple[type, dict[str, Any]]] = [(DemoSettings, plan.config["demo"])]
+    given += [(ExportSettings, plan.export(model)) for model in plan.models]
     for dataset in plan.datasets:
         given += [(QueriesSettings, plan.queries(dataset)), (VocabularySettings, plan.vocabulary(dataset))]
-        given += [(TablesSettings, plan.tables(dataset))]
+        given += [(TablesSettings, plan.tables(dataset)), (TrainingMomentsSettings, plan.training_moments(dataset))]
+        given += [(efficiency.EfficiencySettings, plan.efficiency(dataset, plan.models))]
         for model in plan.models:
-            given += [(TrainSettings, plan.train(dataset, model, 0)), (EvaluateSettings, plan.evaluate(dataset, model))]
+            kind = {"mmdist": mmdist, "emtm": emtm}[plan.method(model)].TrainSettings
+            given += [(kind, plan.train(dataset, model, 0)), (EvaluateSettings, plan.evaluate(dataset, model))]
             given += [(AvailabilitySettings, plan.availability(dataset, model))]
             given += [(FiguresSettings, reports.figures(plan, dataset, model))]
             given += [(OverviewSettings, reports.overview(dataset, model))]
@@ -113,6 +116,12 @@ def test_section_then_parents_then_model_then_data_set(plan: Plan) -> None:
     }
     assert (about["model"], about["seed"]) == ("grandchild", 5)
     assert (about["streams"], about["teachers"]) == (["clip"], ["teacher"])
+
+
+def test_a_model_has_its_own_export(plan: Plan) -> None:
+    models = {"sharp": {"parent": "teacher", "export": {"sigma": 0.01}}, "child": {"parent": "sharp"}}
+    merged = Plan(merge(plan.config, {"models": models}))
+    assert [merged.export(model)["sigma"] for model in ("child", "teacher")] == [0.01, 0.05]
 
 
 def test_a_result_needs_what_it_is_compared_with_and_their_teachers(plan: Plan) -> None:
@@ -191,6 +200,61 @@ WRONG = [
         "models.baseline.mmdist.loss.mutual_weight",
         "two streams",
     ),
+    ({"models": {"fast": {"mmdist": {}}}}, "models.fast.mmdist", "the model's method is emtm"),
+    ({"models": {"baseline": {"emtm": {}}}}, "models.baseline.emtm", "the model's method is mmdist"),
+    ({"models": {"fast": {"network": "single"}}}, "models.fast.network", "supported values are student, seqpan, map2d"),
+    ({"models": {"student": {"supervision": "full"}}}, "models.student.supervision", "supported values are weak"),
+    ({"models": {"b": {"method": "emtm", "network": "student", "streams": ["rgb"]}}}, "models.b", "'supervision' is"),
+    ({"models": {"fast": {"labels": "teacher"}}}, "models.fast.labels", "no effect with supervision: full"),
+    ({"models": {"fast-pseudo": {"labels": "elder"}}}, "models.fast-pseudo.labels", "there is no 'elder' in models"),
+    ({"models": {"fast": {"train": {"train_splits": ["val"]}}}}, "models.fast.train.train_splits", "in section train"),
+    ({"models": {"fast": {"train": {"snippets": 9}}}}, "models.fast.train.snippets", "read emtm.snippets"),
+    ({"models": {"seqpan": {"teachers": ["teacher"]}}}, "models.seqpan.teachers", "the model's network is seqpan"),
+    ({"models": {"seqpan": {"emtm": {"student": {"dim": 8}}}}}, "models.seqpan.emtm.student", "network is seqpan"),
+    ({"models": {"seqpan": {"emtm": {"distillation": {}}}}}, "models.seqpan.emtm.distillation", "network is seqpan"),
+    ({"models": {"map2d": {"emtm": {"snippets": 9}}}}, "models.map2d.emtm.snippets", "network is map2d"),
+    ({"models": {"map2d": {"train": {"normalise": "l2"}}}}, "models.map2d.train.normalise", "emtm.map2d.normalise"),
+    ({"models": {"seqpan": {"export": {"sigma": 0.1}}}}, "models.seqpan.export.sigma", "no proposals"),
+    (
+        {"models": {"emtm-no-labels": {"emtm": {"distillation": {"kd": "kl"}}}}},
+        "models.emtm-no-labels.emtm.distillation.kd",
+        "no teachers",
+    ),
+    (
+        {"models": {"emtm-mean": {"emtm": {"distillation": {"aggregation_norm": "batch"}}}}},
+        "models.emtm-mean.emtm.distillation.aggregation_norm",
+        "not weighted",
+    ),
+    (
+        {"models": {"emtm-mean": {"emtm": {"loss": {"aggregation": 2.0}}}}},
+        "models.emtm-mean.emtm.loss.aggregation",
+        "no Knowledge Aggregation Unit",
+    ),
+    (
+        {"models": {"emtm-no-labels": {"emtm": {"loss": {"distillation": 1.0}}}}},
+        "models.emtm-no-labels.emtm.loss.distillation",
+        "no teachers",
+    ),
+    (
+        {"models": {"emtm-no-shared": {"emtm": {"loss": {"isomorphic": 1.0}}}}},
+        "models.emtm-no-shared.emtm.loss.isomorphic",
+        "isomorphic is false",
+    ),
+    (
+        {"models": {"emtm-mean": {"emtm": {"loss": {"distillation": 0.0}}}}},
+        "models.emtm-mean",
+        "teachers have no effect",
+    ),
+    (
+        {"models": {"emtm": {"train": {"optimisation": {"warmup_updates": 9}}}}},
+        "models.emtm.train.optimisation.warmup_updates",
+        "the schedule is linear",
+    ),
+    (
+        {"models": {"map2d": {"train": {"optimisation": {"slow_rate": 0.5}}}}},
+        "models.map2d.train.optimisation.slow_rate",
+        "slow_epochs is 0",
+    ),
     ({"datasets": {"logs": {"collection": "demo", "annotations": {"train": ["a"]}}}}, "datasets", "/logs/ is reserved"),
 ]
 
@@ -210,7 +274,7 @@ def test_all_errors_are_said_at_once(config: dict[str, Any]) -> None:
     places = "the top level", "device", "train", "datasets.own", "datasets.demo.evaluate.confidence"
     places += "collections.demo.streams.rgb.weights", "collections.demo.streams.x"
     assert sorted(line.removeprefix("configuration, ").partition(":")[0] for line in lines) == sorted(places)
-    assert "the key 'loss' is unknown; did you mean 'mmdist.loss'?" in str(caught.value)
+    assert "the key 'loss' is unknown; did you mean 'mmdist.loss' or 'emtm.loss'?" in str(caught.value)
     references = {"datasets": {"demo": {"collection": "dmeo"}}, "models": {"a_b": {"parent": "baselin"}}}
     with pytest.raises(UserError) as caught:
         Plan(complete(merge(config, references)))
@@ -226,6 +290,61 @@ def test_what_is_wrong_is_said_in_one_sentence(
     (line,) = str(caught.value).splitlines()
     assert line.startswith(f"configuration, {where}: " if where else "configuration: ")
     assert what in line
+
+
+@pytest.mark.parametrize(
+    ("models", "way"),
+    [
+        ({"fast-pseudo": {"labels": "seqpan"}}, "fast-pseudo from seqpan"),
+        ({"emtm-pseudo": {"teachers": ["map2d-pseudo", "seqpan"]}}, "emtm-pseudo from seqpan"),
+        ({"student": {"teachers": ["fast"]}}, "student from fast"),  # weak would be as untrue
+        (
+            {"seqpan-pseudo": {"labels": "other"}, "other": {"parent": "student", "teachers": ["fast"]}},
+            "emtm-pseudo from seqpan-pseudo from other from fast",
+        ),
+    ],
+)
+def test_no_model_without_moments_learns_from_one_with(
+    config: dict[str, Any], models: dict[str, Any], way: str
+) -> None:
+    with pytest.raises(UserError) as caught:
+        Plan(complete(merge(config, {"models": models})))
+    lines = str(caught.value).splitlines()
+    assert all("which reads training moments" in line for line in lines)
+    assert any(f"({way}); name other teachers or labels." in line for line in lines)
+
+
+def test_a_model_that_learns_from_itself_is_refused(config: dict[str, Any]) -> None:
+    models = {"seqpan-pseudo": {"labels": "emtm-pseudo"}}
+    with pytest.raises(UserError, match=r"models\.emtm-pseudo: it learns from itself \(emtm-pseudo from seqpan-pseudo"):
+        Plan(complete(merge(config, {"models": models})))
+
+
+def test_each_method_has_its_own_snippets(plan: Plan) -> None:
+    """Though the demo gives `train.snippets` for MMDist, which come after the sections."""
+    assert plan.train("demo", "student", 0)["snippets"] == 32
+    assert plan.train("charades", "fast", 0)["snippets"] == 64
+    changed = Plan(merge(plan.config, {"datasets": {"charades": {"train": {"snippets": 9}}}}))
+    assert changed.train("charades", "fast", 0)["snippets"] == 64
+    assert [changed.snippets("charades", model) for model in ("student", "fast", "map2d")] == [9, 64, 256]
+
+
+def test_pseudo_models_need_the_model_of_their_labels(plan: Plan) -> None:
+    assert plan.with_teachers(["fast"]) == ["fast"]
+    assert plan.with_teachers(["fast-pseudo"]) == ["fast-pseudo", "teacher"]
+    assert plan.labels("demo", "fast-pseudo") == "results/demo/teacher/seed-{seed}/pseudo_labels.parquet"
+    assert plan.labels("demo", "fast") is None
+    assert plan.train("demo", "fast-pseudo", 0)["labels"] == "teacher"
+
+
+def test_a_student_of_emtm_reads_the_maps_of_its_teachers_in_their_order(plan: Plan) -> None:
+    elsewhere = {"name": "other", "activation_maps": "m-{seed}.parquet"}
+    config = merge(plan.config, {"models": {"emtm": {"teachers": ["seqpan", elsewhere, "teacher"]}}})
+    maps = [f"results/demo/{name}/seed-{{seed}}/activation_maps.parquet" for name in ("seqpan", "teacher")]
+    assert Plan(config).tables_of_teachers("demo", "emtm") == {
+        "activation_maps": [maps[0], "m-{seed}.parquet", maps[1]]
+    }
+    assert plan.tables_of_teachers("demo", "fast") == {}
 
 
 def test_a_run_ends_with_the_sentences(tmp_path: Path) -> None:
@@ -264,6 +383,22 @@ def test_a_report_shows_what_the_model_and_its_teachers_are_given(plan: Plan) ->
     assert reports.figures(other, "charades", "student")["flow"]["backend"] == "opencv-cpu"  # no GPU for a few pictures
     assert reports.figures(other, "charades", "taught")["exported"] == ["taught", "other"]
     assert reports.elsewhere(other, "taught") == {"other": elsewhere}
+    assert reports.figures(plan, "charades", "emtm")["exported"] == ["emtm", "map2d", "teacher", "seqpan"]
+    pseudo = reports.figures(plan, "charades", "fast-pseudo")  # with the model of its labels
+    assert (pseudo["teachers"], pseudo["exported"]) == (["teacher"], ["fast-pseudo", "teacher"])
+
+
+@pytest.mark.parametrize(
+    ("emtm", "message"),
+    [
+        ({"student": {"dim": 20}}, "8 heads do not divide emtm.student.dim 20; use another number of heads."),
+        ({"words": 90}, "emtm.words 90 is above emtm.snippets 64; lower it."),
+    ],
+)
+def test_settings_that_do_not_fit_each_other_are_said_before_a_run(plan: Plan, emtm: Any, message: str) -> None:
+    wrong = Plan(merge(plan.config, {"datasets": {"charades": {"emtm": emtm}}}))
+    assert needs.lacks(wrong, "charades", ["fast", "student"]) == [f"configuration, fast on charades: {message}"]
+    assert not any("configuration" in line for line in needs.lacks(plan, "charades", ["fast", "student"]))
 
 
 def test_a_stream_that_a_collection_lacks_is_named(plan: Plan) -> None:
@@ -309,5 +444,5 @@ def test_a_streams_own_decoding_is_apart_from_the_others(plan: Plan) -> None:
 
 
 def test_a_misspelt_key_of_another_section_is_named_with_its_section(config: dict[str, Any]) -> None:
-    with pytest.raises(UserError, match=r"train: the key 'los' is unknown; did you mean 'mmdist\.loss'\?"):
+    with pytest.raises(UserError, match=r"the key 'los' is unknown; did you mean 'mmdist\.loss' or 'emtm\.loss'"):
         complete(merge(config, {"train": {"los": {}}}))

@@ -33,7 +33,9 @@ def runs(root: Path) -> Runs:
     return found
 
 
-def export(data: Runs, model: str, shift: float, *, maps: bool = True) -> dict[str, list[str]]:
+def export(
+    data: Runs, model: str, shift: float, *, maps: bool = True, kinds: tuple[str, ...] = ("semantic", "start", "end")
+) -> dict[str, list[str]]:
     """What stage `export` writes of a model whose pseudo labels are the moments, `shift` seconds late."""
     files: dict[str, list[str]] = {"--pseudo-labels": [], "--activation-maps": []}
     rows = data.queries.merge(data.moments, on="query_id", how="left").fillna({"start": 1.0, "end": 2.0})
@@ -43,8 +45,11 @@ def export(data: Runs, model: str, shift: float, *, maps: bool = True) -> dict[s
             **key, rank=0, score=1.0, proposal_index=0, center=0.5, width=0.5, reconstruction_error=1.0
         )
         labels[["start", "end"]] += shift
-        table = rows.assign(**key, kind="semantic", num_snippets=SNIPPETS, confidence=None)
-        table["values"] = [np.linspace(0, 1, SNIPPETS, dtype=np.float32)] * len(table)
+        parts = []
+        for number, kind in enumerate(kinds):
+            parts.append(rows.assign(**key, kind=kind, num_snippets=SNIPPETS, confidence=None))
+            parts[-1]["values"] = [np.linspace(number, 1, SNIPPETS, dtype=np.float32)] * len(rows)
+        table = pd.concat(parts)
         paths = data.root / f"{model}-{seed}-labels.parquet", data.root / f"{model}-{seed}-maps.parquet"
         store.write_table(paths[0], labels, PSEUDO_LABELS, ["query_id"])
         store.write_table(paths[1], table if maps else table.iloc[:0], ACTIVATION_MAPS, ["query_id"])
@@ -58,7 +63,13 @@ def by_label(options: list[str]) -> dict[tuple[str, int], Path]:
     return {(label.partition(":")[0], int(label.partition(":")[2])): Path(path) for label, _, path in labels}
 
 
-def read(data: Runs, config: Mapping[str, Any], *exported: str, **changes: Any) -> Material:
+def read(
+    data: Runs,
+    config: Mapping[str, Any],
+    *exported: str,
+    kinds: tuple[str, ...] = ("semantic", "start", "end"),
+    **changes: Any,
+) -> Material:
     """Evaluate the runs and read them as the stage does; pseudo labels of the n-th exported model are n s late."""
     changes = {"compare_with": ["baseline"], **changes}
     result = evaluated.evaluate(data, config["evaluate"], **changes)
@@ -68,7 +79,7 @@ def read(data: Runs, config: Mapping[str, Any], *exported: str, **changes: Any) 
         features.setdefault(name, []).append(Path(path))
     tables: dict[str, list[str]] = {"--pseudo-labels": [], "--activation-maps": []}
     for shift, model in enumerate(exported):
-        for option, files in export(data, model, float(shift)).items():
+        for option, files in export(data, model, float(shift), kinds=kinds).items():
             tables[option] += files
     paths = Paths(
         data.root / "result.json",

@@ -94,3 +94,17 @@ def test_a_page_has_a_picture_for_each_card_and_any_letters(data, config):
     assert f"IoU of the prediction: {cards[0].overlap:.2f}" in text
     assert "too few queries" in queries.make("best", [], "student", None, 4)
     assert text == queries.make("median", cards, "student", None, 4)
+
+
+def test_a_model_without_semantic_maps_shows_where_it_sees_start_and_end(data, config):
+    m = read(data, config, "student", kinds=("start", "end"))
+    card = queries.cards(m, None, 1, {})["best"][0]
+    found = card.maps["student"]
+    assert {name: values[0] for name, values in found.items()} == {"start": 0, "end": 1}
+    words = texts(queries.draw(card, "student", None, 4))
+    assert "student: start and end" in words
+    assert "probability" in words
+    assert "similarity" not in words
+    semantic = queries.cards(read(data, config, "student"), None, 1, {})["best"][0]
+    assert set(semantic.maps["student"]) == {"fused"}
+    assert "student: semantic activation map" in texts(queries.draw(semantic, "student", None, 4))

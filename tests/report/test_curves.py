@@ -8,7 +8,7 @@ import pytest
 from drawn import TERMS, curves, line, read, runs, texts
 
 from evaluated import EPOCHS, TEST, TRAIN, Runs
-from vidistill.report import agreement, failures, losses, recall, style
+from vidistill.report import agreement, efficiency, failures, losses, recall, style
 
 
 @pytest.fixture
@@ -137,3 +137,21 @@ def test_models_differ_by_more_than_colour():
     looks = list(style.looks(f"model{i}" for i in range(6)).values())
     for part in ("colour", "line", "marker", "hatch"):
         assert len({str(getattr(look, part)) for look in looks}) == 6
+
+
+def test_accuracy_stands_over_latency_with_the_range_of_its_seeds(data, config):
+    m = read(data, config)
+    figure = efficiency.draw(m)
+    (axes,) = figure.axes
+    points = {line.get_gid(): line for line in axes.lines if (line.get_gid() or "").startswith("point:")}
+    assert points.keys() == {"point:student", "point:baseline"}
+    assert axes.get_xscale() == "log"
+    for model, latency in (("student", 3.21), ("baseline", 20.0)):
+        metrics = m.result["metrics"] if model == "student" else m.result["comparisons"]["baseline"]["alone"]
+        found = metrics["R@0.5"]
+        assert points[f"point:{model}"].get_xydata()[0] == pytest.approx([latency, found["mean"]], abs=1e-4)
+    low, high = (sorted(m.result["metrics"]["R@0.5"]["per_seed"].values())[i] for i in (0, -1))
+    spans = [segment[:, 1].tolist() for bars in axes.collections for segment in bars.get_segments()]
+    assert any(span == pytest.approx([low, high], abs=1e-4) for span in spans)
+    assert "673,650 parameters" in texts(figure)
+    assert "a processor, threads: 1" in texts(figure)

@@ -16,9 +16,9 @@ from vidistill.base.settings import parse
 from vidistill.base.stage import UserError
 from vidistill.report import figures
 
-PAGES = {"results", "recall", "failures", "losses", "agreement", "coverage", "frames", "costs"}
+PAGES = {"results", "recall", "efficiency", "failures", "losses", "agreement", "coverage", "frames", "costs"}
 PAGES |= {f"queries-{group}" for group in ("best", "median", "worst")}
-PICTURES = {"losses.svg", "agreement.svg", "recall.svg", "failures.svg", "frames.png"}
+PICTURES = {"efficiency.svg", "losses.svg", "agreement.svg", "recall.svg", "failures.svg", "frames.png"}
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def command(config):
     def run(data: Runs, teachers: tuple[str, ...] = ("baseline",), *, out: str = "out", **changes: Any):
         result = evaluated.evaluate(data, config["evaluate"], **changes)
         options = data.write()
-        del options["--problems"], options["--models"]
+        del options["--problems"], options["--models"], options["--efficiency"]
         exported = [result["model"], *teachers]
         for shift, model in enumerate(exported):
             for option, files in drawn.export(data, model, float(shift)).items():
@@ -74,7 +74,7 @@ def test_without_moments_pages_say_so_and_show_what_is_predicted(tmp_path: Path,
     data.moments = data.moments.iloc[:0]
     found = command(data)
     assert set(found) == PICTURES | {f"{name}.html" for name in PAGES}
-    for name in ("results", "recall", "failures"):
+    for name in ("results", "recall", "efficiency", "failures"):
         assert b"Nothing can be scored" in found[f"{name}.html"]
     for group in ("best", "worst"):
         assert b"No query can be scored" in found[f"queries-{group}.html"]

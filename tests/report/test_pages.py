@@ -75,6 +75,7 @@ def test_a_list_that_was_cut_says_so(data, config):
 
 
 def test_numbers_of_the_result_stand_beside_the_papers(data, config):
+    data.supervision = {"baseline": ("full", 1234)}
     m = read(data, config, dataset="charades-cpl")
     tables = Tables(results.make(m))
     names = ["R@0.3", "R@0.5", "R@0.7", "mIoU"]
@@ -92,7 +93,9 @@ def test_numbers_of_the_result_stand_beside_the_papers(data, config):
     assert tables.starting("constant interval")[0][1:] == [f"{constant[name]:.0f}" for name in names]
     compared = m.result["comparisons"]["baseline"]["metrics"]["mIoU"]
     assert tables.starting("student minus baseline")[0][4].startswith(f"{compared['difference']:+.0f}(")
-    assert [row[0] for row in tables.rows if row[0] in ("baseline", "student")] == ["baseline", "student"]
+    assert [row[0] for row in tables.rows if row[0] in ("baseline", "student")] == ["baseline", "student"] * 2
+    assert tables.starting("student")[1] == ["student", "weak", "0", "673,650", "49.3 M", "3.21"]
+    assert tables.starting("baseline")[1] == ["baseline", "full", "1,234", "1,000", "999", "20"]
 
 
 def test_the_results_begin_with_a_verdict(data, config):

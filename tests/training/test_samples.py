@@ -25,6 +25,12 @@ def test_l2_gives_snippets_of_norm_one_and_leaves_zero_alone():
     np.testing.assert_allclose(samples.resample(rows, 2, "l2"), [[0.6, 0.8], [0.0, 0.0]], atol=1e-6)
 
 
+def test_rows_are_of_norm_one_before_they_are_averaged():
+    rows = np.array([[3.0, 4.0], [0.0, 0.1], [5.0, 0.0], [0.0, 0.0]], dtype=np.float32)
+    np.testing.assert_allclose(samples.resample(rows[:3], 1, "rows"), [[0.3, 0.9]], atol=1e-6)
+    np.testing.assert_allclose(samples.resample(rows, 4, "rows")[2:], [[1.0, 0.0], [0.0, 0.0]])
+
+
 def test_queries_meet_their_own_videos(tmp_path):
     loaded = small.load(small.write(tmp_path), ("rgb", "flow"))
     assert len(loaded) == 20

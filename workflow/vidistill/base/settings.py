@@ -29,7 +29,8 @@ def _distinct(values: tuple[T, ...]) -> tuple[T, ...]:
 
 
 Several = Annotated[tuple[T, ...], Field(min_length=1)]
-Distinct = Annotated[Several[T], AfterValidator(_distinct), Field(json_schema_extra={"uniqueItems": True})]
+Unique = Annotated[tuple[T, ...], AfterValidator(_distinct), Field(json_schema_extra={"uniqueItems": True})]
+Distinct = Annotated[Unique[T], Field(min_length=1)]
 Text = Annotated[str, Field(min_length=1)]
 
 

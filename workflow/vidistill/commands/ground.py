@@ -28,20 +28,19 @@ from vidistill.commands.recipe import Recipe
 from vidistill.evaluation import ranking
 from vidistill.features import networks
 from vidistill.features.networks import Extractor
-from vidistill.mmdist import ask
-from vidistill.mmdist.ask import Found
+from vidistill.training.predictions import Found
 
 PICTURES = 8  # frames of a video kept for its picture
 
 
 @dataclass(frozen=True)
 class Moment:
-    """One proposal, in seconds; a higher score is better."""
+    """One proposal, in seconds; a higher score is better. Models of EMTM reconstruct nothing."""
 
     start: float
     end: float
     score: float
-    reconstruction_error: float
+    reconstruction_error: float | None
     proposal_index: int
 
 
@@ -50,7 +49,8 @@ class Answer:
     """A model's answer to a sentence.
 
     Attributes:
-        unknown_words: words of the sentence that are not in the model's vocabulary; they are ignored.
+        unknown_words: words of the sentence that are not in the model's vocabulary. MMDist ignores them; EMTM reads
+            their characters, but for the network map2d, which has none.
         moments: best first.
         duration: of the video, seconds.
         activation_map: (L,) similarity of sentence and video over time, -1 to 1; None without a local branch.
@@ -117,7 +117,7 @@ class Grounder:
         self._weights, self._any_code = [Path(path) for path in weights], any_code
         self._device, self._threads = device, threads or torch.get_num_threads()
         self._place = devices.choose(device, self._threads, "use --device cpu, in Python device='cpu'")
-        self._network = self.trained.network.to(self._place)
+        self.trained.network.to(self._place)
         self._last: tuple[Video, list[Tensor]] | None = None  # the last video asked about, and its snippets
 
     @functools.cached_property
@@ -145,7 +145,7 @@ class Grounder:
         if not sentences:
             raise UserError("no sentence is given; describe what to find.")
         for sentence in sentences:
-            words.check(sentence, self.trained.vocabulary)
+            words.check(sentence, self.trained.vocabulary, self.trained.known_words(sentence))
 
     def watch(self, video: str | Path, *, work: str | Path | None = None, watch: Watch = unwatched) -> Video:
         """Extract a video's features in the same way as for training the model.
@@ -204,10 +204,8 @@ class Grounder:
         about = self.trained
         keys = query_ids or list(map(nfc, sentences))
         answers: dict[int, Answer] = {}
-        for found in ask.ask(
-            self._network, about.settings, about.vocabulary, self._snippets(video), sentences, keys, self._place
-        ):
-            (order,) = ranking.rank("score", np.empty(0), found.score[None], found.errors[None])
+        for found in about.ask(self._snippets(video), sentences, keys, self._place):
+            (order,) = ranking.rank("score", np.empty(0), found.score[None], np.empty(0))
             answers[found.row] = Answer(
                 sentences[found.row],
                 words.unknown(sentences[found.row], about.vocabulary),
@@ -220,13 +218,14 @@ class Grounder:
     def _snippets(self, video: Video) -> list[Tensor]:
         """(1, L, D) per stream, kept for the next question: for an hour of video it takes longer than an answer."""
         if self._last is None or self._last[0] is not video:
-            self._last = video, ask.resampled(self.trained.settings, video.features)
+            self._last = video, self.trained.snippets(video.features)
         return self._last[1]
 
 
 def _moment(found: Found, duration: float, k: int) -> Moment:
     start, end = (float(share * duration) for share in found.moments[k])
-    return Moment(start, end, float(found.score[k]), float(found.errors[k]), k)
+    error = None if found.errors is None else float(found.errors[k])
+    return Moment(start, end, float(found.score[k]), error, k)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

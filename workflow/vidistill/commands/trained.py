@@ -1,24 +1,36 @@
-"""Load a trained model with its metadata, from its file or from a result."""
+"""Load a trained model of any method with its metadata, from its file or from a result."""
 
 import json
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
 
 from vidistill.base import files, store
 from vidistill.base.settings import parse
 from vidistill.base.stage import UserError
 from vidistill.data import vocabulary as vocabularies
+from vidistill.data.text import tokenise
 from vidistill.data.vocabulary import Vocabulary
-from vidistill.mmdist import model as models
+from vidistill.emtm import ask as emtm_ask
+from vidistill.emtm import model as emtm
+from vidistill.mmdist import ask as mmdist_ask
+from vidistill.mmdist import model as mmdist
 from vidistill.mmdist.network import Network
-from vidistill.settings.mmdist import TrainSettings
+from vidistill.settings.emtm import TrainSettings as EMTMSettings
+from vidistill.settings.mmdist import TrainSettings as MMDistSettings
+from vidistill.training.predictions import Found
 
 REMEDY = "give a model.safetensors, or a result such as results/student_demo.json"
 
 
 @dataclass(frozen=True)
-class Trained:
+class Trained(ABC):
     """A model file.
 
     Attributes:
@@ -28,8 +40,8 @@ class Trained:
     """
 
     path: Path
-    network: Network
-    settings: TrainSettings
+    network: Network | emtm.Network
+    settings: MMDistSettings | EMTMSettings
     vocabulary: Vocabulary
     features: dict[str, dict[str, Any]]
     files: dict[str, dict[str, str]]
@@ -38,6 +50,56 @@ class Trained:
     def name(self) -> str:
         s = self.settings
         return f"{s.model} of {s.dataset}, seed {s.seed}"
+
+    @abstractmethod
+    def known_words(self, sentence: str) -> list[str]:
+        """The words of the vocabulary that the model reads of a sentence; what is too long is cut off."""
+
+    @abstractmethod
+    def snippets(self, features: Mapping[str, np.ndarray]) -> list[Tensor]:
+        """A video's features (T, D) as the model reads them: (1, L, D) per stream."""
+
+    @abstractmethod
+    def ask(
+        self, snippets: list[Tensor], sentences: Sequence[str], query_ids: Sequence[str], device: torch.device
+    ) -> Iterator[Found]:
+        """Moments for each sentence, in any order of sentences; `query_ids` determine the words that MMDist masks."""
+
+
+@dataclass(frozen=True)
+class MMDistModel(Trained):
+    network: Network
+    settings: MMDistSettings
+
+    def known_words(self, sentence: str) -> list[str]:
+        return [self.vocabulary.words[index - 1] for index in vocabularies.encode(sentence, self.vocabulary)]
+
+    def snippets(self, features: Mapping[str, np.ndarray]) -> list[Tensor]:
+        return mmdist_ask.resampled(self.settings, features)
+
+    def ask(
+        self, snippets: list[Tensor], sentences: Sequence[str], query_ids: Sequence[str], device: torch.device
+    ) -> Iterator[Found]:
+        return mmdist_ask.ask(self.network, self.settings, self.vocabulary, snippets, sentences, query_ids, device)
+
+
+@dataclass(frozen=True)
+class EMTMModel(Trained):
+    network: emtm.Network
+    settings: EMTMSettings
+    characters: tuple[str, ...]  # that the model knows
+
+    def known_words(self, sentence: str) -> list[str]:
+        return [word for word in tokenise(sentence)[: self.settings.words] if word in self.vocabulary.ids]
+
+    def snippets(self, features: Mapping[str, np.ndarray]) -> list[Tensor]:
+        return emtm_ask.resampled(self.settings, features)
+
+    def ask(
+        self, snippets: list[Tensor], sentences: Sequence[str], query_ids: Sequence[str], device: torch.device
+    ) -> Iterator[Found]:
+        known = self.characters
+        return emtm_ask.ask(self.network, self.settings, self.vocabulary, known, snippets, sentences, device)
 
 
 def load(path: str | Path) -> Trained:
@@ -50,16 +112,13 @@ def load(path: str | Path) -> Trained:
     files.check_input(path, REMEDY)
     if path.suffix == ".json":
         path = of_result(path)
-    network, metadata = models.load(path)
+    metadata = store.read_model_metadata(path)
+    is_emtm = metadata.get("method") == "emtm"
     try:
-        settings = parse(TrainSettings, metadata["settings"])
-        vocabulary = vocabularies.loads(metadata["vocabulary"])
+        settings = parse(EMTMSettings if is_emtm else MMDistSettings, metadata["settings"])
         features = json.loads(metadata["features"])
-        return Trained(
-            path,
-            network,
-            settings,
-            vocabulary,
+        about = (
+            vocabularies.loads(metadata["vocabulary"]),
             {stream: features[stream] for stream in settings.streams},
             json.loads(metadata.get("files", "{}")),  # missing in old models
         )
@@ -69,6 +128,10 @@ def load(path: str | Path) -> Trained:
         ) from error
     except UserError as error:
         raise UserError(f"{path} was trained by another version ({error}); use that one, or train it again.") from error
+    if isinstance(settings, EMTMSettings):
+        return EMTMModel(path, emtm.load(path)[0], settings, *about, tuple(json.loads(metadata["characters"])))
+    assert isinstance(settings, MMDistSettings)
+    return MMDistModel(path, mmdist.load(path)[0], settings, *about)
 
 
 def of_result(path: Path) -> Path:

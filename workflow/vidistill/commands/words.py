@@ -1,10 +1,11 @@
 """Check the words of a question against a model's vocabulary, and suggest others."""
 
 import difflib
+from collections.abc import Sequence
 
 from vidistill.base.stage import UserError
 from vidistill.data.text import masking_weight, tokenise
-from vidistill.data.vocabulary import Vocabulary, encode
+from vidistill.data.vocabulary import Vocabulary
 
 # Tagged as verbs and adverbs, so training masks them like others, but not content words of a question.
 _AUXILIARIES = """
@@ -20,15 +21,17 @@ def unknown(sentence: str, vocabulary: Vocabulary) -> tuple[str, ...]:
     return tuple(dict.fromkeys(word for word in words if word not in vocabulary.ids))
 
 
-def check(sentence: str, vocabulary: Vocabulary) -> None:
-    """Check that the vocabulary has a content word (noun, verb, adjective or adverb) of a sentence.
+def check(sentence: str, vocabulary: Vocabulary, read: Sequence[str]) -> None:
+    """Check that a model knows a content word (noun, verb, adjective or adverb) of a sentence.
+
+    Args:
+        read: the words of its vocabulary that it reads of the sentence.
 
     Raises:
         UserError: it is empty, or the vocabulary lacks all its content words.
     """
     if not sentence.strip():
         raise UserError("a sentence is empty; describe what to find.")
-    read = [vocabulary.words[index - 1] for index in encode(sentence, vocabulary)]
     if any(map(is_content, read)):
         return
     content = list(dict.fromkeys(filter(is_content, tokenise(sentence))))

@@ -7,7 +7,7 @@ import collections
 import hashlib
 import json
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Literal
 
 from vidistill.data.annotations.annotation import Annotation
@@ -19,7 +19,8 @@ SAME = 1e-3  # seconds by which repeated segments may differ, as in ActivityNet'
 
 
 def query_ids(annotations: Iterable[Annotation]) -> Iterator[str | None]:
-    """The id of each row: video id, 12 digits of the SHA-256 of sentence or label, occurrence; None for a repeated row.
+    """The id of each row: video id, 12 digits of the SHA-256 of sentence or label, occurrence; None for a row that only
+    repeats.
 
     Ids depend on nothing else, so they are the same in every split definition and survive the insertion of other
     rows. Rows that are dropped later count, too, so that data sets that drop different rows agree on ids. All segments
@@ -32,7 +33,7 @@ def query_ids(annotations: Iterable[Annotation]) -> Iterator[str | None]:
     for row in annotations:
         # repr, since NaN is not equal to itself.
         content = (row.split, row.video_id, row.sentence, row.label, repr(row.start), repr(row.end))
-        if content in seen:
+        if content in seen and not row.repeats:
             yield None
             continue
         seen.add(content)
@@ -124,3 +125,13 @@ def digest(annotations: list[Annotation], beyond_duration: str) -> str:
     for query_id, row in queries(annotations, beyond_duration):
         total.update(json.dumps([query_id, row.video_id, row.split, row.sentence, annotated_duration(row)]).encode())
     return total.hexdigest()
+
+
+def moments_digest(annotations: list[Annotation], beyond_duration: str, splits: Collection[str]) -> str | None:
+    """SHA-256, hexadecimal, of the moments of all queries of `splits`; None if none of them has a moment."""
+    total, moments = hashlib.sha256(), 0
+    for query_id, row in queries(annotations, beyond_duration):
+        if row.split in splits and row.start is not None:
+            total.update(json.dumps([query_id, row.start, row.end, annotated_duration(row)]).encode())
+            moments += 1
+    return total.hexdigest() if moments else None

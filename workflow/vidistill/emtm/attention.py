@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from vidistill.emtm.layers import attend, norm, parameter, zeroed
+from vidistill.emtm.layers import Dropout, attend, norm, parameter, zeroed
 
 
 class ContextQueryAttention(nn.Module):
@@ -13,7 +13,7 @@ class ContextQueryAttention(nn.Module):
         super().__init__()
         self.of_x, self.of_y, self.of_both = parameter(dim, 1), parameter(dim, 1), parameter(1, dim)
         self.output = nn.Linear(4 * dim, dim, bias=False)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor, y: Tensor, x_valid: Tensor, y_valid: Tensor) -> Tensor:
         """X (B, T, d), Y (B, S, d), where `x_valid` (B, T) and `y_valid` (B, S) -> (B, T, d)."""
@@ -36,15 +36,14 @@ class DualAttention(nn.Module):
         self.own, self.other, self.own_gate, self.other_gate, self.gated = (nn.Linear(dim, dim) for _ in range(5))
         self.gate_of_x, self.mix_of_x, self.inner, self.output = (nn.Linear(dim, dim) for _ in range(4))
         self.gate_of_o, self.mix_of_o = (nn.Linear(dim, dim, bias=False) for _ in range(2))
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor, y: Tensor, x_valid: Tensor, y_valid: Tensor) -> Tensor:
         """x (B, T, d), y (B, S, d), where `x_valid` (B, T) and `y_valid` (B, S) -> (B, T, d)."""
         f, t = self.own_norm(x), self.other_norm(y)
-        rate = self.dropout.p if self.training else 0.0
         query = self.query(f)
-        own = self.own(attend(query, self.key(f), self.value(f), x_valid, self.heads, rate))
-        other = self.other(attend(query, self.other_key(t), self.other_value(t), y_valid, self.heads, rate))
+        own = self.own(attend(query, self.key(f), self.value(f), x_valid, self.heads, self.dropout))
+        other = self.other(attend(query, self.other_key(t), self.other_value(t), y_valid, self.heads, self.dropout))
         o = self.gated(self.own_gate(own).sigmoid() * other + self.other_gate(other).sigmoid() * own)
         gate = (self.gate_of_x(f) + self.gate_of_o(o)).sigmoid()
         r = zeroed(gate * (self.mix_of_x(f) + self.mix_of_o(o)), x_valid)

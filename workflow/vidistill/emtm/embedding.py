@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vidistill.emtm.layers import norm, parameter
+from vidistill.emtm.layers import Dropout, norm, parameter
 
 FILTERS = {1: 10, 2: 20, 3: 30, 4: 40}  # kernel -> filters
 
@@ -32,17 +32,18 @@ class QueryEmbedding(nn.Module):
         self.words = nn.Parameter(word_vectors.clone(), requires_grad=learned_words)
         self.unknown = parameter(1, word_vectors.shape[1])
         self.characters = parameter(characters, character_dim)
-        self.convolutions = nn.ModuleList(nn.Conv1d(character_dim, n, kernel) for kernel, n in FILTERS.items())
+        self.convolutions = nn.ModuleList(nn.Conv2d(character_dim, n, (1, kernel)) for kernel, n in FILTERS.items())
         self.projection = nn.Linear(word_vectors.shape[1] + sum(FILTERS.values()), dim)
         self.norm = norm(dim)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, tokens: Tensor, spelling: Tensor) -> Tensor:
         """Ids of words (B, W), V + 1 for unknown ones, and of characters (B, W, 16) -> (B, W, d)."""
         words = F.embedding(tokens, torch.cat([self.words, self.unknown]), padding_idx=0)
         table = torch.cat([torch.zeros_like(self.characters[:1]), self.characters])
-        spelled = self.dropout(F.embedding(spelling, table)).flatten(0, 1).transpose(1, 2)  # (B W, E_c, 16)
-        found = [F.relu(convolution(spelled)).amax(-1) for convolution in self.convolutions]
+        spelled = self.dropout(F.embedding(spelling, table)).flatten(0, 1)  # (B W, 16, E_c)
+        spelled = spelled.transpose(1, 2).unsqueeze(2)  # (B W, E_c, 1, 16), see ConvolutionBlocks
+        found = [F.relu(convolution(spelled)).amax((2, 3)) for convolution in self.convolutions]
         characters = torch.cat(found, dim=-1).unflatten(0, tokens.shape)
         return self.norm(self.projection(torch.cat([self.dropout(words), characters], dim=-1)))
 
@@ -54,7 +55,7 @@ class VideoEmbedding(nn.Module):
         super().__init__()
         self.projection = nn.Linear(feature_dim, dim)
         self.norm = norm(dim)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, features: Tensor) -> Tensor:
         """(B, T, F) -> (B, T, d)."""

@@ -8,7 +8,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vidistill.emtm.layers import initialise, zeroed
-from vidistill.emtm.span import Encoded
 
 CHANNELS = 16
 HIDDEN = 32
@@ -50,18 +49,20 @@ class Aggregation(nn.Module):
         h = F.relu(self.hidden(u.mean(1)))
         return torch.stack([teacher(h) for teacher in self.teachers], dim=1).softmax(1)
 
-    def _normalised(self, x: Tensor, norm: nn.BatchNorm1d) -> Tensor:
+    def _normalised(self, x: Tensor, norm: nn.Module) -> Tensor:
+        assert isinstance(norm, nn.BatchNorm1d)
+        several = x.shape[0] > 1  # a last batch of one query has no statistics
         return F.batch_norm(
             x,
             norm.running_mean,
             norm.running_var,
             norm.weight,
             norm.bias,
-            training=self.batch_statistics and self.training,
+            training=self.batch_statistics and self.training and several,
             eps=norm.eps,
         )
 
 
 def mixture(weights: Tensor, teachers: Tensor) -> Tensor:
-    """P~ = sum_n w_n P_n of weights (B, n, 2) and distributions (B, n, 2, T) -> (B, 2, T)."""
-    return (weights.unsqueeze(-1) * teachers).sum(1)
+    """P~ = sum_n w_n P_n of weights (B, n, 2) and distributions (B, n, 2, T), which get no gradient -> (B, 2, T)."""
+    return (weights.unsqueeze(-1) * teachers.detach()).sum(1)

@@ -8,7 +8,7 @@ from vidistill.emtm.suppression import iou
 CLASSES = 4  # O, B, I, E
 OUTSIDE, BEGINNING, INSIDE, ENDING = range(CLASSES)
 REACH = 2  # snippets on either side of a boundary that have its class
-DIGITS = 12  # beyond which two IoU are equal
+DIGITS = 6  # beyond which two IoU are equal
 
 
 def cells(moments: Tensor, lengths: Tensor) -> Tensor:

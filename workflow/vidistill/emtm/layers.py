@@ -12,7 +12,7 @@ EPSILON = 1e-6  # of LayerNorm
 def initialise(network: nn.Module) -> None:
     """Xavier-uniform weights and zero biases of linear layers and convolutions; not PyTorch's defaults."""
     for module in network.modules():
-        if isinstance(module, nn.Linear | nn.Conv1d):
+        if isinstance(module, nn.Linear | nn.Conv1d | nn.Conv2d):
             nn.init.xavier_uniform_(module.weight)
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
@@ -32,11 +32,25 @@ def zeroed(x: Tensor, valid: Tensor) -> Tensor:
     return x * valid.unsqueeze(-1).to(x.dtype)
 
 
-def attend(query: Tensor, key: Tensor, value: Tensor, valid: Tensor, heads: int, dropout: float) -> Tensor:
+class Dropout(nn.Module):
+    """Dropout by uniform numbers, which PyTorch draws four times as fast on a CPU as those of nn.Dropout."""
+
+    def __init__(self, rate: float):
+        super().__init__()
+        self.rate = rate
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training or self.rate == 0:
+            return x
+        return x * torch.rand_like(x).ge_(self.rate).mul_(1 / (1 - self.rate))
+
+
+def attend(query: Tensor, key: Tensor, value: Tensor, valid: Tensor, heads: int, dropout: nn.Module) -> Tensor:
     """Multi-head attention of (B, T, d) to (B, S, d), where `valid` (B, S); dropout on the weights -> (B, T, d)."""
     q, k, v = (x.unflatten(-1, (heads, -1)).transpose(1, 2) for x in (query, key, value))  # (B, nh, T or S, hs)
-    y = F.scaled_dot_product_attention(q, k, v, attn_mask=valid[:, None, None, :], dropout_p=dropout)
-    return y.transpose(1, 2).flatten(2)
+    scores = (q * q.shape[-1] ** -0.5) @ k.transpose(2, 3)
+    weights = scores.masked_fill(~valid[:, None, None, :], -torch.inf).softmax(-1)
+    return (dropout(weights) @ v).transpose(1, 2).flatten(2)
 
 
 class ConvolutionBlocks(nn.Module):
@@ -52,17 +66,19 @@ class ConvolutionBlocks(nn.Module):
         self.mask_padding = mask_padding
         self.positions = parameter(length, dim)
         self.norms = nn.ModuleList(norm(dim) for _ in range(BLOCKS))
+        # Two-dimensional over one row, since PyTorch's one-dimensional convolutions copy (B, T, d) to (B, d, T).
         self.depthwise = nn.ModuleList(
-            nn.Conv1d(dim, dim, KERNEL, padding=KERNEL // 2, groups=dim, bias=False) for _ in range(BLOCKS)
+            nn.Conv2d(dim, dim, (1, KERNEL), padding=(0, KERNEL // 2), groups=dim, bias=False) for _ in range(BLOCKS)
         )
         self.pointwise = nn.ModuleList(nn.Linear(dim, dim) for _ in range(BLOCKS))
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor, valid: Tensor) -> Tensor:
         """x (B, T, d), `valid` (B, T) -> (B, T, d)."""
         x = self._masked(x + self.positions[: x.shape[1]], valid)
         for norm, depthwise, pointwise in zip(self.norms, self.depthwise, self.pointwise, strict=True):
-            mixed = depthwise(self._masked(norm(x), valid).transpose(1, 2)).transpose(1, 2)
+            row = self._masked(norm(x), valid).transpose(1, 2).unsqueeze(2)  # (B, d, 1, T)
+            mixed = depthwise(row).squeeze(2).transpose(1, 2)
             x = self._masked(x + self.dropout(F.relu(pointwise(mixed))), valid)
         return x
 
@@ -79,13 +95,12 @@ class FeatureEncoder(nn.Module):
         self.blocks = ConvolutionBlocks(dim, length, dropout, mask_padding)
         self.attention_norm, self.output_norm = norm(dim), norm(dim)
         self.query, self.key, self.value, self.output = (nn.Linear(dim, dim) for _ in range(4))
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor, valid: Tensor) -> Tensor:
         """x (B, T, d), `valid` (B, T) -> (B, T, d)."""
         x = self.blocks(x, valid)
         f = self.dropout(self.attention_norm(x))
-        rate = self.dropout.p if self.training else 0.0
-        attended = attend(self.query(f), self.key(f), self.value(f), valid, self.heads, rate)
+        attended = attend(self.query(f), self.key(f), self.value(f), valid, self.heads, self.dropout)
         x = x + self.dropout(attended)
         return x + self.dropout(self.output(self.dropout(self.output_norm(x))))

@@ -30,7 +30,8 @@ def matching_loss(logits: Tensor, classes: Tensor, valid: Tensor) -> Tensor:
         classes: (B, T).
         valid: (B, T) bool.
     """
-    return F.cross_entropy(logits[valid], classes[valid])
+    errors = F.cross_entropy(logits.transpose(1, 2), classes, reduction="none")
+    return (errors * valid).sum() / valid.sum()
 
 
 def overlap_of_labels(labels: Tensor) -> Tensor:
@@ -74,7 +75,7 @@ def released_distillation_loss(logits: Tensor, mixture: Tensor, temperature: flo
 
 
 def total(terms: dict[str, Tensor], s: LossSettings) -> Tensor:
-    """L = loc + match (student) + loc + match (isomorphic teacher) + KAU's loss + 0.1 KD, of the terms that there are."""
+    """L = loc + match (student) + loc + match (isomorphic teacher) + KAU + 0.1 KD, of the terms that there are."""
     weights = {
         "location": s.location,
         "matching": s.matching,

@@ -20,17 +20,18 @@ class Map2D(nn.Module):
     """Scores of all moments of a video for a sentence.
 
     Args:
-        word_vectors: (V, E), frozen; row 0 for padding.
+        word_vectors: (V + 1, E), row 0 for padding.
+        learned_words: train the word vectors, too.
     """
 
     cells: Tensor
     mask: Tensor
 
-    def __init__(self, settings: Map2DSection, feature_dim: int, word_vectors: Tensor):
+    def __init__(self, settings: Map2DSection, feature_dim: int, word_vectors: Tensor, learned_words: bool):
         super().__init__()
         s, dim = settings, settings.dim
         self.settings = s
-        self.embedding = nn.Embedding.from_pretrained(word_vectors.clone(), padding_idx=0)
+        self.words = nn.Parameter(word_vectors.clone(), requires_grad=learned_words)
         self.clip_projection = nn.Linear(feature_dim, dim)
         self.sentence = nn.LSTM(word_vectors.shape[1], dim, SENTENCE_LAYERS, batch_first=True)
         self.sentence_projection = nn.Linear(dim, dim)
@@ -43,9 +44,9 @@ class Map2D(nn.Module):
             self.register_buffer(f"weight{number}", weight, persistent=False)
 
     def forward(self, features: Tensor, tokens: Tensor) -> Tensor:
-        """Features (B, R, F), tokens (B, W) with 0 for padding -> scores (B, N, N) before the sigmoid.
+        """Features (B, R, F), ids of words (B, W), 0 for padding and V + 1 for unknown ones -> scores (B, N, N).
 
-        Scores mean something in the cells alone.
+        They are what the sigmoid takes, and mean something in the cells alone.
         """
         clips = F.relu(self.clip_projection(features)).unflatten(1, (self.settings.clips, -1)).mean(2)  # (B, N, h)
         moments = self.cell_projection(pooled(clips.transpose(1, 2)).transpose(1, 2))  # (B, C, h)
@@ -58,8 +59,9 @@ class Map2D(nn.Module):
         return self.score(x).squeeze(1)
 
     def encode_sentence(self, tokens: Tensor) -> Tensor:
-        """Tokens (B, W) -> (B, h): the LSTM's output at the last word, projected."""
-        outputs, _ = self.sentence(self.embedding(tokens))
+        """Ids of words (B, W) -> (B, h): the LSTM's output at the last word, projected."""
+        words = F.embedding(tokens, F.pad(self.words, (0, 0, 0, 1)), padding_idx=0)  # unknown ones are 0, too
+        outputs, _ = self.sentence(words)
         last = ((tokens > 0).sum(1) - 1).view(-1, 1, 1).expand(-1, 1, outputs.shape[2])
         return self.sentence_projection(outputs.gather(1, last).squeeze(1))
 

@@ -12,6 +12,8 @@ import pandas as pd
 
 from vidistill.evaluation.metrics import iou
 
+CELLS = 4_000_000  # IoU values in memory at a time
+
 
 @dataclass(frozen=True)
 class Ranked:
@@ -97,15 +99,17 @@ def match(
     slots = np.searchsorted(known, groups[of_known])
     turns = np.arange(len(slots)) - np.searchsorted(slots, slots)  # a prediction's number in its group
     by_turn = np.argsort(turns, kind="stable")
-    for rows in np.split(by_turn, np.cumsum(np.bincount(turns))[:-1]) if len(turns) else ():
-        slot = slots[rows]
-        overlap = iou(found[of_known[rows], None], segments[slot])  # (n, most)
-        open_to = np.where(free[slot], overlap[..., None], -1.0)  # (n, most, T)
-        best = open_to.argmax(axis=1)
-        hit = np.take_along_axis(open_to, best[:, None], axis=1)[:, 0] >= np.asarray(tious)
-        hits[of_known[rows]] = hit
-        n, t = np.nonzero(hit)
-        free[slot[n], best[n, t], t] = False
+    size = max(1, CELLS // free[0].size)
+    for turn in np.split(by_turn, np.bincount(turns, minlength=1).cumsum()[:-1]):
+        for rows in (turn[at : at + size] for at in range(0, len(turn), size)):
+            slot = slots[rows]
+            overlap = iou(found[of_known[rows], None], segments[slot])  # (n, most)
+            open_to = np.where(free[slot], overlap[..., None], -1.0)  # (n, most, T)
+            best = open_to.argmax(axis=1)
+            hit = np.take_along_axis(open_to, best[:, None], axis=1)[:, 0] >= np.asarray(tious)
+            hits[of_known[rows]] = hit
+            n, t = np.nonzero(hit)
+            free[slot[n], best[n, t], t] = False
     return hits
 
 

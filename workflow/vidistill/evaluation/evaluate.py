@@ -15,7 +15,7 @@ from vidistill.base import store
 from vidistill.base.settings import Several
 from vidistill.base.stage import UserError, arguments, run
 from vidistill.base.wording import plural
-from vidistill.evaluation import bootstrap, coverage, inputs, metrics, predictions, summary, terminal, video_free
+from vidistill.evaluation import bootstrap, cost, coverage, inputs, metrics, predictions, summary, terminal, video_free
 from vidistill.evaluation.inputs import DataSet, Files, Training
 from vidistill.evaluation.predictions import Answers, Scored
 from vidistill.evaluation.summary import Seeds
@@ -60,10 +60,15 @@ class EvaluateSettings(EvaluateSection):
         return bootstrap.intervals(values, self.bootstrap_samples, self.confidence, self.bootstrap_seed)
 
 
-def evaluate(s: EvaluateSettings, files: Files) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+def evaluate(
+    s: EvaluateSettings, files: Files, measured: Mapping[str, Any]
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """The result, and the first seed's answers in the JSON-lines format of the field's evaluators.
 
     If no query can be scored, the result has no numbers.
+
+    Args:
+        measured: of the models, from `cost.read`.
 
     Raises:
         UserError: files do not match, or too many videos are bad.
@@ -97,9 +102,14 @@ def evaluate(s: EvaluateSettings, files: Files) -> tuple[dict[str, Any], list[di
         "coverage": covered,
         "features": {name: states.describe(stream) for name, stream in data.features.items()},
         "models": {
-            model: {**seeds[s.seeds[0]].facts, "sha256": {str(seed): t.sha256 for seed, t in seeds.items()}}
+            model: {
+                **seeds[s.seeds[0]].facts,
+                "training_moments": {str(seed): t.moments for seed, t in seeds.items()},
+                "sha256": {str(seed): t.sha256 for seed, t in seeds.items()},
+            }
             for model, seeds in trainings.items()
         },
+        "efficiency": measured,
         "settings": s.model_dump(),
         "versions": store.versions("h5py", "numpy", "pandas", "pyarrow"),
     }
@@ -230,7 +240,7 @@ def against_model(s: EvaluateSettings, ours: Seeds, theirs: Seeds, other: str) -
 
 def main(argv: Sequence[str] | None = None) -> None:
     parser = arguments(__doc__)
-    for option in ("--queries", "--moments", "--problems", "--result", "--predictions-out"):
+    for option in ("--queries", "--moments", "--problems", "--efficiency", "--result", "--predictions-out"):
         parser.add_argument(option, type=Path, required=True)
     parser.add_argument("--features", nargs="+", required=True, help="STREAM=H5, every shard of every stream")
     for option in ("--predictions", "--models", "--histories"):
@@ -242,8 +252,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         name: inputs.labelled(f"--{name}", getattr(args, name), models, settings.seeds)
         for name in ("predictions", "models", "histories")
     }
-    files = Files(args.queries, args.moments, args.problems, states.by_stream(args.features), **by_seed)
-    result, lines = evaluate(settings, files)
+    features = states.by_stream(args.features)
+    files = Files(args.queries, args.moments, args.problems, features, **by_seed)
+    result, lines = evaluate(settings, files, cost.read(args.efficiency, models))
     with store.atomic(args.predictions_out) as temporary:
         text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
         temporary.write_text(text, encoding="utf-8")

@@ -40,7 +40,8 @@ class Training:
     streams: tuple[str, ...]
     train_splits: tuple[str, ...]
     wordless: frozenset[str]  # ids of queries without a word of its vocabulary
-    facts: dict[str, Any]  # settings, code, versions
+    moments: int  # training moments that were read
+    facts: dict[str, Any]  # supervision, settings, code, versions
     sha256: str  # of the weights
 
     def select(self, features: Mapping[str, Stream]) -> dict[str, Stream]:
@@ -102,6 +103,7 @@ def read_training(path: Path) -> Training:
         metadata = store.read_model_metadata(path)
         vocabulary = json.loads(metadata.get("vocabulary", "{}"))  # a model of labels has none
         facts = {
+            "supervision": metadata.get("supervision", "weak"),
             "settings": json.loads(metadata["settings"]),
             "code": metadata["code"],
             "versions": json.loads(metadata["versions"]),
@@ -110,6 +112,7 @@ def read_training(path: Path) -> Training:
             streams=tuple(facts["settings"]["streams"]),
             train_splits=tuple(facts["settings"]["train_splits"]),
             wordless=frozenset(q["query_id"] for q in vocabulary.get("excluded_queries", ())),
+            moments=int(metadata.get("training_moments", 0)),
             facts=facts,
             sha256=store.file_digest(path),
         )

@@ -21,7 +21,7 @@ from vidistill.features.availability import Videos, check_bad, sort_videos
 from vidistill.settings.localisation import LocalisationSettings
 
 log = logging.getLogger(__name__)
-EXCLUDED = "excluded by exclude_videos"
+EXCLUDED, NO_LABEL = "excluded by exclude_videos", "no label"
 # The numbers of a result without a segment that can be found.
 NO_NUMBERS: dict[str, Any] = {
     **{"metrics": None, "classes": {}, "streams": {}, "wtalc": None, "comparisons": {}, "video_free": None},
@@ -57,7 +57,7 @@ def evaluate(s: LocalisationSettings, files: Files) -> dict[str, Any]:
         "videos": len(scored),
         "queries": len(segments[["video_id", "label"]].drop_duplicates()),
         "segments": len(segments),
-        **(NO_NUMBERS if segments.empty else measure(s, files, training, truth, found)),
+        **(NO_NUMBERS if segments.empty else score(s, files, training, truth, found)),
         "classification": numbers.classification(s, truth, found[s.model], scored),
         "coverage": cover(s, files, data, training, videos, scored),
         "features": {name: states.describe(stream) for name, stream in data.features.items()},
@@ -74,25 +74,21 @@ def read_seeds(s: LocalisationSettings, files: Files, model: str, truth: Truth) 
     """A model's predictions by seed, all of the same videos; empty if it predicts no video of the split.
 
     Raises:
-        UserError: seeds predict different videos or streams, or videos of another data set.
+        UserError: seeds predict different videos, or videos of another data set.
     """
     read = {seed: detected.read(files.predictions[model, seed], s.split) for seed in s.seeds}
     first = read[s.seeds[0]]
     found = {seed: one for seed, one in read.items() if one is not None}
     for seed in s.seeds:
         path, one = files.predictions[model, seed], read[seed]
-        if one is None or first is None:
-            same = one is first
-        else:
-            same = one.videos == first.videos and one.streams.keys() == first.streams.keys()
-        if not same:
-            raise UserError(f"{path} has other videos or streams than seed {s.seeds[0]}; train {model} again.")
+        if (one and one.videos) != (first and first.videos):
+            raise UserError(f"{path} has other videos than seed {s.seeds[0]}; train {model} again.")
         if one is not None and not one.videos <= truth.videos:
             raise UserError(f"{path} has videos that {files.queries} lacks; train {model} on this data set.")
     return found
 
 
-def measure(
+def score(
     s: LocalisationSettings, files: Files, training: Training, truth: Truth, found: Mapping[str, Seeds]
 ) -> dict[str, Any]:
     """The part of the result that needs segments in predicted videos."""
@@ -104,7 +100,7 @@ def measure(
     }
     comparisons = {"video_free": numbers.against_baselines(s, measured, baselines, len(truth.of(videos)))}
     for other in s.compare_with:
-        comparisons[other] = numbers.against_model(s, truth, ours, found[other], other)
+        comparisons[other] = numbers.against_model(s, truth, ours, measured, found[other], other)
     histories = {seed: store.read_table(files.histories[s.model, seed]) for seed in s.seeds}
     return {
         "metrics": numbers.over_seeds(s, measured, ours, s.names),
@@ -132,7 +128,8 @@ def cover(
         with_moment=data.targets.keys(),
     )
     excluded = (data.queries["split"] == s.split) & data.queries["video_id"].isin(s.exclude_videos)
-    outcome = outcome.mask(excluded & ~in_scored, EXCLUDED)
+    unlabelled = data.queries["label"].isna() & outcome.isin([coverage.USED, coverage.NO_MOMENT])
+    outcome = outcome.mask(unlabelled, NO_LABEL).mask(excluded & ~in_scored, EXCLUDED)
     problems = pd.read_csv(files.problems, dtype=str, keep_default_na=False)
     return coverage.describe(
         data, outcome, problems, videos, split=s.split, learned=training.train_splits, cap=s.list_at_most

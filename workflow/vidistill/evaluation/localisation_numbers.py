@@ -79,14 +79,22 @@ def against_baselines(
     return {"segments": segments, "metrics": compared}
 
 
-def against_model(s: LocalisationSettings, truth: Truth, ours: Seeds, theirs: Seeds, other: str) -> dict[str, Any]:
-    """Compare the model with another, on the videos that both predict; empty if these have no segments."""
+def against_model(
+    s: LocalisationSettings, truth: Truth, ours: Seeds, measured: Measured, theirs: Seeds, other: str
+) -> dict[str, Any]:
+    """Compare the model with another, on the videos that both predict; empty if these have no segments.
+
+    Args:
+        measured: the model on its own videos.
+    """
     videos = scored_videos([ours, theirs], s.exclude_videos)
     segments = len(truth.of(videos))
     if not segments:
         log.warning("%s and %s predict no video with segments in common; they are not compared", s.model, other)
         return {"segments": 0, "metrics": {}, "alone": {}}
-    mine, others = truth.measure(last(ours), videos), truth.measure(last(theirs), videos)
+    same = videos == scored_videos([ours], s.exclude_videos)
+    mine = measured if same else truth.measure(last(ours), videos)
+    others = truth.measure(last(theirs), videos)
     alone = over_seeds(s, others, theirs, s.names)
     return {"segments": segments, "metrics": compare(s, mine, others), "alone": alone}
 
@@ -127,8 +135,9 @@ def by_class(s: LocalisationSettings, truth: Truth, ours: Seeds, videos: Sequenc
 def by_stream(s: LocalisationSettings, truth: Truth, ours: Seeds, videos: Sequence[str]) -> dict[str, Any]:
     """The metrics of each stream alone; empty for a model of one stream."""
     found = {}
-    for stream in next(iter(ours.values())).streams:
-        values = [precision(truth.rank(one.streams[stream], videos)) for one in ours.values()]
+    for stream in sorted({stream for one in ours.values() for stream in one.streams}):
+        tables = [one.streams.get(stream, one.by_epoch[-1][:0]) for one in ours.values()]  # a seed may find nothing
+        values = [precision(truth.rank(table, videos)) for table in tables]
         found[stream] = summary.over_seeds(np.concatenate(values), s.names, list(ours))
     return found
 

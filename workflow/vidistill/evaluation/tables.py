@@ -12,14 +12,15 @@ from vidistill.base import store
 from vidistill.base.settings import Section, parse
 from vidistill.base.stage import UserError, arguments, run
 from vidistill.base.wording import percent, plural
-from vidistill.evaluation import doubts
-from vidistill.evaluation.published import SOURCE, Published, published
+from vidistill.evaluation import cost, doubts
+from vidistill.evaluation.cost import Cost
+from vidistill.evaluation.published import OTHER_CODE, Published, published, sources
 
 log = logging.getLogger(__name__)
-OTHER_CODE = "CPL"  # published only; shown in the first table
 COLUMNS = [
     *("table", "row", "minus", "metric", "value", "std", "seeds", "queries", "low", "high", "resolved"),
     *("published", "published_on"),
+    *cost.COLUMNS,
 ]
 
 
@@ -28,7 +29,9 @@ class TablesSettings(Section):
     tables: dict[str, tuple[str, ...]]  # name -> models
 
 
-def rows(s: TablesSettings, results: Mapping[str, Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+def rows(
+    s: TablesSettings, results: Mapping[str, Mapping[str, Any]], costs: Mapping[str, Cost]
+) -> Iterator[dict[str, Any]]:
     """Every number of every table: models, video-free baselines, and paired differences."""
     papers = published(s.dataset)
     for table, listed in s.tables.items():
@@ -37,9 +40,9 @@ def rows(s: TablesSettings, results: Mapping[str, Mapping[str, Any]]) -> Iterato
             continue
         first = results[models[0]]
         names = [name for name in first["metrics"] if not name.startswith("R5")]
-        if table == next(iter(s.tables)):
-            for name, value in papers.models.get(OTHER_CODE, {}).items():
-                yield {"table": table, "row": OTHER_CODE, "metric": name, **_published({name: value}, name, papers)}
+        if table == next(iter(s.tables)) and OTHER_CODE in papers:
+            for name in papers[OTHER_CODE].metrics:
+                yield {"table": table, "row": OTHER_CODE, "metric": name, **_published(papers[OTHER_CODE], name)}
         for row, baseline in (("constant interval", "constant"), ("whole video", "whole_video")):
             for name, value in (first["video_free"][baseline] or {}).items():
                 yield {**{"table": table, "row": row, "metric": name, "value": value}, "queries": first["queries"]}
@@ -50,7 +53,8 @@ def rows(s: TablesSettings, results: Mapping[str, Mapping[str, Any]]) -> Iterato
                     **{"table": table, "row": model, "metric": name, "value": found["mean"], "std": found["std"]},
                     **{"seeds": len(found["per_seed"]), "queries": results[model]["queries"]},
                     **_limits(found["interval"]),
-                    **_published(papers.models.get(model, {}), name, papers),
+                    **_published(papers.get(model), name),
+                    **costs[model],
                 }
         for model in models:
             for other, compared in results[model]["comparisons"].items():
@@ -67,18 +71,26 @@ def rows(s: TablesSettings, results: Mapping[str, Mapping[str, Any]]) -> Iterato
                         }
 
 
-def _published(values: Mapping[str, float], name: str, papers: Published) -> dict[str, Any]:
-    return {"published": values[name], "published_on": papers.dataset} if name in values else {}
+def _published(paper: Published | None, name: str) -> dict[str, Any]:
+    if paper is None or name not in paper.metrics:
+        return {}
+    return {"published": paper.metrics[name], "published_on": paper.dataset}
 
 
 def _limits(interval: list[float] | None) -> dict[str, float]:
     return {} if interval is None else {"low": interval[0], "high": interval[1]}
 
 
-def markdown(s: TablesSettings, table: pd.DataFrame, results: Mapping[str, Mapping[str, Any]]) -> str:
-    """All tables as Markdown."""
+def markdown(
+    s: TablesSettings, table: pd.DataFrame, results: Mapping[str, Mapping[str, Any]], measured: Mapping[str, Any]
+) -> str:
+    """All tables as Markdown.
+
+    Args:
+        table: of `rows`.
+        measured: what stage `efficiency` wrote.
+    """
     result = next(iter(results.values()))
-    papers = published(s.dataset)
     text = [f"# {s.dataset}, split {result['split']}"]
     scored = [model for model, about in results.items() if about["metrics"]]
     if scored:
@@ -87,11 +99,9 @@ def markdown(s: TablesSettings, table: pd.DataFrame, results: Mapping[str, Mappi
             "paired, query by query; a difference is within noise if its bootstrap interval over queries contains 0. "
             "The constant interval is fitted on the training moments, separately for each column."
         )
-    if scored and papers.models:
-        where = "" if papers.dataset == s.dataset else f" for {papers.dataset}, which has other queries"
-        text.append(
-            f"Square brackets: published numbers{where}; their code takes the best epoch on the test split. {SOURCE}."
-        )
+        text.append(cost.conditions(measured))
+    if scored and (papers := sources(s.dataset, [OTHER_CODE, *scored])):
+        text.append(f"Square brackets: published numbers. {papers}.")
     text += dict.fromkeys(sentence for about in results.values() for sentence in doubts.sentences(about))
     if unscored := [model for model in results if model not in scored]:
         text.append(
@@ -101,9 +111,14 @@ def markdown(s: TablesSettings, table: pd.DataFrame, results: Mapping[str, Mappi
         )
     for name, part in table.groupby("table", sort=False):
         alone, paired = part[part["minus"].isna()], part[part["minus"].notna()]
-        text += [f"## {name}", _grid(alone, alone["row"], value)]
+        grid = _grid(alone, alone["row"], value)
+        costs = alone.dropna(subset="supervision").drop_duplicates("row").set_index("row")
+        cells = {label: cost.texts(row) for label, row in costs.iterrows()}
+        for column, header in enumerate(cost.HEADER):
+            grid[header] = [cells[label][column] if label in cells else "" for label in grid.index]
+        text += [f"## {name}", _markdown(grid)]
         if not paired.empty:
-            text.append(_grid(paired, paired["row"] + " minus " + paired["minus"], _difference))
+            text.append(_markdown(_grid(paired, paired["row"] + " minus " + paired["minus"], _difference)))
     return "\n\n".join(text) + "\n"
 
 
@@ -118,12 +133,15 @@ def _queries(results: Mapping[str, Mapping[str, Any]]) -> str:
     return " to ".join([*map(str, counts[:-1][:1]), plural(counts[-1], "query")])
 
 
-def _grid(part: pd.DataFrame, labels: pd.Series, cell: Any) -> str:
+def _grid(part: pd.DataFrame, labels: pd.Series, cell: Any) -> pd.DataFrame:
     """Rows by label, columns by metric, both in order of appearance."""
     cells = part.assign(label=labels, cell=part.apply(cell, axis=1))
     grid = cells.pivot(index="label", columns="metric", values="cell").fillna("")
-    grid = grid.loc[list(dict.fromkeys(cells["label"])), list(dict.fromkeys(cells["metric"]))]
-    return str(grid.rename_axis(None).to_markdown(stralign="right"))
+    return grid.loc[list(dict.fromkeys(cells["label"])), list(dict.fromkeys(cells["metric"]))]
+
+
+def _markdown(grid: pd.DataFrame) -> str:
+    return str(grid.rename_axis(None).to_markdown(stralign="right", disable_numparse=True))
 
 
 def value(row: pd.Series) -> str:
@@ -148,7 +166,7 @@ def _difference(row: pd.Series) -> str:
 def main(argv: Sequence[str] | None = None) -> None:
     parser = arguments(__doc__)
     parser.add_argument("--results", type=Path, nargs="+", required=True, help="of every model in the tables")
-    for option in ("--csv", "--markdown"):
+    for option in ("--efficiency", "--csv", "--markdown"):
         parser.add_argument(option, type=Path, required=True)
     args = parser.parse_args(argv)
     s = parse(TablesSettings, args.settings)
@@ -158,10 +176,12 @@ def main(argv: Sequence[str] | None = None) -> None:
         results[result["model"]] = result
     if absent := {model for models in s.tables.values() for model in models} - results.keys():
         raise UserError(f"the tables need results of {', '.join(sorted(absent))}; add them to --results.")
-    table = pd.DataFrame(rows(s, results), columns=COLUMNS)
+    measured = cost.read(args.efficiency, results)
+    costs = {model: cost.of(result, model, measured) for model, result in results.items()}
+    table = pd.DataFrame(rows(s, results, costs), columns=COLUMNS).astype(dict.fromkeys(cost.COUNTS, "Int64"))
     with store.atomic(args.csv) as temporary:
         table.to_csv(temporary, index=False)
-    text = markdown(s, table, results)
+    text = markdown(s, table, results, measured)
     with store.atomic(args.markdown) as temporary:
         temporary.write_text(text, encoding="utf-8")
     log.info("%s", text)

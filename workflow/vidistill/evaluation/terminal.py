@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from vidistill.base.wording import percent, plural
-from vidistill.evaluation import doubts
+from vidistill.evaluation import cost, doubts
 
 WIDTH = 15
 # Baselines for segments. All but the last are told the true labels of each video.
@@ -17,7 +17,7 @@ WITHOUT_VIDEO = {
 
 
 def lines(result: Mapping[str, Any]) -> Iterator[str]:
-    """Coverage, warnings, a table of metrics, and differences."""
+    """Coverage, warnings, a table of metrics, differences, and what the models cost."""
     coverage = result["coverage"]["splits"][result["split"]]
     queries, videos = coverage["queries"], coverage["videos"]
     yield (
@@ -32,6 +32,8 @@ def lines(result: Mapping[str, Any]) -> Iterator[str]:
         yield from _table(result)
     else:
         yield unscored(result)
+    for model in result["models"]:
+        yield cost.sentence(model, cost.of(result, model))
 
 
 def unscored(result: Mapping[str, Any]) -> str:

@@ -70,15 +70,18 @@ def fit_interval(
 def fit_grid(truth: pd.DataFrame, durations: Mapping[str, float], tious: Sequence[float]) -> float:
     """The best step among 2^k and 3 * 2^k seconds; ties go to the smallest.
 
-    Steps from short segments' length (the lowest quarter) to the longest video's duration are tried.
+    Steps from short segments' length (the lowest quarter, but a thousandth of the longest video at least) to the
+    longest video's duration are tried.
 
     Args:
         truth: as for `fit_interval`.
     """
     labels = truth[["video_id", "label"]].drop_duplicates()
     videos = sorted(labels["video_id"].unique())
-    shortest = float(np.quantile(truth["end"] - truth["start"], SHORT))
     longest = max(durations[video_id] for video_id in videos)
+    shortest = max(float(np.quantile(truth["end"] - truth["start"], SHORT)), longest / 1000)
+    if shortest >= longest:
+        return longest
     powers = 2.0 ** np.arange(np.floor(np.log2(shortest)) - 1, np.ceil(np.log2(longest)) + 1)
     steps = np.sort(np.concatenate([powers, 1.5 * powers]))
     steps = steps[(steps >= shortest) & (steps <= longest)]

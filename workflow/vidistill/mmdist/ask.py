@@ -1,7 +1,6 @@
 """Apply a trained network to one video and new sentences."""
 
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -13,20 +12,11 @@ from vidistill.mmdist.batch import with_words
 from vidistill.mmdist.network import Network
 from vidistill.settings.mmdist import TrainSettings
 from vidistill.training import samples
+from vidistill.training.predictions import Found
 from vidistill.training.samples import Samples
 
 
-class Found(NamedTuple):
-    """Proposals for a sentence."""
-
-    row: int  # of the sentence
-    moments: np.ndarray  # (K, 2) starts and ends as shares of the video
-    score: np.ndarray  # (K,) higher is better
-    errors: np.ndarray  # (K,) of reconstruction
-    activation_map: np.ndarray | None  # (L,); None without a local branch
-
-
-def resampled(settings: TrainSettings, features: dict[str, np.ndarray]) -> list[Tensor]:
+def resampled(settings: TrainSettings, features: Mapping[str, np.ndarray]) -> list[Tensor]:
     """Resample a video's features (T, D) for the network: (1, L, D) per stream."""
     streams = (samples.resample(features[name], settings.snippets, settings.normalise) for name in settings.streams)
     return [torch.from_numpy(values)[None] for values in streams]

@@ -1,70 +1,58 @@
 """Stage `export`: a teacher's pseudo labels and semantic activation maps, as two Parquet tables."""
 
-import json
-import logging
 from collections.abc import Sequence
-from pathlib import Path
 
 import pandas as pd
 
-from vidistill.base import device, store
+from vidistill.base import device
 from vidistill.base.settings import parse
-from vidistill.base.stage import UserError, arguments, run
+from vidistill.base.stage import UserError, run
 from vidistill.data import vocabulary as vocabularies
 from vidistill.features import states
-from vidistill.mmdist import batch, predict
+from vidistill.mmdist import batch, predict, proposals
 from vidistill.mmdist import model as models
 from vidistill.mmdist.batch import Queries
 from vidistill.mmdist.predict import Predicted
 from vidistill.settings.export import ExportSettings
 from vidistill.settings.mmdist import TrainSettings
-from vidistill.training import knowledge
+from vidistill.training import boundaries, exported, knowledge
 from vidistill.training.knowledge import FUSED
 
-log = logging.getLogger(__name__)
 
-
-def pseudo_labels(queries: Queries, predicted: Predicted, teacher: str, seed: int) -> pd.DataFrame:
+def pseudo_labels(queries: Queries, predicted: Predicted) -> pd.DataFrame:
     """One row per (query, proposal); rank 0 has the best score, ties go to the lower proposal index."""
     table = predict.proposal_table(queries, predicted)
     table = table.sort_values(["query_id", "score", "proposal_index"], ascending=[True, False, True])
     table["rank"] = table.groupby("query_id").cumcount()
-    return table.assign(teacher=teacher, stream=FUSED, seed=seed, round=0)
+    return table
 
 
 def activation_maps(
-    queries: Queries, predicted: Predicted, teacher: str, streams: tuple[str, ...], seed: int
+    queries: Queries, predicted: Predicted, settings: TrainSettings, form: ExportSettings
 ) -> pd.DataFrame:
-    """One row per (query, stream), and one for their mean, `fused`."""
-    named = dict(zip(streams, predicted.maps, strict=True)) if len(predicted.maps) > 1 else {}
+    """Per query start and end, and semantic maps: one per stream, and their mean, `fused`."""
+    found = boundaries.of_proposals(
+        proposals.moments(predicted.center, predicted.width),
+        predicted.score,
+        settings.snippets,
+        sigma=form.sigma,
+        temperature=form.temperature,
+        unify=form.unify,
+    )
+    maps = {(kind, FUSED): values for kind, values in found._asdict().items()}
     fused = predict.fuse(predicted.maps)
-    rows = [
-        {
-            "query_id": queries.query_ids[i],
-            "video_id": queries.video_ids[i],
-            "split": queries.splits[i],
-            "stream": stream,
-            "num_snippets": values.shape[1],
-            "values": values[b].numpy(),
-        }
-        for stream, values in {**named, FUSED: fused}.items()
-        if values is not None
-        for b, i in enumerate(predicted.rows)
-    ]
-    columns = ["query_id", "video_id", "split", "stream", "num_snippets", "values"]
-    return pd.DataFrame(rows, columns=columns).assign(
-        teacher=teacher, seed=seed, round=0, kind="semantic", confidence=None
+    if fused is not None:
+        maps["semantic", FUSED] = fused
+    if len(predicted.maps) > 1:
+        maps |= {("semantic", stream): values for stream, values in zip(settings.streams, predicted.maps, strict=True)}
+    return pd.concat(
+        knowledge.map_rows(queries, predicted.rows, values.numpy(), kind=kind, stream=stream)
+        for (kind, stream), values in maps.items()
     )
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    parser = arguments(__doc__)
-    parser.add_argument("--model", type=Path, required=True)
-    parser.add_argument("--queries", type=Path, required=True)
-    parser.add_argument("--features", nargs="+", required=True, help="STREAM=H5, every shard of every stream")
-    parser.add_argument("--pseudo-labels", type=Path, required=True)
-    parser.add_argument("--activation-maps", type=Path, required=True)
-    args = parser.parse_args(argv)
+    args = exported.arguments(__doc__).parse_args(argv)
     settings = parse(ExportSettings, args.settings)
     where = device.choose(settings.device, settings.threads)
     network, metadata = models.load(args.model)
@@ -82,20 +70,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     network.to(where)
     labels, maps = [], []
-    for p in predict.predict(network, queries, s.loss, seed=s.seed, score_weight=s.score_weight, device=where):
-        labels.append(pseudo_labels(queries, p, s.model, s.seed))
-        maps.append(activation_maps(queries, p, s.model, s.streams, s.seed))
-    about = {
-        "dataset": s.dataset,
-        "splits": json.dumps([*s.train_splits, *s.test_splits]),
-        "settings": metadata["settings"],
-        "model_sha256": store.file_digest(args.model),
-        "data_sha256": queries.digest(),
-        "features": metadata["features"],
-    }
-    knowledge.write_labels(args.pseudo_labels, pd.concat(labels), **about)
-    knowledge.write_maps(args.activation_maps, pd.concat(maps), **about)
-    log.info("%d queries of %s, seed %d", len(queries), s.model, s.seed)
+    for part in predict.predict(network, queries, s.loss, seed=s.seed, score_weight=s.score_weight, device=where):
+        labels.append(pseudo_labels(queries, part))
+        maps.append(activation_maps(queries, part, s, settings))
+    exported.write(args, s, queries, labels, maps, unify=settings.unify, supervision="weak")
 
 
 if __name__ == "__main__":

@@ -12,8 +12,7 @@ import torch
 
 from vidistill.base import code, device, store
 from vidistill.base.settings import parse
-from vidistill.base.stage import UserError, arguments, run
-from vidistill.base.wording import plural
+from vidistill.base.stage import UserError, run
 from vidistill.data import vocabulary as vocabularies
 from vidistill.features import states
 from vidistill.mmdist import batch, masking, predict, targets
@@ -23,7 +22,7 @@ from vidistill.mmdist.network import Network
 from vidistill.mmdist.objective import Objective
 from vidistill.mmdist.targets import Targets
 from vidistill.settings.mmdist import TrainSettings
-from vidistill.training import loop, predictions, samples
+from vidistill.training import loop, predictions, samples, stage
 from vidistill.training.checkpoint import Checkpoint, open_checkpoint
 
 log = logging.getLogger(__name__)
@@ -131,18 +130,7 @@ def read_targets(
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    parser = arguments(__doc__)
-    parser.add_argument("--queries", type=Path, required=True)
-    parser.add_argument("--vocabulary", type=Path, required=True)
-    parser.add_argument("--word-vectors", type=Path, required=True)
-    parser.add_argument("--features", nargs="+", required=True, help="STREAM=H5, every shard of every stream")
-    parser.add_argument("--pseudo-labels", type=Path, nargs="*", default=[], help="of the teachers")
-    parser.add_argument(
-        "--activation-maps", type=Path, nargs="*", default=[], help="of the teachers, in the same order"
-    )
-    for output in ("--model", "--history", "--predictions", "--work"):
-        parser.add_argument(output, type=Path, required=True)
-    args = parser.parse_args(argv)
+    args = stage.arguments(__doc__).parse_args(argv)
     s = parse(TrainSettings, args.settings)
     where = device.choose(s.device, s.threads)
     vocabulary = vocabularies.load(args.vocabulary)
@@ -156,28 +144,13 @@ def main(argv: Sequence[str] | None = None) -> None:
         snippets=s.snippets,
         normalise=s.normalise,
     )
-    in_training = np.isin(loaded.splits, s.train_splits)
-    held_out = in_training & np.array([loop.is_held_out(v, s.held_out) for v in loaded.video_ids])
-    each_epoch = held_out | (~in_training & np.isin(loaded.splits, s.test_splits))
-    # Without other queries, the training queries are answered.
-    once = ~each_epoch & (in_training if in_training.all() else ~in_training)
-    training, watched, at_last = (loaded.take(rows) for rows in (in_training & ~held_out, each_epoch, once))
-    if len(training) == 0:
-        raise UserError(
-            f"{args.queries} has no query to train on in {', '.join(s.train_splits)}; see train.train_splits."
-        )
-    asked = loaded.take(each_epoch | once)
-    if undated := sorted({v for v, d in zip(asked.video_ids, asked.durations, strict=True) if np.isnan(d)}):
-        example = repr(undated[0]) if len(undated) == 1 else f"{undated[0]!r} and others"
-        raise UserError(
-            f"the duration of {plural(len(undated), 'video')} is unknown ({example}), and predictions are in seconds; "
-            "add it to the annotations (duration), set the folder of the videos, or set seconds_per_row of the "
-            "features."
-        )
+    parts = stage.divide(loaded, s, args.queries)
+    training, watched, at_last = map(loaded.take, parts)
     taught, tables = None, list[Path]()
     if s.teachers:
         training, taught, tables = read_targets(s, training, args.pseudo_labels, args.activation_maps)
-    log.info("%s, seed %d: %d queries to train on, %d to predict", s.model, s.seed, len(training), len(asked))
+    asked = len(watched) + len(at_last)
+    log.info("%s, seed %d: %d queries to train on, %d to predict", s.model, s.seed, len(training), asked)
     torch.manual_seed(s.seed)
     dims = [x.shape[-1] for x in loaded.features]
     network = models.build(s.network, dims, vectors, learned_words=learned_words, local=s.loss.local_learning)
@@ -196,6 +169,8 @@ def main(argv: Sequence[str] | None = None) -> None:
             features=json.dumps(samples.provenance(files), sort_keys=True),
             files=json.dumps(samples.provenance(files, "files"), sort_keys=True),
             code=code_of_it,
+            supervision="weak",
+            training_moments="0",
             versions=json.dumps(store.versions("torch", "numpy"), sort_keys=True),
         )
         checkpoint.remove()

@@ -7,12 +7,14 @@ from typing import Annotated, Any, Literal
 from pydantic import Discriminator, Field, Tag, ValidationError
 
 from vidistill.base.gpus import Device
-from vidistill.base.settings import Distinct, Problem, Section, Text, problems
+from vidistill.base.settings import Distinct, Problem, Section, Text, Unique, problems
 from vidistill.base.stage import UserError
 from vidistill.planning import errors
 from vidistill.settings.decode import DecodeSettings
 from vidistill.settings.demo import DemoSettings
 from vidistill.settings.downloads import DownloadsSection
+from vidistill.settings.efficiency import EfficiencySection
+from vidistill.settings.emtm import EMTMSection
 from vidistill.settings.evaluate import EvaluateSection
 from vidistill.settings.export import ExportSection
 from vidistill.settings.external import ExternalSettings
@@ -26,6 +28,7 @@ from vidistill.settings.vocabulary import VocabularySettings
 
 Settings = dict[str, Any]
 Seeds = Distinct[Annotated[int, Field(ge=0)]]
+EXTRACTORS = ("i3d", "c3d")  # the other extractor reads existing features
 # Parts whose settings only differ from those of the sections: what their authors left out gets no default there.
 PARTIAL = {"models", "recipes", "collections", "datasets"}
 
@@ -51,24 +54,33 @@ Teacher = Annotated[
 
 class Model(Section):
     parent: str = absent("The model whose keys this one has, but for those that it gives itself.")
-    method: Literal["mmdist"] = Field("mmdist", description="The method that trains the model.")
-    network: Literal["single", "multimodal"] = absent(
-        "single for one network over the features of its streams side by side (baseline and student), multimodal for "
-        "the teacher, with a semantic activation map for each stream."
+    method: Literal["mmdist", "emtm"] = Field("mmdist", description="The method that trains the model.")
+    network: Literal["single", "multimodal", "student", "seqpan", "map2d"] = absent(
+        "Of MMDist, single for one network over the features of its streams side by side (baseline and student), "
+        "multimodal for the teacher, with a semantic activation map for each stream; of EMTM, student for the fast "
+        "network, seqpan and map2d for two of its teachers."
     )
+    supervision: Literal["weak", "full", "pseudo"] = absent(
+        "weak, which MMDist's models are: training reads videos and sentences alone. Of EMTM, full: training reads the "
+        "moments of the training splits; or pseudo: the pseudo labels of the model that labels names, and no moment."
+    )
+    labels: str = absent("The model whose pseudo labels, of the same seed, train a pseudo model; by default teacher.")
     streams: Distinct[str] = absent(
         "The streams of features that the model reads, by the names that data sets give them."
     )
     teachers: tuple[Teacher, ...] = absent(
         "What a student learns from: models of this configuration, or tables from elsewhere, given by a name and two "
         "paths in which {seed} stands for the student's seed (a table that no loss of the student reads may be "
-        "absent). The teacher of a seed teaches the student of that seed."
+        "absent). The teacher of a seed teaches the student of that seed. A student of MMDist has one teacher, one of "
+        "EMTM any number."
     )
     compare_with: tuple[str, ...] = absent(
         "Models that the result compares this one with, query by query; they are trained too."
     )
     train: TrainSection = absent("Settings of train that differ for this model.")
     mmdist: MMDistSection = absent("Settings of mmdist that differ for this model.")
+    emtm: EMTMSection = absent("Settings of emtm that differ for this model.")
+    export: ExportSection = absent("Settings of export that differ for this model.")
 
 
 class Stream(Section):
@@ -130,6 +142,7 @@ class DataSet(QueriesSection):
     vocabulary: VocabularySettings = absent("Settings of vocabulary that differ here.")
     train: TrainSection = absent("Settings of train that differ here.")
     mmdist: MMDistSection = absent("Settings of mmdist that differ here.")
+    emtm: EMTMSection = absent("Settings of emtm that differ here.")
     evaluate: EvaluateSection = absent("Settings of evaluate that differ here.")
 
 
@@ -169,10 +182,10 @@ class Config(Section):
         "stage are looked up in its section, then in the model and before it in its parents, then in the data set; "
         "the last that has one counts.",
     )
-    tables: dict[str, Distinct[str]] = Field(
+    tables: dict[str, Unique[str]] = Field(
         {},
         description="What results/tables_{dataset}.csv and .md hold, by the tables' names: models, all of which are "
-        "trained. The paper's numbers stand beside them where there are any.",
+        "trained; an empty list leaves a table out. Published numbers stand beside them where there are any.",
     )
     recipes: dict[str, OneStream] = Field(
         {},
@@ -196,8 +209,10 @@ class Config(Section):
     vocabulary: VocabularySettings = VocabularySettings()
     train: TrainSection = TrainSection()
     mmdist: MMDistSection = MMDistSection()
+    emtm: EMTMSection = EMTMSection()
     export: ExportSection = ExportSection()
     evaluate: EvaluateSection = EvaluateSection()
+    efficiency: EfficiencySection = EfficiencySection()
     figures: FiguresSection = FiguresSection()
 
 

@@ -71,7 +71,7 @@ class Inventory:
             existing: gives the width of features that a user has by source, format, key and ids. Finding it takes more
                 than the standard library.
         """
-        collection, snippets = self.plan.collection(dataset), self.plan.train(dataset, model, 0)["snippets"]
+        collection, snippets = self.plan.collection(dataset), self.plan.snippets(dataset, model)
         width = sum(
             self._width(collection, self.plan.stream(dataset, role), existing) for role in self.plan.roles([model])
         )
@@ -91,6 +91,23 @@ class Inventory:
         if self.is_made(dataset):
             return ""
         return f"sentences = {rows.digest(self._annotations(dataset), self.plan.queries(dataset)['beyond_duration'])}"
+
+    def training_moments(self, dataset: str) -> str:
+        """A digest of the moments that a training with `supervision: full` sees.
+
+        Raises:
+            UserError: there are none.
+        """
+        if self.is_made(dataset):
+            return ""
+        splits, beyond = self.plan.training_splits(dataset), self.plan.queries(dataset)["beyond_duration"]
+        digest = rows.moments_digest(self._annotations(dataset), beyond, splits)
+        if digest is None:
+            raise UserError(
+                f"datasets.{dataset} has no moment (start and end) in its training splits ({', '.join(splits)}), which "
+                "models with supervision: full learn from; add moments, or ask for a model of another supervision."
+            )
+        return f"training moments = {digest}"
 
     def annotated_rows(self, dataset: str) -> list[str]:
         """Digests of the annotation files."""

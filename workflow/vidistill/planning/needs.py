@@ -1,13 +1,17 @@
 """Files and folders that a run needs, and messages for missing ones. Neither PyTorch nor NumPy."""
 
+import json
 import os
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
+from vidistill.base.settings import Section, parse
 from vidistill.base.stage import UserError
 from vidistill.planning import downloads
 from vidistill.planning.plan import Plan
+from vidistill.settings import emtm, mmdist
 
+TRAINING: dict[str, type[Section]] = {"mmdist": mmdist.TrainSettings, "emtm": emtm.TrainSettings}
 STREAM_FILES = ("weights", "mean", "pca", "source")  # keys of a stream that name a file
 
 
@@ -21,8 +25,11 @@ class Need(NamedTuple):
 
 
 def lacks(plan: Plan, dataset: str, models: Iterable[str]) -> list[str]:
-    """One message per missing file or folder that these models need on a data set."""
+    """One message per missing file or folder that these models need on a data set, or per model whose settings do not
+    fit each other there."""
     models = list(models)
+    if unfit := [message for model in models for message in _unfit(plan, dataset, model)]:
+        return unfit
     collection = plan.collection(dataset)
     needs = [*annotation_files(plan, dataset), *_word_vectors(plan, dataset)]
     for stream in dict.fromkeys(plan.stream(dataset, role) for role in plan.roles(models)):
@@ -33,6 +40,14 @@ def lacks(plan: Plan, dataset: str, models: Iterable[str]) -> list[str]:
         for need in dict.fromkeys(needs)
         if not os.path.exists(need.path)
     ]
+
+
+def _unfit(plan: Plan, dataset: str, model: str) -> Iterator[str]:
+    """What only the settings of all layers together tell, as training would say it."""
+    try:
+        parse(TRAINING[plan.method(model)], json.dumps(plan.train(dataset, model, 0)))
+    except UserError as error:
+        yield f"configuration, {model} on {dataset}: {str(error).removeprefix('TrainSettings: ')}"
 
 
 def _remedy(plan: Plan, need: Need, preferred: tuple[str, ...]) -> str:

@@ -3,18 +3,13 @@
 Light, like everything the rules import: every job on a cluster parses the Snakefile again.
 """
 
-import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import Any
 
 from vidistill.base.stage import UserError
-from vidistill.planning import downloads, effects
-from vidistill.planning.config import Settings, Stream, merge
-
-RESERVED = ("benchmarks", "features", "logs", "report", "tables", "videos")  # folders in results/
-MADE_FOR = {"decode": ("frames", "flow"), "flow": ("flow",)}  # a stream's own settings, and the inputs that need them
-EXTRACTORS = ("i3d", "c3d")  # the other extractor reads existing features
+from vidistill.planning import downloads, effects, references, supervision
+from vidistill.planning.config import EXTRACTORS, Settings, Stream, merge
 
 
 def own_keys(stream: Mapping[str, Any]) -> Settings:
@@ -36,8 +31,8 @@ class Plan:
         self.collections: Settings = config["collections"]
         self.datasets: Settings = config["datasets"]
         in_sets = downloads.wrong_sets(config["downloads"])
-        _tell(self._wrong_names(), self._wrong_owners(), self._wrong_streams(), in_sets)
-        _tell(self._wrong_models())  # needs parents that exist
+        _tell(references.names(config), references.owners(config), references.streams(config), in_sets)
+        _tell(references.models(config, self.models))  # needs parents that exist
 
     @cached_property
     def models(self) -> Settings:
@@ -55,32 +50,38 @@ class Plan:
         """The name of each teacher, or, for external tables, the keys name, pseudo_labels and activation_maps."""
         return self.models[model].get("teachers", [])
 
+    def supervision(self, model: str) -> str:
+        """`weak`, `full` or `pseudo`."""
+        return supervision.of(self.models, model)
+
+    def labels(self, dataset: str, model: str) -> str | None:
+        """Path (with {seed}) of the pseudo labels that train a `pseudo` model; None for others."""
+        source = supervision.labels(self.models, model)
+        return self._exported(dataset, source, "pseudo_labels") if source else None
+
     def tables_of_teachers(self, dataset: str, model: str) -> dict[str, list[str]]:
         """Paths (with {seed}) of the teachers' tables that a model's losses read.
 
         Raises:
             UserError: an external teacher lacks such a table.
         """
-        s = self.train(dataset, model, 0)
-        maps = s["distillation"]["local_level"] and s["loss"]["local_learning"]
-        levels = {
-            "pseudo_labels": ("global_level", s["distillation"]["global_level"]),
-            "activation_maps": ("local_level", maps),
-        }
         tables: dict[str, list[str]] = {}
-        for table, (level, needed) in levels.items():
-            for teacher in self.teachers(model) if needed else ():
+        for table, unread in effects.tables_read(self.method(model), self.train(dataset, model, 0)).items():
+            for teacher in self.teachers(model):
                 if isinstance(teacher, str):
-                    path = f"results/{dataset}/{teacher}/seed-{{seed}}/{table}.parquet"
+                    path = self._exported(dataset, teacher, table)
                 elif table in teacher:
                     path = teacher[table]
                 else:
                     raise UserError(
                         f"configuration, models.{model}.teachers: {teacher['name']} has no {table}, which {model} "
-                        f"learns from; set its file as {table}, or set mmdist.distillation.{level}: false."
+                        f"learns from; set its file as {table}, or {unread}."
                     )
                 tables.setdefault(table, []).append(path)
         return tables
+
+    def _exported(self, dataset: str, model: str, table: str) -> str:
+        return f"results/{dataset}/{model}/seed-{{seed}}/{table}.parquet"
 
     def method(self, model: str) -> str:
         """The package of the method that trains a model."""
@@ -91,15 +92,10 @@ class Plan:
         return self.with_teachers(self.compared(model))
 
     def with_teachers(self, models: Iterable[str]) -> list[str]:
-        """These models, their teachers, the teachers of those, ..."""
-        found: list[str] = []
-        queue = list(models)
-        while queue:
-            name = queue.pop(0)
-            if name not in found:
-                found.append(name)
-                queue += [teacher for teacher in self.teachers(name) if isinstance(teacher, str)]
-        return found
+        """These models, their teachers (and the models of their labels), the teachers of those, ..."""
+        models = list(models)
+        above = [name for model in models for name in supervision.above(self.models, model)]
+        return list(dict.fromkeys([*models, *above]))
 
     def in_tables(self) -> list[str]:
         """All models in the tables, each once."""
@@ -194,17 +190,43 @@ class Plan:
         return {"dataset": dataset, "model": model, "max_bad_share": self.config["max_bad_share"]}
 
     def train(self, dataset: str, model: str, seed: int) -> Settings:
-        about, sections = self.models[model], ("train", self.method(model))
+        about, method = self.models[model], self.method(model)
+        layers = (self.config, about, self.datasets[dataset])
+        train, own = (merge(*(layer.get(section, {}) for layer in layers)) for section in ("train", method))
+        kind: Settings = {"network": {"kind": about["network"]}}
+        if method == "emtm":
+            own = {key: value for key, value in own.items() if key not in effects.UNREAD[about["network"]]}
+            kind = {key: about[key] for key in ("network", "supervision")}
+            kind |= {"labels": supervision.labels(self.models, model)}
         teachers = [t if isinstance(t, str) else t["name"] for t in self.teachers(model)]
         return merge(
-            *(layer.get(name, {}) for layer in (self.config, about, self.datasets[dataset]) for name in sections),
-            {"network": {"kind": about["network"]}, "streams": about["streams"], "teachers": teachers},
+            train,
+            own,
+            {**kind, "streams": about["streams"], "teachers": teachers},
             {"dataset": dataset, "model": model, "seed": seed},
             self._device,
         )
 
-    def export(self) -> Settings:
-        return merge(self.config["export"], self._device)
+    def snippets(self, dataset: str, model: str) -> int:
+        """The rows, at most, that a model reads of each video's features."""
+        settings = self.train(dataset, model, 0)
+        return int(settings["map2d"]["rows"] if "map2d" in settings else settings["snippets"])
+
+    def training_splits(self, dataset: str) -> list[str]:
+        """The splits whose moments models with `supervision: full` read."""
+        return list(merge(self.config["train"], self.datasets[dataset].get("train", {}))["train_splits"])
+
+    def training_moments(self, dataset: str) -> Settings:
+        return {**self.queries(dataset), "train_splits": self.training_splits(dataset)}
+
+    def efficiency(self, dataset: str, models: Iterable[str]) -> Settings:
+        methods = {model: self.method(model) for model in models}
+        return merge(self.config["efficiency"], {"dataset": dataset, "methods": methods}, self._device)
+
+    def export(self, model: str) -> Settings:
+        settings = merge(self.config["export"], self.models[model].get("export", {}), self._device)
+        unread = effects.OF_PROPOSALS if self.method(model) == "emtm" else ()
+        return {key: value for key, value in settings.items() if key not in unread}
 
     def evaluate(self, dataset: str, model: str) -> Settings:
         return merge(
@@ -220,7 +242,7 @@ class Plan:
         )
 
     def tables(self, dataset: str) -> Settings:
-        return {"dataset": dataset, "tables": self.config["tables"]}
+        return {"dataset": dataset, "tables": {name: names for name, names in self.config["tables"].items() if names}}
 
     @property
     def _device(self) -> Settings:
@@ -232,60 +254,6 @@ class Plan:
         own = dict(self.config["models"][name])
         parent = own.pop("parent", None)
         return merge(self._inherit(parent, (*heirs, name)), own) if parent else own
-
-    def _wrong_names(self) -> Iterator[str]:
-        streams = {
-            name: f"collections.{c}.streams" for c, about in self.collections.items() for name in about["streams"]
-        }
-        named = [(name, part) for part in ("models", "datasets", "collections") for name in self.config[part]]
-        for name, where in [*named, *streams.items()]:
-            if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9.-]*", name):
-                yield (
-                    f"configuration, {where}: the name {name!r} cannot be part of a path; "
-                    "use letters, digits, '-' and '.' ('_' separates model and data set)."
-                )
-            if where == "datasets" and name in RESERVED:
-                yield f"configuration, datasets: results/{name}/ is reserved; rename {name!r}."
-
-    def _wrong_owners(self) -> Iterator[str]:
-        for model, about in self.config["models"].items():
-            if "parent" in about:
-                yield from self._unknown(f"models.{model}.parent", about["parent"], "models")
-        for dataset, about in self.datasets.items():
-            yield from self._unknown(f"datasets.{dataset}.collection", about["collection"], "collections")
-        if self.config["flow_in_memory"] and self.config["keep_flow"]:
-            yield "configuration: flow_in_memory writes no flow that keep_flow could keep; set one of them to false."
-
-    def _wrong_streams(self) -> Iterator[str]:
-        for collection, about in self.collections.items():
-            for stream, keys in about["streams"].items():
-                kind = keys.get("input", "frames") if keys["extractor"] in EXTRACTORS else "nothing"
-                if unread := [key for key, kinds in MADE_FOR.items() if key in keys and kind not in kinds]:
-                    yield (
-                        f"configuration, collections.{collection}.streams.{stream}: its extractor reads {kind}, so "
-                        f"{unread[0]!r} has no effect; remove it, or correct 'input'."
-                    )
-
-    def _wrong_models(self) -> Iterator[str]:
-        for table, names in self.config["tables"].items():
-            for name in names:
-                yield from self._unknown(f"tables.{table}", name, "models")
-        for model, about in self.models.items():
-            for name in about.get("compare_with", ()):
-                yield from self._unknown(f"models.{model}.compare_with", name, "models")
-            for teacher in self.teachers(model):
-                if isinstance(teacher, str):
-                    yield from self._unknown(f"models.{model}.teachers", teacher, "models")
-            if missing := [key for key in ("streams", "network") if key not in about]:
-                yield f"configuration, models.{model}: the key {missing[0]!r} is missing; add it, or a parent."
-            else:
-                method, own = self.method(model), self.config["models"][model]
-                settings = merge(self.config[method], about.get(method, {}))
-                yield from effects.without(model, own.get(method, {}), about, settings)
-
-    def _unknown(self, key: str, name: str, part: str) -> Iterator[str]:
-        if name not in self.config[part]:
-            yield f"configuration, {key}: there is no {name!r} in {part}, which are {', '.join(self.config[part])}."
 
 
 def _tell(*wrong: Iterable[str]) -> None:

@@ -3,12 +3,14 @@
 Light, like everything the rules import.
 """
 
+from vidistill.planning import supervision
 from vidistill.planning.plan import Plan, Settings, merge
 
 
 def exported(plan: Plan, model: str) -> list[str]:
-    """Models whose pseudo labels and maps a report shows: the model and its teachers in this configuration."""
-    return [model, *(teacher for teacher in plan.teachers(model) if isinstance(teacher, str))]
+    """Models whose pseudo labels and maps a report shows: the model, its teachers in this configuration, and the model
+    of its labels."""
+    return [model, *supervision.teachers(plan.models, model)]
 
 
 def elsewhere(plan: Plan, model: str) -> dict[str, Settings]:
@@ -19,7 +21,8 @@ def elsewhere(plan: Plan, model: str) -> dict[str, Settings]:
 def figures(plan: Plan, dataset: str, model: str) -> Settings:
     """Settings of stage `figures`."""
     collection = plan.datasets[dataset]["collection"]
-    teachers = [teacher if isinstance(teacher, str) else teacher["name"] for teacher in plan.teachers(model)]
+    named = [teacher if isinstance(teacher, str) else teacher["name"] for teacher in plan.teachers(model)]
+    teachers = list(dict.fromkeys([*named, *exported(plan, model)[1:]]))
     frames, flow = _folders(plan, dataset, model)
     return {
         **plan.config["figures"],

@@ -13,9 +13,9 @@ from vidistill.report.material import Material
 
 TITLE = "Pseudo labels and their agreement"
 ABOUT = (
-    "A pseudo label is a model's best proposal for a query. Top: its IoU with the true moment, which training never "
-    "sees; the student learns the teacher's errors. Bottom, for a model with a teacher: the IoU of both models' "
-    "pseudo labels.",
+    "A pseudo label is a model's best proposal for a query. Top: its IoU with the true moment, which training sees in "
+    "the training splits of models with supervision full alone; a student learns its teachers' errors. Bottom, for a "
+    "model with teachers: the IoU of both models' pseudo labels.",
     "Each line is the histogram of one seed, in bins of 0.1; the legend gives the mean.",
 )
 BINS = np.linspace(0, 1, 11)
@@ -61,7 +61,7 @@ def draw(material: Material, teachers: Sequence[str]) -> Figure:
                 name = f"{s.model} and {teacher}, seed {seed}"
                 _line(grid[1, c], found, looks[teacher], number, name, f"between:{split}:{teacher}:{seed}")
         if rows == 2:
-            grid[1, c].set_title(f"{s.model} with its teacher, split {split}")
+            grid[1, c].set_title(f"{s.model} with its teacher{'s' if len(shown) > 2 else ''}, split {split}")
         grid[-1, c].set_xlabel("IoU")
     for axes in grid.ravel():
         if axes.lines:

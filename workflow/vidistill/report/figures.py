@@ -19,6 +19,7 @@ from vidistill.report import (
     agreement,
     costs,
     coverage,
+    efficiency,
     examples,
     failures,
     losses,
@@ -62,6 +63,7 @@ def drawings(s: FiguresSettings, m: Material, files: dict[str, Path]) -> Iterato
     yield Drawn("agreement.svg", agreement.TITLE, agreement.ABOUT, agreement.draw(m, s.teachers))
     nothing = None if m.result["metrics"] else (terminal.unscored(m.result),)
     yield Drawn("recall.svg", recall.TITLE, nothing or recall.ABOUT, recall.draw(m))
+    yield Drawn("efficiency.svg", efficiency.TITLE, nothing or efficiency.ABOUT, efficiency.draw(m))
     yield Drawn("failures.svg", failures.TITLE, nothing or failures.ABOUT, failures.draw(m, s.groups))
     predicted = m.answers[s.evaluate.model].query_ids
     candidates = examples.spread(set(m.sentences.loc[predicted, "video_id"]), s.videos)

@@ -14,8 +14,8 @@ TITLE = "Loss curves"
 ABOUT = (
     "Every loss term over the epochs, before weighting (the first panel is the weighted sum). Colours and markers are "
     "models, dashes are seeds.",
-    "What to look for: reconstruction should fall. A constant local term means that sentences are not matched with "
-    "their videos. A spread of the activation maps near 0 means uninformative maps.",
+    "What to look for: reconstruction should fall, and so should location and matching. A constant local term means "
+    "that sentences are not matched with their videos. A spread of activation maps near 0 means uninformative maps.",
 )
 COLUMNS = 4
 # In the order of the figure; other terms follow under their own names.
@@ -28,6 +28,12 @@ TITLES = {
     "mutual": "mutual: RGB and flow maps",
     "distillation_global": "distilled: pseudo label",
     "distillation_local": "distilled: activation map",
+    "location": "location of start and end",
+    "matching": "sequence matching",
+    "isomorphic_location": "isomorphic teacher: location",
+    "isomorphic_matching": "isomorphic teacher: matching",
+    "aggregation": "aggregation of teachers",
+    "distillation": "distilled: start and end",
     "error_chosen": "error, chosen proposal",
     "error_full": "error, whole video",
     "map_spread": "spread of activation maps",

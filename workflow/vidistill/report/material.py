@@ -84,14 +84,17 @@ class Material:
         return np.stack([s.values["score"].mean(axis=0)[columns] for s in self.scored[model].values()])
 
     def activation(self, model: str, seed: int, query_ids: Sequence[str]) -> dict[str, dict[str, np.ndarray]]:
-        """Query -> stream -> (L,) semantic activation map; empty for a model without maps."""
+        """Query -> stream -> (L,) semantic activation map, or, of a model without, `start` and `end` -> (L,)
+        distributions; empty for a model that wrote neither."""
         if (model, seed) not in self.maps:
             return {}
         table = store.read_table(self.maps[model, seed], ["query_id", "stream", "kind", "values"])
-        table = table[table["query_id"].isin(query_ids) & (table["kind"] == "semantic")]
+        semantic = table["kind"] == "semantic"
+        rows = table[table["query_id"].isin(query_ids) & (semantic | (not semantic.any()))]
         found: dict[str, dict[str, np.ndarray]] = {}
-        for query_id, stream, values in zip(table["query_id"], table["stream"], table["values"], strict=True):
-            found.setdefault(query_id, {})[stream] = np.asarray(values, dtype=np.float64)
+        names = rows["stream"] if semantic.any() else rows["kind"]
+        for query_id, name, values in zip(rows["query_id"], names, rows["values"], strict=True):
+            found.setdefault(query_id, {})[name] = np.asarray(values, dtype=np.float64)
         return found
 
 

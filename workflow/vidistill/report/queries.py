@@ -16,13 +16,16 @@ GROUPS = {"best": "Best queries", "median": "Typical queries", "worst": "Worst q
 UNSCORED = "No query can be scored, so there are no best and worst queries."
 ABOUT = (
     "Chosen by the IoU of the first seed's prediction. Semantic activation maps show the similarity of each snippet "
-    "with the sentence; true moments are shaded yellow. Below: the true moment, the prediction, and the other "
+    "with the sentence; models without them show where they see the start and the end. True moments are shaded yellow. "
+    "Below: the true moment, the prediction, and the other "
     "proposals, better ones higher and darker. Frames with a yellow border are within the true moment.",
 )
 STREAMS = {
     FUSED: (colours.BLACK, "-"),
     "rgb": (colours.VERMILLION, (0, (5, 2))),
     "flow": (colours.BLUE, (0, (1.2, 1.5))),
+    "start": (colours.VERMILLION, "-"),
+    "end": (colours.BLUE, (0, (5, 2))),
 }
 PIXELS = 200  # largest width of a key frame
 
@@ -37,7 +40,7 @@ class Card:
     overlap: float | None  # IoU of the model's prediction; None without a known moment
     moments: np.ndarray  # (G, 2)
     predicted: Mapping[str, np.ndarray]  # model -> (K, 2) best first
-    maps: Mapping[str, Mapping[str, np.ndarray]]  # model -> stream -> (L,)
+    maps: Mapping[str, Mapping[str, np.ndarray]]  # model -> stream, or start and end -> (L,)
     frames: Sequence[tuple[float, np.ndarray]]  # image (H, W, 3)
 
 
@@ -172,12 +175,13 @@ def _frame_height(card: Card, frames: int) -> float:
 
 
 def _map(axes: Axes, card: Card, model: str) -> None:
-    """The activation map over time, one step per snippet, true moments shaded."""
-    axes.set_title(f"{model}: semantic activation map", fontsize=9.5)
-    if model not in card.maps:
+    """The activation map, or the distributions of start and end: one step per snippet, true moments shaded."""
+    streams = card.maps.get(model, {})
+    is_map = FUSED in streams or not streams
+    axes.set_title(f"{model}: {'semantic activation map' if is_map else 'start and end'}", fontsize=9.5)
+    if not streams:
         style.say(axes, f"{model} has no map for this query")
         return
-    streams = card.maps[model]
     for start, end in card.moments:
         axes.axvspan(start, end, color=colours.YELLOW, alpha=0.35, lw=0)
     for stream, values in sorted(streams.items(), key=lambda item: item[0] == FUSED):
@@ -190,7 +194,7 @@ def _map(axes: Axes, card: Card, model: str) -> None:
         low, high = axes.get_ylim()
         axes.set_ylim(low, high + 0.3 * (high - low))  # room for the legend
     axes.locator_params(axis="y", nbins=4)
-    axes.set_ylabel("similarity")
+    axes.set_ylabel("similarity" if is_map else "probability")
 
 
 def _moments(axes: Axes, card: Card, model: str) -> None:

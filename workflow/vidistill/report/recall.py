@@ -36,7 +36,7 @@ def without_video(material: Material, curve: Sequence[float] = CURVE) -> dict[st
 
 def draw(material: Material) -> Figure:
     """One curve per model: mean over seeds, range of the seeds shaded; markers are published numbers."""
-    s, papers = material.settings, published(material.settings.dataset).models
+    s, papers = material.settings, published(material.settings.dataset)
     if not material.scored[s.model]:
         return style.sentence("Nothing can be scored; see Results.")
     figure = style.new(5.2)
@@ -56,8 +56,11 @@ def draw(material: Material) -> Figure:
             axes.fill_between(CURVE, seeds.min(axis=0), seeds.max(axis=0), color=look.colour, alpha=0.18, lw=0)
         axes.plot(CURVE, seeds.mean(axis=0), color=look.colour, ls=look.line, marker=look.marker, label=model)
         axes.lines[-1].set_gid(f"curve:{model}")
-        for name, value in papers.get(model, {}).items():
-            axes.plot(float(name.removeprefix("R@")), value, look.marker, color=look.colour, mfc="white", ms=9, mew=1.8)
+        for name, value in papers[model].metrics.items() if model in papers else ():
+            if name != "mIoU":
+                axes.plot(
+                    float(name.removeprefix("R@")), value, look.marker, color=look.colour, mfc="white", ms=9, mew=1.8
+                )
     for m in s.thresholds:
         axes.axvline(m, color="#bbbbbb", lw=1, zorder=0)
     axes.set(xlim=(0, 1), ylim=(0, 100), xlabel="m (smallest IoU that counts)", ylabel="R@m, percent")

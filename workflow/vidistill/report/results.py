@@ -6,8 +6,8 @@ from typing import Any
 import pandas as pd
 
 from vidistill.base.wording import percent, plural
-from vidistill.evaluation import doubts, metrics, summary, tables
-from vidistill.evaluation.published import SOURCE, published
+from vidistill.evaluation import cost, doubts, metrics, summary, tables
+from vidistill.evaluation.published import OTHER_CODE, sources
 from vidistill.evaluation.tables import COLUMNS, TablesSettings
 from vidistill.evaluation.terminal import number, unscored
 from vidistill.report import page
@@ -21,9 +21,11 @@ def make(material: Material) -> str:
         return page.document(f"Results: {s.model} on {s.dataset}", unscored(result), *doubts.sentences(result))
     results = {s.model: result, **{other: alone(material, other) for other in s.compare_with}}
     order = (*s.compare_with, s.model)  # compared models first
-    rows = pd.DataFrame(tables.rows(TablesSettings(dataset=s.dataset, tables={"all": order}), results), columns=COLUMNS)
+    costs = {model: cost.of(result, model) for model in order}
+    settings = TablesSettings(dataset=s.dataset, tables={"all": order})
+    rows = pd.DataFrame(tables.rows(settings, results, costs), columns=COLUMNS)
     own, paired = rows[rows["minus"].isna()], rows[rows["minus"].notna()]
-    papers, names = published(s.dataset), [name for name in result["metrics"] if not name.startswith("R5")]
+    names = [name for name in result["metrics"] if not name.startswith("R5")]
     count = len(s.seeds)
     seeds = f"the mean over {count} seeds ± standard deviation" if count > 1 else "from one seed"
     legend = [
@@ -31,9 +33,8 @@ def make(material: Material) -> str:
         f"moment has an IoU of at least m with the true one; mIoU is the mean IoU. Each number is {seeds}, after the "
         f"last epoch; in round brackets, the {s.confidence:.0%} bootstrap interval over the queries."
     ]
-    if papers.models:
-        where = "" if papers.dataset == s.dataset else f" They are for {papers.dataset}, which has other queries."
-        legend.append(f"In square brackets, published numbers.{where} {SOURCE}.")
+    if papers := sources(s.dataset, [OTHER_CODE, *order]):
+        legend.append(f"In square brackets, published numbers. {papers}.")
     else:
         legend.append("No paper reports on this data set.")
     parts: list[str] = [
@@ -53,6 +54,10 @@ def make(material: Material) -> str:
             _grid(paired.assign(row=paired["row"] + " minus " + paired["minus"]), names, _difference),
             numbers=range(1, len(names) + 1),
         ),
+        page.heading("Supervision and cost"),
+        "Training moments are those that the training read: none with weak or pseudo supervision. "
+        + cost.conditions(result["efficiency"]),
+        page.table(("", *cost.HEADER), [[m, *cost.texts(costs[m])] for m in order], numbers=range(2, 6), own=s.model),
         page.heading("Other selection rules"),
         "CPL's rules for choosing among proposals. Best of five counts a query if any of its five best proposals "
         "counts. The oracle epoch is chosen on the reported queries, as in CPL: do not report it.",

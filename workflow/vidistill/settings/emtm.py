@@ -4,13 +4,13 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from vidistill.base.gpus import Device
 from vidistill.base.settings import Section
-from vidistill.settings.train import TrainSection, Unify
+from vidistill.settings.map2d import Map2DSection
+from vidistill.settings.train import ModelSettings, Normalise
 
 
 class SpanSection(Section):
-    """A network that predicts spans: the student, or SeqPAN."""
+    """A network that predicts spans."""
 
     dim: int = Field(128, ge=4, description="Hidden width d.")
     heads: int = Field(8, ge=1, description="Attention heads; they divide dim.")
@@ -23,6 +23,13 @@ class SpanSection(Section):
         description="Padding is zeroed before each convolution and after each block, so that no prediction depends on "
         "it; false is the released code.",
     )
+
+
+class SeqPANSection(SpanSection):
+    """SeqPAN (Zhang et al., Findings of ACL 2021)."""
+
+    characters: int = Field(50, ge=1, description="E_c, width of a character's vector (ActivityNet Captions: 100).")
+    dropout: float = Field(0.2, ge=0, lt=1, description="Dropout.")
 
 
 class LossSettings(Section):
@@ -86,43 +93,53 @@ class EMTMSection(Section):
     )
     words: int = Field(20, ge=1, description="Words of a sentence beyond this many are cut off (others: 30).")
     student: SpanSection = Field(SpanSection(), description="The student.")
-    seqpan: SpanSection = Field(
-        SpanSection(characters=50, dropout=0.2), description="SeqPAN (ActivityNet Captions: characters 100)."
-    )
+    seqpan: SeqPANSection = Field(SeqPANSection(), description="SeqPAN.")
+    map2d: Map2DSection = Field(Map2DSection(), description="The teacher with a 2D map, 2D-TAN.")
     loss: LossSettings = Field(LossSettings(), description="Weights of the loss's terms.")
     distillation: DistillationSettings = Field(
         DistillationSettings(),
         description="How the student learns from an isomorphic teacher and from label teachers; without effect in "
         "other networks.",
     )
-    unify: Unify = Field(
-        "distribution",
-        description="The form of exported starts and ends: distributions over snippets, or, as in the released code, "
-        "sigmoids of span logits and L2-normalised values of other networks.",
-    )
 
 
-class TrainSettings(EMTMSection, TrainSection):
+class TrainSettings(EMTMSection, ModelSettings):
     """Stage train of EMTM; they travel with the model."""
 
-    dataset: str
-    model: str
-    seed: int
-    streams: tuple[str, ...]
-    teachers: tuple[str, ...]
-    device: Device
     network: Literal["student", "seqpan", "map2d"]
     supervision: Literal["full", "pseudo"]
     labels: str | None = None  # the model whose pseudo labels are the hard labels
 
     @model_validator(mode="after")
-    def _heads_divide_dim(self) -> Self:
+    def _fits(self) -> Self:
         for name, network in (("student", self.student), ("seqpan", self.seqpan)):
             if network.dim % network.heads:
                 raise ValueError(
                     f"{network.heads} heads do not divide emtm.{name}.dim {network.dim}; use another number of heads"
                 )
+        if self.words > self.snippets:  # both have the encoder's positions
+            raise ValueError(f"emtm.words {self.words} is above emtm.snippets {self.snippets}; lower it")
         return self
+
+    @property
+    def span(self) -> SpanSection:
+        """The network that predicts spans: the student, or SeqPAN."""
+        return self.student if self.network == "student" else self.seqpan
+
+    @property
+    def length(self) -> int:
+        """Snippets that a video has at most."""
+        return self.map2d.rows if self.network == "map2d" else self.snippets
+
+    @property
+    def scaling(self) -> Normalise:
+        """How its features are scaled."""
+        return self.map2d.normalise if self.network == "map2d" else self.normalise
+
+    @property
+    def cut_batches(self) -> bool:
+        """Whether a batch is cut to its longest sentence and video, since no prediction depends on padding."""
+        return self.network == "map2d" or self.span.mask_padding
 
     @property
     def aggregation(self) -> Literal["kau", "mean"]:

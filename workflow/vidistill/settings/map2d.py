@@ -5,15 +5,19 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from vidistill.base.settings import Section
+from vidistill.settings.train import Normalise
 
 
 class Map2DSection(Section):
     """The network map2d, 2D-TAN (Zhang et al., AAAI 2020): its values for Charades-STA."""
 
     rows: int = Field(
-        256, ge=8, description="Rows that each video's features are averaged or repeated to; a multiple of clips."
+        256,
+        ge=8,
+        description="Rows that each video's features are averaged or repeated to, in place of "
+        "train.snippets; a multiple of clips.",
     )
-    normalise_rows: bool = Field(True, description="Scale each row of the features to norm 1 first.")
+    normalise: Normalise = Field("rows", description="Scaling of the features, as train.normalise for other networks.")
     clips: Literal[8, 16, 32, 64, 128] = Field(
         16, description="N, clips per video; the map has N rows and columns (ActivityNet Captions 64, TACoS 128)."
     )

@@ -4,9 +4,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from vidistill.base.gpus import Device
 from vidistill.base.settings import Section
-from vidistill.settings.train import Precision, TrainSection
+from vidistill.settings.train import ModelSettings, Precision
 
 
 class NetworkSection(Section):
@@ -111,13 +110,7 @@ class NetworkSettings(NetworkSection):
     kind: Literal["single", "multimodal"]
 
 
-class TrainSettings(TrainSection, MMDistSection):
+class TrainSettings(ModelSettings, MMDistSection):
     """Stage train of MMDist; they travel with the model."""
 
-    dataset: str
-    model: str
-    seed: int
-    streams: tuple[str, ...]
-    teachers: tuple[str, ...]
-    device: Device
     network: NetworkSettings

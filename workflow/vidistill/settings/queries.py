@@ -4,12 +4,12 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from vidistill.base.settings import Section, Text
+from vidistill.base.settings import Section, Several, Text
 
 Split = Literal["train", "val", "test"]
 Task = Literal["grounding", "localization"]
 OF_LABELS = ("activitynet13", "table")  # formats that can hold labels
-OF_SENTENCES = ("charades", "activitynet", "table")
+OF_SENTENCES = ("charades", "activitynet", "tacos", "table")
 
 
 class QueriesSection(Section):
@@ -18,13 +18,14 @@ class QueriesSection(Section):
         description="What the annotations say about videos: sentences (grounding), or labels of actions "
         "(localization), whose segments in a video are one query together.",
     )
-    format: Literal["charades", "activitynet", "activitynet13", "table"] = Field(
+    format: Literal["charades", "activitynet", "tacos", "activitynet13", "table"] = Field(
         "table",
         description="The form of the annotation files: charades (`video start end##sentence` on each line), "
-        "activitynet (a JSON object `id -> {duration, timestamps, sentences}`), activitynet13 (labels as JSON, "
-        '`{"database": {id: {subset, duration, annotations: [{segment, label}]}}}`, also THUMOS14\'s), or table (CSV, '
-        "or JSON in lines or as pandas writes it, with the columns video and sentence, or label in place of sentence, "
-        "and, where known, start, end, duration and split).",
+        "activitynet (a JSON object `id -> {duration, timestamps, sentences}`), tacos (the same with timestamps in "
+        "frames and `fps, num_frames` in place of the duration; rows that repeat others are kept), activitynet13 "
+        '(labels as JSON, `{"database": {id: {subset, duration, annotations: [{segment, label}]}}}`, also '
+        "THUMOS14's), or table (CSV, or JSON in lines or as pandas writes it, with the columns video and sentence, or "
+        "label in place of sentence, and, where known, start, end, duration and split).",
     )
     annotations: dict[Split, tuple[Text, ...]] = Field(
         min_length=1,
@@ -40,7 +41,8 @@ class QueriesSection(Section):
     labels: Literal["file", "segments"] = Field(
         "file",
         description="Which labels a training video has, for activitynet13 alone: those of its list `labels` where the "
-        "file gives one (THUMOS14's differ from the segments' in 8 training videos), or those of its segments.",
+        "file gives one (THUMOS14's differ from the segments' in 8 training videos), or those of its segments. Videos "
+        "of other splits have those of both.",
     )
     durations: tuple[Text, ...] = Field(
         (),
@@ -62,7 +64,7 @@ class QueriesSection(Section):
                 f"the format {self.format} holds {holds}, not what task: {self.task} needs; set task: {task}"
             )
         if len(set(self.subsets.values())) < len(self.subsets):
-            raise ValueError("two splits have the same of the subsets; give each its own")
+            raise ValueError("subsets gives two splits the same subset; give each its own")
         return self
 
 
@@ -70,3 +72,9 @@ class QueriesSettings(QueriesSection):
     """Stage queries, and stage moments: a data set's tables."""
 
     dataset: str
+
+
+class TrainingMomentsSettings(QueriesSettings):
+    """Stage training_moments: which moments a training may read."""
+
+    train_splits: Several[str]

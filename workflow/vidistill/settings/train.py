@@ -4,9 +4,10 @@ from typing import Literal
 
 from pydantic import Field
 
+from vidistill.base.gpus import Device
 from vidistill.base.settings import Section, Several
 
-Normalise = Literal["none", "l2"]
+Normalise = Literal["none", "l2", "rows"]
 Precision = Literal["fp32", "bf16"]
 Unify = Literal["distribution", "released"]
 
@@ -74,9 +75,20 @@ class TrainSection(Section):
     )
     normalise: Normalise = Field(
         "none",
-        description="Scaling of each snippet's features: none for I3D and C3D, l2 for norm 1. On the CLIP features in "
-        "docs/results.md none was better.",
+        description="Scaling of the features: none for I3D and C3D, l2 for snippets of norm 1, rows for norm 1 of each "
+        "row that a snippet averages. On the CLIP features in docs/results.md none was better than l2.",
     )
     optimisation: OptimisationSettings = Field(
         OptimisationSettings(), description="Adam: its learning rate over time, weight decay, clipping, precision."
     )
+
+
+class ModelSettings(TrainSection):
+    """What the training of one model is given besides its sections, whatever its method."""
+
+    dataset: str
+    model: str
+    seed: int
+    streams: tuple[str, ...]
+    teachers: tuple[str, ...]
+    device: Device

@@ -1,7 +1,7 @@
-"""Teachers' answers as distributions of start and end over snippets, whatever the teachers are (EMTM, section III-C).
+"""Teachers' answers as distributions of start and end over snippets, whatever the teachers are (EMTM).
 
 Of N snippets, a start at snippet l is at l / N of the video, an end at (l + 1) / N. `released` marks what the authors'
-code does instead: values that are no distributions.
+code does instead: values that are no distributions. The paper shows distributions (Fig. 2); how they are made is ours.
 """
 
 from collections.abc import Sequence

@@ -2,12 +2,15 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 
 from vidistill.base import store
 from vidistill.base.stage import UserError
+from vidistill.training.samples import Samples
 
 FUSED = "fused"  # all streams of a teacher together
 KEY = [
@@ -51,6 +54,27 @@ def write_labels(path: Path, table: pd.DataFrame, **about: str) -> None:
 def write_maps(path: Path, table: pd.DataFrame, **about: str) -> None:
     """Write activation maps; `about` are texts for the file's metadata."""
     store.write_table(path, table, ACTIVATION_MAPS, ["query_id", "kind", "stream", "seed", "round"], **about)
+
+
+def map_rows(
+    samples: Samples,
+    rows: np.ndarray,
+    values: np.ndarray,
+    *,
+    kind: str,
+    stream: str = FUSED,
+    lengths: np.ndarray | None = None,
+) -> pd.DataFrame:
+    """Values (B, N) of the samples `rows` (B,) as rows of `activation_maps`; of each its first `lengths` (B,) ones."""
+    counts = np.full(len(rows), values.shape[1]) if lengths is None else lengths
+    found: dict[str, Any] = {
+        "query_id": [samples.query_ids[i] for i in rows],
+        "video_id": [samples.video_ids[i] for i in rows],
+        "split": [samples.splits[i] for i in rows],
+        "num_snippets": counts,
+        "values": [row[:count] for row, count in zip(values, counts, strict=True)],
+    }
+    return pd.DataFrame(found).assign(kind=kind, stream=stream)
 
 
 def labels(files: Sequence[Path], *, stream: str = FUSED, number: int | None = None) -> pd.DataFrame:

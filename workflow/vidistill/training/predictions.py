@@ -1,6 +1,6 @@
-"""The table of predictions: scored proposals per query and epoch."""
+"""Predictions: the table of scored proposals per query and epoch, and the answer to a question."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -25,13 +25,23 @@ PREDICTIONS = pa.schema(
 )
 
 
+class Found(NamedTuple):
+    """K moments for a sentence."""
+
+    row: int  # of the sentence
+    moments: np.ndarray  # (K, 2) starts and ends as shares of the video
+    score: np.ndarray  # (K,) higher is better
+    errors: np.ndarray | None = None  # (K,) of reconstruction, of a method that reconstructs
+    activation_map: np.ndarray | None = None  # (L,) of a network with a local branch
+
+
 def nothing() -> pd.DataFrame:
     """An empty table."""
     return pd.DataFrame(columns=PREDICTIONS.names)
 
 
 def table(samples: Samples, rows: np.ndarray, moments: np.ndarray, **columns: np.ndarray) -> pd.DataFrame:
-    """One row per (query, proposal); start and end in seconds.
+    """One row per (query, proposal); start and end in seconds, null in columns that are not given.
 
     Args:
         rows: (B,) indices of the samples.
@@ -49,4 +59,5 @@ def table(samples: Samples, rows: np.ndarray, moments: np.ndarray, **columns: np
         "start": moments[..., 0].ravel() * seconds,
         "end": moments[..., 1].ravel() * seconds,
     }
-    return pd.DataFrame(found | {name: values.ravel() for name, values in columns.items()})
+    table = pd.DataFrame(found | {name: values.ravel() for name, values in columns.items()})
+    return table.reindex(columns=[*found, *(name for name in PREDICTIONS.names if name not in ("epoch", *found))])

@@ -146,17 +146,22 @@ def resample(features: np.ndarray, snippets: int, normalise: Normalise) -> np.nd
     """(T, F) -> (L, F) of the same dtype: snippet j is the mean of its rows, or the row at its start if it has none.
 
     Bounds are round(arange(0..L) / L * T), clipped to T - 1, so short videos repeat rows and long ones average. `l2`
-    scales each snippet to norm 1.
+    scales each snippet to norm 1, `rows` each row before.
     """
     count = len(features)
+    rows = _of_norm_1(features.astype(np.float64)) if normalise == "rows" else features
     bounds = np.minimum(np.round(np.arange(snippets + 1) / snippets * count).astype(int), count - 1)
     starts, ends = bounds[:-1], bounds[1:]
-    sums = np.concatenate([np.zeros((1, features.shape[1])), np.cumsum(features, axis=0, dtype=np.float64)])
+    sums = np.concatenate([np.zeros((1, features.shape[1])), np.cumsum(rows, axis=0, dtype=np.float64)])
     lengths = np.maximum(ends - starts, 1)
     means = (sums[np.maximum(ends, starts + 1)] - sums[starts]) / lengths[:, None]
     if normalise == "l2":
-        means /= np.maximum(np.linalg.norm(means, axis=1, keepdims=True), 1e-12)
+        means = _of_norm_1(means)
     return means.astype(features.dtype)
+
+
+def _of_norm_1(rows: np.ndarray) -> np.ndarray:
+    return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
 
 
 def provenance(files: Mapping[str, Sequence[Path]], attribute: str = "provenance") -> dict[str, object]:

@@ -1,12 +1,19 @@
 """ActivityNet Captions: one JSON object per file, `id -> {duration, timestamps, sentences}`."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 from vidistill.base.spelling import nfc
 from vidistill.base.stage import UserError
-from vidistill.data.annotations.annotation import Annotation, parse_json, read_text, seconds, video_id
+from vidistill.data.annotations.annotation import Annotation, number, parse_json, read_text, seconds, video_id
 
-_KEYS = ("duration", "timestamps", "sentences")
+
+class Clock(NamedTuple):
+    """How an entry counts time."""
+
+    unit: str  # of its timestamps, for messages
+    rate: float  # units per second
+    duration: float | None  # seconds
 
 
 def read(path: str, split: str) -> list[Annotation]:
@@ -15,31 +22,61 @@ def read(path: str, split: str) -> list[Annotation]:
     Raises:
         UserError: not JSON, or an entry of another form (the video id is named).
     """
+    return read_videos(path, split, ("duration",), _in_seconds)
+
+
+def read_videos(
+    path: str, split: str, keys: tuple[str, ...], clock: Callable[[dict[str, Any], str], Clock], repeats: bool = False
+) -> list[Annotation]:
+    """The sentences of one object of videos, each with timestamps, sentences and `keys`.
+
+    Args:
+        clock: gives the clock of an entry; its place is for messages.
+        repeats: whether equal rows are queries of their own.
+
+    Raises:
+        UserError: as `read`.
+    """
     # Pairs instead of a dict, in which a repeated video would silently lose its first entry.
     videos = parse_json(read_text(path), path, object_pairs_hook=tuple)
     if not isinstance(videos, tuple):
-        raise UserError(f"{path} is not one JSON object of video ids; give a file of ActivityNet Captions' form.")
-    return [annotation for video, entry in videos for annotation in _entry(path, split, video, entry)]
+        raise UserError(f"{path} is not one JSON object of video ids; give a file of this form.")
+    found = []
+    for video, entry in videos:
+        place = f"{path}, video {video}"
+        fields = _fields(entry, place, (*keys, "timestamps", "sentences"))
+        unit, rate, duration = clock(fields, place)
+        for start, end, sentence in _sentences(fields, place, unit):
+            about = (video_id(video), sentence, split, start / rate, end / rate, duration, path, None, repeats)
+            found.append(Annotation(*about))
+    return found
 
 
-def _entry(path: str, split: str, video: str, entry: Any) -> list[Annotation]:
-    place = f"{path}, video {video}"
+def _in_seconds(fields: dict[str, Any], place: str) -> Clock:
+    duration = fields["duration"]
+    return Clock("seconds", 1.0, None if duration is None else seconds(duration, place, "duration"))
+
+
+def _fields(entry: Any, place: str, keys: tuple[str, ...]) -> dict[str, Any]:
     if not isinstance(entry, tuple):
-        raise UserError(f"{place}: the entry is not an object with the keys {', '.join(_KEYS)}; correct it.")
+        raise UserError(f"{place}: the entry is not an object with the keys {', '.join(keys)}; correct it.")
     fields = dict(entry)
-    if missing := [key for key in _KEYS if key not in fields]:
-        raise UserError(f"{place}: the key {missing[0]!r} is missing; an entry needs {', '.join(_KEYS)}.")
+    if missing := [key for key in keys if key not in fields]:
+        raise UserError(f"{place}: the key {missing[0]!r} is missing; an entry needs {', '.join(keys)}.")
+    return fields
+
+
+def _sentences(fields: dict[str, Any], place: str, unit: str) -> list[tuple[float, float, str]]:
     times, sentences = fields["timestamps"], fields["sentences"]
     if not isinstance(times, list) or not isinstance(sentences, list) or len(times) != len(sentences):
         raise UserError(f"{place}: timestamps and sentences are not two lists of the same length; correct the entry.")
-    duration = None if fields["duration"] is None else seconds(fields["duration"], place, "duration")
     found = []
-    for number, (pair, sentence) in enumerate(zip(times, sentences, strict=True), 1):
-        here = f"{place}, sentence {number}"
+    for position, (pair, sentence) in enumerate(zip(times, sentences, strict=True), 1):
+        here = f"{place}, sentence {position}"
         if not isinstance(pair, list) or len(pair) != 2:
             raise UserError(f"{here}: the timestamp is not [start, end]; correct the entry.")
         if not isinstance(sentence, str):
             raise UserError(f"{here}: the sentence is not a text; correct the entry.")
-        start, end = seconds(pair[0], here, "start"), seconds(pair[1], here, "end")
-        found.append(Annotation(video_id(video), nfc(sentence.strip()), split, start, end, duration, path, None))
+        start, end = number(pair[0], here, "start", unit), number(pair[1], here, "end", unit)
+        found.append((start, end, nfc(sentence.strip())))
     return found

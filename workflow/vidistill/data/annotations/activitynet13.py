@@ -65,7 +65,7 @@ def _entry(path: str, split: str, video: str, fields: Mapping[str, Any], labels:
 
     def row(label: str, start: float | None = None, end: float | None = None) -> Annotation:
         unlisted = split == "train" and listed is not None and label not in listed
-        return Annotation(video_id(video), "", split, start, end, duration, path, None, label, unlisted)
+        return Annotation(video_id(video), "", split, start, end, duration, path, None, label=label, unlisted=unlisted)
 
     found = []
     for number, segment in enumerate(annotations, 1):

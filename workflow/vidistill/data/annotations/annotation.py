@@ -41,6 +41,7 @@ class Annotation:
     duration: float | None
     file: str
     line: int | None  # from 1; None where the file has no lines (JSON)
+    repeats: bool = False  # a query of its own even if it is equal to a row above
     label: str | None = None  # None: a sentence
     unlisted: bool = False  # a segment in training whose label the video's own list of labels lacks
 
@@ -154,6 +155,11 @@ def parse_json(text: str, place: str, **options: Any) -> Any:
 
 
 def seconds(value: Any, place: str, name: str) -> float:
+    """A time in seconds, as `number`."""
+    return number(value, place, name, "seconds")
+
+
+def number(value: Any, place: str, name: str, unit: str) -> float:
     """A time as a number. NaN passes: one flawed row should not stop the run.
 
     Raises:
@@ -162,9 +168,9 @@ def seconds(value: Any, place: str, name: str) -> float:
     try:
         if isinstance(value, bool) or (isinstance(value, str) and "_" in value):  # only Python reads these as numbers
             raise ValueError
-        number = float(value)
+        found = float(value)
     except (TypeError, ValueError, OverflowError):
-        raise UserError(f"{place}: the {name} is {value!r}; give a number of seconds.") from None
-    if number < 0:
-        raise UserError(f"{place}: the {name} is {value!r}; a time in seconds is not negative, correct it.")
-    return number
+        raise UserError(f"{place}: the {name} is {value!r}; give a number of {unit}.") from None
+    if found < 0:
+        raise UserError(f"{place}: the {name} is {value!r}; a number of {unit} is not negative, correct it.")
+    return found

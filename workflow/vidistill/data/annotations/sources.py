@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from vidistill.base.stage import UserError
-from vidistill.data.annotations import activitynet, activitynet13, charades, table
+from vidistill.data.annotations import activitynet, activitynet13, charades, table, tacos
 from vidistill.data.annotations.annotation import Annotation, split_name
 from vidistill.settings.queries import QueriesSettings
 
@@ -45,6 +45,8 @@ def _rows(settings: QueriesSettings, file: str, split: str) -> list[Annotation]:
             return charades.read(file, split)
         case "activitynet":
             return activitynet.read(file, split)
+        case "tacos":
+            return tacos.read(file, split)
         case "activitynet13":
             return activitynet13.read(file, settings.subsets, settings.labels)
         case "table":

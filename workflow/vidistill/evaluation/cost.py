@@ -1,0 +1,74 @@
+"""What a model cost: the moments that its training read, and parameters, multiply-adds and latency of an answer."""
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from vidistill.base.stage import UserError
+from vidistill.base.wording import plural
+
+COLUMNS = ("supervision", "training_moments", "parameters", "multiply_adds", "latency_ms")
+COUNTS = COLUMNS[1:4]
+HEADER = ("supervision", "training moments", "parameters", "multiply-adds", "latency, ms")
+Cost = Mapping[str, Any]  # the COLUMNS of a model
+
+
+def read(path: Path, models: Iterable[str]) -> dict[str, Any]:
+    """What stage `efficiency` measured.
+
+    Raises:
+        UserError: a model is not among it.
+    """
+    measured: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    if lacking := [model for model in models if model not in measured["models"]]:
+        raise UserError(f"{path} has no measurement of {lacking[0]}; measure the models together (stage efficiency).")
+    return measured
+
+
+def of(result: Mapping[str, Any], model: str, measured: Mapping[str, Any] | None = None) -> Cost:
+    """The cost of a model of a result.
+
+    Args:
+        measured: the measurement to show; None for the result's own.
+    """
+    about, row = result["models"][model], (measured or result["efficiency"])["models"][model]
+    read = {"supervision": about["supervision"], "training_moments": max(about["training_moments"].values())}
+    return {**read, **{name: row[name] for name in COLUMNS if name in row}}
+
+
+def texts(cost: Cost) -> tuple[str, ...]:
+    """The cells of a table, under HEADER."""
+    return (
+        cost["supervision"],
+        f"{cost['training_moments']:,}",
+        f"{cost['parameters']:,}",
+        _large(cost["multiply_adds"]),
+        f"{cost['latency_ms']:.3g}",
+    )
+
+
+def sentence(model: str, cost: Cost) -> str:
+    """One line for the terminal."""
+    supervision, moments, parameters, products, latency = texts(cost)
+    return (
+        f"{model}: supervision {supervision}, {moments} training moments read; {parameters} parameters, {products} "
+        f"multiply-adds, {latency} ms"
+    )
+
+
+def conditions(measured: Mapping[str, Any]) -> str:
+    """How the models were measured."""
+    return (
+        "Parameters are those of inference without the word table. Multiply-adds and latency are of one query with "
+        "features and words in memory; latency is the median of "
+        f"{plural(measured['queries'], 'query')} on {measured['device']}, {plural(measured['threads'], 'thread')}."
+    )
+
+
+def _large(count: int) -> str:
+    """1,234,567 as "1.23 M"."""
+    for size, unit in ((10**12, "T"), (10**9, "G"), (10**6, "M"), (10**3, "k")):
+        if count >= 0.9995 * size:
+            return f"{count / size:.3g} {unit}"
+    return str(count)
