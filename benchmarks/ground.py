@@ -56,7 +56,7 @@ def make_model(path: Path, fps: float, short_side: int, endpoint: str, threads: 
         "code": code.digest("vidistill.video.decode"),
         "versions": json.dumps(store.versions("av", "h5py", "numpy")),
     }
-    width = extractor(np.zeros((1, 16, 64, 64, 3), np.uint8)).shape[-1]
+    width = extractor([np.zeros((1, 16, 64, 64, 3), np.uint8)], 16).shape[-1]
     train = (
         config["train"]
         | config["mmdist"]

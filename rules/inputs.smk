@@ -196,9 +196,9 @@ def width_of_existing(source, form, key, ids):
 
 @told
 def memory_of_features(wildcards, attempt):
-    """MB for a network and its features, which are in memory twice while they are read."""
+    """MB for a network and its features."""
     features = inventory.feature_bytes(wildcards.dataset, wildcards.model, width_of_existing)
-    return (5000 + 2 * features // 10**6) * attempt
+    return (5000 + features // 10**6) * attempt
 
 
 # For evaluate.smk.

@@ -53,23 +53,25 @@ def test_submitted_jobs_ask_for_gpus_and_for_memory_that_this_machine_need_not_h
 
 
 def test_memory_for_training_follows_its_features(tmp_path: Path) -> None:
-    """One stream or two, of all videos that are named, 200 snippets of 1024 numbers of 4 bytes, twice."""
+    """One stream or two, of all videos that are named, 200 snippets of 1024 numbers, the second in half precision."""
     charades_tree(tmp_path)
-    outcome = run(tmp_path, "results/student_charades.json", "--resources", "mem_mb=900000", dry=True)
-    stream = 2 * 200 * 1024 * 4 * len(IDS)
-    assert memory(outcome.text, "train") == {5000 + stream // 10**6, 5000 + 2 * stream // 10**6}
+    changes = {"collections": {"charades": {"streams": {"flow": {"dtype": "float16"}}}}}
+    outcome = run(tmp_path, "results/student_charades.json", "--resources", "mem_mb=900000", changes=changes, dry=True)
+    numbers = 200 * 1024 * len(IDS)
+    assert memory(outcome.text, "train") == {5000 + 4 * numbers // 10**6, 5000 + 6 * numbers // 10**6}
 
 
-@pytest.mark.parametrize("width", [128, 4096])
-def test_memory_for_training_follows_the_width_of_features_that_exist(tmp_path: Path, width: int) -> None:
+@pytest.mark.parametrize(("width", "dtype"), [(128, "float32"), (4096, "float16")])
+def test_memory_for_training_follows_the_width_of_features_that_exist(tmp_path: Path, width: int, dtype: str) -> None:
     """Though no setting says it."""
     charades_tree(tmp_path)
     with h5py.File(tmp_path / "features.h5", "w") as file:
         for video_id in IDS:
             file[video_id] = np.zeros((3, width), np.float32)
+    own = {"extractor": "external", "source": "features.h5", "dtype": dtype}
     changes = {
-        "collections": {"charades": {"streams": {"own": {"extractor": "external", "source": "features.h5"}}}},
+        "collections": {"charades": {"streams": {"own": own}}},
         "datasets": {"charades": {"streams": {"rgb": "own"}}},
     }
     outcome = run(tmp_path, "results/baseline_charades.json", "--resources", "mem_mb=900000", changes=changes, dry=True)
-    assert memory(outcome.text, "train") == {5000 + 2 * 200 * width * 4 * len(IDS) // 10**6}
+    assert memory(outcome.text, "train") == {5000 + np.dtype(dtype).itemsize * 200 * width * len(IDS) // 10**6}

@@ -72,20 +72,6 @@ def test_published_sizes() -> None:
     assert len(I3D(3, LOGITS).state_dict()) == 287  # tensors in piergiaj's files
 
 
-def test_a_vector_sees_what_the_grid_says_and_no_more() -> None:
-    network, about = random_i3d(2, "Mixed_4d").double(), grid("Mixed_4d")
-    x = torch.randn(1, 2, 80, 8, 8, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    before = network(x)
-    for vector in (8, 11):
-        first, behind = vector * about.stride - about.before, (vector + 1) * about.stride + about.after
-        outside, inside = x.clone(), x.clone()
-        outside[:, :, :first] += 9
-        outside[:, :, behind:] += 9
-        inside[:, :, behind - 2] += 9
-        assert torch.equal(network(outside)[:, vector], before[:, vector])
-        assert not torch.equal(network(inside)[:, vector], before[:, vector])
-
-
 def test_folding_batch_normalisation_changes_nothing() -> None:
     torch.manual_seed(0)
     network = i3d.I3D(3, "Mixed_3b").requires_grad_(False)

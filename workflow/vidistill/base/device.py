@@ -30,3 +30,8 @@ def choose(wanted: Device, threads: int, remedy: str | None = None) -> torch.dev
     index = gpus.take(torch.cuda.device_count(), remedy)
     log.info("device: cuda:%d, %s", index, torch.cuda.get_device_name(index))
     return torch.device("cuda", index)
+
+
+def free_memory(device: torch.device) -> int:
+    """Bytes that are free on a GPU; 0 for a CPU."""
+    return torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else 0

@@ -1,7 +1,7 @@
 """Extract the features of one video, with the functions of the workflow's stages."""
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -182,21 +182,29 @@ class _Watched:
     """An extractor that reports its progress; see `Extractor`."""
 
     def __init__(self, extractor: Extractor):
-        self._extractor, self._pieces, self._done = extractor, 1, 0
-        self.grid, self.batch, self.digests = extractor.grid, extractor.batch, extractor.digests
+        self._extractor, self._frames, self._done = extractor, 1, 0
+        self.grid, self.batch, self.part, self.digests = (
+            extractor.grid,
+            extractor.batch,
+            extractor.part,
+            extractor.digests,
+        )
 
     def so_far(self) -> str:
-        return f"{100 * self._done / self._pieces:.0f} %"
+        return f"{100 * self._done / self._frames:.0f} %"
 
     def pieces(self, count: int) -> list[Piece]:
         found = self._extractor.pieces(count)
-        self._pieces = max(len(found), 1)
+        self._frames = sum(piece.stop - piece.start for piece in found)
         return found
 
     def prepare(self, images: np.ndarray) -> np.ndarray:
         return self._extractor.prepare(images)
 
-    def __call__(self, clips: np.ndarray) -> np.ndarray:
-        made = self._extractor(clips)
-        self._done += len(clips)
-        return made
+    def __call__(self, parts: Iterable[np.ndarray], frames: int) -> np.ndarray:
+        return self._extractor(self._counted(parts), frames)
+
+    def _counted(self, parts: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+        for part in parts:
+            yield part
+            self._done += part.shape[0] * part.shape[1]

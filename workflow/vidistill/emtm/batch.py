@@ -53,9 +53,8 @@ class Queries(Samples):
         lengths, size = self.lengths[videos], self.features[0].shape[1]
         if self.cut:
             words, size = words[:, : int((words > 0).sum(1).max())], int(lengths.max())
-        features = torch.cat([stream[videos, :size] for stream in self.features], dim=-1)
         return Batch(
-            features=features.to(device).float(),
+            features=torch.cat(self.features_of(videos, device, size), dim=-1),
             snippets=(torch.arange(size) < lengths.unsqueeze(1)).to(device),
             tokens=self.tokens[words].to(device),
             spelling=self.spelling[words].to(device),

@@ -50,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     s = parse(TrainSettings, metadata["settings"])
     files = states.by_stream(args.features)
     splits = [*s.train_splits, *s.test_splits]
-    loaded = batch.load(args.queries, [files.get(stream, []) for stream in s.streams], s, splits=splits)
+    loaded = batch.load(args.queries, [files.get(stream, []) for stream in s.streams], s, splits=splits).on(where)
     vocabulary, known = vocabularies.loads(metadata["vocabulary"]), json.loads(metadata["characters"])
     queries = batch.with_words(loaded, vocabulary, known, s)
     labels, maps = [], []

@@ -127,7 +127,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     vectors, learned_words = vocabularies.load_word_vectors(args.word_vectors)
     moments, source = read_moments(s, args.training_moments, args.labels)
     files = states.by_stream(args.features)
-    loaded = batch.load(args.queries, [files.get(stream, []) for stream in s.streams], s, splits=None)
+    loaded = batch.load(args.queries, [files.get(stream, []) for stream in s.streams], s, splits=None).on(where)
     parts = stage.divide(loaded, s, args.queries)
     known = characters.known(loaded.take(parts.training).sentences)
     queries = batch.with_words(loaded, vocabulary, known, s)

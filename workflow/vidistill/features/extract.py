@@ -1,6 +1,7 @@
 """Stage `extract`: I3D or C3D features of a shard's videos, from frames or optical flow."""
 
 import functools
+import itertools
 import json
 import logging
 from collections.abc import Callable, Iterator, Sequence
@@ -134,26 +135,29 @@ def write_features(
 def _vectors(
     images: Callable[[int, int], np.ndarray], count: int, pieces: list[windows.Piece], extractor: Extractor
 ) -> Iterator[np.ndarray]:
-    """(n, D) float32 per piece of `count` images. The next batch is read while the network computes."""
+    """(n, D) float32 per piece of `count` images. The next part is read while the network computes."""
 
-    def clips(batch: list[windows.Piece]) -> np.ndarray:
-        start, stop, index = windows.frames_of(batch, count)
+    def clips(part: list[windows.Piece]) -> np.ndarray:
+        start, stop, index = windows.frames_of(part, count)
         return extractor.prepare(images(start, stop))[index]
 
-    for batch, made in _ahead(windows.batches(pieces, extractor.batch), clips):
-        for piece, vectors in zip(batch, extractor(made), strict=True):
-            yield vectors[piece.first : piece.last]
+    batches = [(batch, windows.parts(batch, extractor.part)) for batch in windows.batches(pieces, extractor.batch)]
+    made = _ahead([part for _, parts in batches for part in parts], clips)
+    for batch, parts in batches:
+        vectors = extractor(itertools.islice(made, len(parts)), batch[0].stop - batch[0].start)
+        for piece, of_piece in zip(batch, vectors, strict=True):
+            yield of_piece[piece.first : piece.last]
 
 
-def _ahead(items: list[Any], make: Callable[[Any], np.ndarray]) -> Iterator[tuple[Any, np.ndarray]]:
-    """(item, make(item)); the next item is already being made."""
+def _ahead(items: list[Any], make: Callable[[Any], np.ndarray]) -> Iterator[np.ndarray]:
+    """make(item) of each; the next item is already being made."""
     with ThreadPoolExecutor(1) as pool:
         coming = pool.submit(make, items[0])
-        for item, following in zip(items, [*items[1:], None], strict=True):
+        for following in [*items[1:], None]:
             made = coming.result()
             if following is not None:
                 coming = pool.submit(make, following)
-            yield item, made
+            yield made
 
 
 def identities(path: Path) -> tuple[dict[str, str], dict[str, str]]:

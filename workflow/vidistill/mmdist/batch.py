@@ -50,7 +50,7 @@ class Queries(Samples):
         longest = int((tokens > 0).sum(1).max())
         videos = self.video_index[index]
         return Batch(
-            features=[x[videos].to(device).float() for x in self.features],
+            features=self.features_of(videos, device),
             video_index=videos.to(device),
             tokens=tokens[:, :longest].to(device),
             masked_words=torch.from_numpy(masked_words[rows, :longest]).to(device),

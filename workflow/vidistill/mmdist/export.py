@@ -67,7 +67,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         splits=[*s.train_splits, *s.test_splits],
         snippets=s.snippets,
         normalise=s.normalise,
-    )
+    ).on(where)
     network.to(where)
     labels, maps = [], []
     for part in predict.predict(network, queries, s.loss, seed=s.seed, score_weight=s.score_weight, device=where):

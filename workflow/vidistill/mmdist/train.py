@@ -143,7 +143,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         splits=None,
         snippets=s.snippets,
         normalise=s.normalise,
-    )
+    ).on(where)
     parts = stage.divide(loaded, s, args.queries)
     training, watched, at_last = map(loaded.take, parts)
     taught, tables = None, list[Path]()

@@ -28,6 +28,7 @@ from vidistill.planning.plan import Plan
 log = logging.getLogger(__name__)
 DEMO_VIDEOS = "results/demo/videos"
 LONGEST_COMMAND = 100_000  # characters of its lists; Linux limits a whole command to 131,072
+BYTES = {"float16": 2, "float32": 4}
 OTHER_IDS = 5_000  # characters of ids that only show how a source of features names videos
 
 
@@ -65,17 +66,19 @@ class Inventory:
         return DEMO_VIDEOS if self.plan.is_drawn(collection) else self.plan.collections[collection].get("videos")
 
     def feature_bytes(self, dataset: str, model: str, existing: Callable[..., int]) -> int:
-        """Memory of the features of a model's streams, as 32-bit numbers, if no video is missing.
+        """Memory of the features of a model's streams if no video is missing.
 
         Args:
             existing: gives the width of features that a user has by source, format, key and ids. Finding it takes more
                 than the standard library.
         """
         collection, snippets = self.plan.collection(dataset), self.plan.snippets(dataset, model)
-        width = sum(
-            self._width(collection, self.plan.stream(dataset, role), existing) for role in self.plan.roles([model])
+        streams = [self.plan.stream(dataset, role) for role in self.plan.roles([model])]
+        of_snippet = sum(
+            BYTES[self.plan.features(collection, stream)["dtype"]] * self._width(collection, stream, existing)
+            for stream in streams
         )
-        return 4 * width * snippets * len(self._video_ids(dataset))
+        return of_snippet * snippets * len(self._video_ids(dataset))
 
     def is_made(self, dataset: str) -> bool:
         """Whether the workflow makes the annotations of a data set, so that nothing is known about them yet."""

@@ -5,14 +5,16 @@ import json
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
 from pathlib import Path
-from typing import Self
+from typing import NamedTuple, Self
 
 import h5py
 import numpy as np
 import torch
 from torch import Tensor
 
+from vidistill.base import device as devices
 from vidistill.base import store
 from vidistill.base.stage import UserError
 from vidistill.data import labels
@@ -20,6 +22,7 @@ from vidistill.features import states
 from vidistill.settings.train import Normalise
 
 log = logging.getLogger(__name__)
+ROWS = 64  # videos at a time for the digest
 
 
 @dataclass(frozen=True)
@@ -32,7 +35,7 @@ class Samples:
     sentences: list[str]
     durations: np.ndarray  # (N,) seconds, NaN where unknown
     video_index: Tensor  # (N,) indices into the features
-    features: list[Tensor]  # one per stream, (V, L, F); 0 after a video's snippets
+    features: list[Tensor]  # one per stream, (V, L, F), in the precision of the files; 0 after a video's snippets
     lengths: Tensor  # (V,) snippets, L where every video is resampled to it
 
     def __len__(self) -> int:
@@ -51,13 +54,38 @@ class Samples:
             video_index=self.video_index[rows],
         )
 
+    def on(self, device: torch.device) -> Self:
+        """With the features on `device`, if they take at most half of what is free there."""
+        needed, free = sum(x.nbytes for x in self.features), devices.free_memory(device)
+        if device.type == "cpu" or needed > free / 2:
+            log.info("features: %.2f GB in memory", needed / 1e9)
+            return self
+        log.info("features: %.2f GB on %s, which had %.2f GB free", needed / 1e9, device, free / 1e9)
+        return replace(self, features=[x.to(device) for x in self.features])
+
+    def features_of(self, videos: Tensor, device: torch.device, size: int | None = None) -> list[Tensor]:
+        """The first `size` snippets of videos (B,) in every stream, (B, size, F) float32 on `device`; None for all."""
+        return [x[videos.to(x.device), :size].to(device).float() for x in self.features]
+
     def digest(self) -> str:
         """SHA-256 over everything that training can see."""
         total = hashlib.sha256("\n".join([*self.query_ids, *self.splits, *self.sentences]).encode())
         for array in (self.video_index, *self.features):
-            total.update(array.numpy().tobytes())
+            for rows in array.split(ROWS):
+                total.update(rows.cpu().numpy())
         total.update(self.durations.tobytes())
         return total.hexdigest()
+
+
+class Stored(NamedTuple):
+    """A video's features in a file."""
+
+    file: Path
+    group: str
+    rows: int
+    width: int
+    dtype: np.dtype
+    duration: float  # seconds, NaN where unknown
 
 
 def load(
@@ -85,17 +113,15 @@ def load(
     if splits is not None:
         table = table[table["split"].isin(list(splits))].reset_index(drop=True)
     wanted = set(table["video_id"])
-    lengths: dict[str, int] = {}
-    by_stream = [read_features(files, wanted, snippets, normalise, None if stretch else lengths) for files in features]
-    present = set.intersection(*(set(ids) for ids, _, _ in by_stream))
-    durations = states.file_durations(found for _, _, found in by_stream)
+    streams = [find_features(files, wanted) for files in features]
+    present = set.intersection(*map(set, streams))
+    durations = states.file_durations({v: stored.duration for v, stored in found.items()} for found in streams)
     keep = table["video_id"].isin(present)
     log.info("%d of %d queries have features", keep.sum(), len(table))
     if not keep.any():
         raise UserError(f"{queries}: no query has features; check the collection's videos and features.")
-    video_order = sorted(present)
-    position = {video_id: i for i, video_id in enumerate(video_order)}
-    stacked = [values[[row[v] for v in video_order]] for row, values in ((_rows(ids), x) for ids, x, _ in by_stream)]
+    position = {video_id: i for i, video_id in enumerate(sorted(present))}
+    lengths = {v: snippets if stretch else min(streams[0][v].rows, snippets) for v in position}
     table = table[keep]
     seconds = table["video_id"].map(durations).fillna(table["duration"].astype(float))
     return Samples(
@@ -105,41 +131,51 @@ def load(
         sentences=table["sentence"].tolist(),
         durations=seconds.to_numpy(dtype=np.float64),
         video_index=torch.tensor([position[v] for v in table["video_id"]]),
-        features=[torch.from_numpy(x) for x in stacked],
-        lengths=torch.tensor([lengths.get(v, snippets) for v in video_order]),
+        features=[read_features({v: found[v] for v in position}, lengths, snippets, normalise) for found in streams],
+        lengths=torch.tensor([lengths[v] for v in position]),
     )
 
 
-def _rows(ids: list[str]) -> dict[str, int]:
-    return {video_id: i for i, video_id in enumerate(ids)}
+def find_features(files: Iterable[Path], wanted: set[str]) -> dict[str, Stored]:
+    """The wanted videos that one stream has."""
+    found = {}
+    for file in files:
+        with h5py.File(file, "r") as h5:
+            for name, group in h5.items():
+                video_id = str(group.attrs["video_id"])
+                if video_id in wanted and "features" in group:
+                    values, duration = group["features"], float(group.attrs.get("duration", np.nan))
+                    found[video_id] = Stored(file, name, len(values), values.shape[1], values.dtype, duration)
+    return found
 
 
 def read_features(
-    files: Iterable[Path],
-    wanted: set[str],
-    snippets: int,
-    normalise: Normalise,
-    lengths: dict[str, int] | None = None,
-) -> tuple[list[str], np.ndarray, dict[str, float]]:
-    """The wanted videos of one stream: ids, (V, L, F) resampled features, durations in seconds.
+    found: Mapping[str, Stored], lengths: Mapping[str, int], snippets: int, normalise: Normalise
+) -> Tensor:
+    """The features of videos of one stream, (V, L, F), in memory once: each video is read into its place.
 
     Args:
-        lengths: video -> its snippets, at most L; videos that it lacks are added with their rows. None: always L.
+        lengths: snippets to which each video is resampled, at most L; the rest is 0.
+
+    Raises:
+        UserError: F differs between videos.
     """
-    ids: list[str] = []
-    rows: list[np.ndarray] = []
-    durations: dict[str, float] = {}
-    for file in files:
+    _, first = next(iter(found.items()))
+    for video_id, stored in found.items():
+        if stored.width != first.width:
+            raise UserError(
+                f"{stored.file}: features of video {video_id!r} have {stored.width} dimensions, those in {first.file} "
+                f"{first.width}; make all shards of a stream with the same settings."
+            )
+    dtype = np.result_type(*{stored.dtype for stored in found.values()})
+    values = np.zeros((len(found), snippets, first.width), dtype)
+    rows = sorted(enumerate(found.items()), key=lambda item: item[1][1].file)
+    for file, of_file in groupby(rows, key=lambda item: item[1][1].file):
         with h5py.File(file, "r") as h5:
-            for group in h5.values():
-                video_id = str(group.attrs["video_id"])
-                if video_id in wanted and "features" in group:
-                    ids.append(video_id)
-                    values = group["features"][:]
-                    count = snippets if lengths is None else lengths.setdefault(video_id, min(len(values), snippets))
-                    rows.append(np.pad(resample(values, count, normalise), ((0, snippets - count), (0, 0))))
-                    durations[video_id] = float(group.attrs.get("duration", np.nan))
-    return ids, np.stack(rows) if rows else np.zeros((0, snippets, 0), np.float32), durations
+            for row, (video_id, stored) in of_file:
+                count = lengths[video_id]
+                values[row, :count] = resample(h5[stored.group]["features"][:], count, normalise)
+    return torch.from_numpy(values)
 
 
 def resample(features: np.ndarray, snippets: int, normalise: Normalise) -> np.ndarray:
