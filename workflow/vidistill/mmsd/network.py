@@ -68,13 +68,12 @@ class Network(nn.Module):
     def forward(self, features: list[Tensor], lengths: Sequence[int]) -> list[Video]:
         """Videos packed end to end, streams of (S, F) with S = sum of `lengths` -> each video's outputs."""
         x = self.embed(features)
-        centers = F.normalize(self.centers, dim=-1, eps=EPS)
-        near = F.normalize(x, dim=-1, eps=EPS)
-        scale = self.settings.scale
-        scores = scale * near @ centers.transpose(1, 2)  # (M, S, C+1)
-        attention = (scale * near @ F.normalize(self.foreground, dim=-1, eps=EPS).unsqueeze(-1)).squeeze(-1).sigmoid()
+        centers = F.normalize(torch.cat([self.centers, self.foreground.unsqueeze(1)], dim=1), dim=-1, eps=EPS)
+        lengths_of_x = x.norm(dim=-1, keepdim=True).clamp(min=EPS)
+        similarity = self.settings.scale * (x @ centers.transpose(1, 2)) / lengths_of_x  # (M, S, C+2)
+        scores, attention = similarity[..., :-1], similarity[..., -1].sigmoid()
         parts = zip(*(y.split(list(lengths), dim=1) for y in (x, scores, attention)), strict=True)
-        return [Video(a, A, *(scale * y for y in pooled(x, a, A, centers))) for x, a, A in parts]
+        return [Video(a, A, *(self.settings.scale * y for y in pooled(x, a, A, centers[:, :-1]))) for x, a, A in parts]
 
     def _dropout(self, x: Tensor) -> Tensor:
         return F.dropout(x, self.settings.dropout, self.training)
