@@ -81,20 +81,20 @@ class I3DSection(NetworkSection):
         None,
         ge=1,
         description="Frames that the network is shown at once (DeepMind and video_features 64, VSLNet 24); with null "
-        "it goes over the whole video, in chunks.",
+        "it goes over the whole video.",
     )
     stride: int = Field(64, ge=1, description="Frames from one window to the next.")
     chunk: int = Field(
         384,
         ge=16,
-        description="Frames of a chunk when there is no window; it bounds the memory, under 3 GB on a CPU at 384 "
-        "(LGI's features 1600).",
+        description="Frames that are read at once when there is no window, which bounds the memory; with context, "
+        "frames of a chunk that goes through the network on its own (LGI's features 1600).",
     )
     context: int | None = Field(
         None,
         ge=0,
-        description="Frames that the network sees on either side of a chunk; with null as many as it needs for the "
-        "result to be that of the whole video at once (LGI's features about 50).",
+        description="Frames that the network sees on either side of a chunk (LGI's features about 50); with null the "
+        "result is that of the whole video at once, since each layer keeps the inputs that its next outputs need.",
     )
     temporal_mean: bool = Field(
         False,
