@@ -141,6 +141,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             "model_sha256": store.file_digest(args.model),
             "data_sha256": data,
             "features": features,
+            "supervision": "weak",
         }
         knowledge.write_labels(args.pseudo_labels, labels, **about)
         knowledge.write_maps(args.activation_maps, pd.concat([rounds.table(), maps]), **about)

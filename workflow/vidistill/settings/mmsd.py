@@ -4,10 +4,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from vidistill.base.gpus import Device
 from vidistill.base.settings import Distinct, Section
 from vidistill.settings.localise import SegmentSettings
-from vidistill.settings.train import TrainSection
+from vidistill.settings.train import ModelSettings
 
 
 class NetworkSection(Section):
@@ -103,13 +102,7 @@ class NetworkSettings(NetworkSection):
     kind: Literal["single", "multimodal"]
 
 
-class TrainSettings(MMSDSection, TrainSection):
+class TrainSettings(MMSDSection, ModelSettings):
     """Stage train of MMSD; they travel with the model."""
 
-    dataset: str
-    model: str
-    seed: int
-    streams: tuple[str, ...]
-    teachers: tuple[str, ...]
-    device: Device
     network: NetworkSettings
