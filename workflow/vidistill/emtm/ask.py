@@ -1,6 +1,7 @@
 """Apply a trained network to one video and new sentences."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -13,7 +14,6 @@ from vidistill.emtm.model import Network
 from vidistill.settings.emtm import TrainSettings
 from vidistill.training import samples
 from vidistill.training.predictions import Found
-from vidistill.training.samples import Samples
 
 
 def resampled(settings: TrainSettings, features: Mapping[str, np.ndarray]) -> list[Tensor]:
@@ -38,19 +38,10 @@ def ask(
         characters: that the model knows.
         features: from `resampled`.
     """
-    count, length = len(sentences), features[0].shape[1]
+    asked = samples.of_sentences(features, sentences)
     if not settings.cut_batches:  # predictions are those on padded features
-        features = [F.pad(stream, (0, 0, 0, settings.length - length)) for stream in features]
-    asked = Samples(
-        query_ids=list(map(str, range(count))),
-        video_ids=[""] * count,
-        splits=["asked"] * count,
-        sentences=list(sentences),
-        durations=np.ones(count),
-        video_index=torch.zeros(count, dtype=torch.long),
-        features=features,
-        lengths=torch.tensor([length]),
-    )
+        missing = settings.length - features[0].shape[1]
+        asked = replace(asked, features=[F.pad(stream, (0, 0, 0, missing)) for stream in features])
     queries = batch.with_words(asked, vocabulary, characters, settings)
     for part in predict.predict(network, queries, device=device):
         for row, moments, score in zip(part.rows, part.moments.double(), part.scores, strict=True):

@@ -15,9 +15,8 @@ from vidistill.emtm import predict
 from vidistill.emtm.batch import with_words
 from vidistill.emtm.map2d import Map2D
 from vidistill.settings.emtm import TrainSettings
-from vidistill.training import efficiency
+from vidistill.training import efficiency, samples
 from vidistill.training.efficiency import SECONDS, Prepared
-from vidistill.training.samples import Samples
 
 
 def prepare(path: Path, sentences: Sequence[str], device: torch.device) -> Prepared:
@@ -36,16 +35,8 @@ def prepare(path: Path, sentences: Sequence[str], device: torch.device) -> Prepa
         return min(len(tokenise(sentence)), s.words)
 
     sentence = efficiency.median_sentence(sentences, words)
-    asked = Samples(
-        query_ids=["query"],
-        video_ids=["video"],
-        splits=["test"],
-        sentences=[sentence],
-        durations=np.array([SECONDS]),
-        video_index=torch.zeros(1, dtype=torch.long),
-        features=[torch.randn(1, s.length, dim, generator=torch.Generator().manual_seed(0))],
-        lengths=torch.tensor([s.length]),
-    )
+    features = [torch.randn(1, s.length, dim, generator=torch.Generator().manual_seed(0))]
+    asked = samples.of_sentences(features, [sentence])
     vocabulary, characters = vocabularies.loads(metadata["vocabulary"]), json.loads(metadata["characters"])
     queries = with_words(asked, vocabulary, characters, s)
     network.to(device)

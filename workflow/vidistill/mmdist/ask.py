@@ -13,7 +13,6 @@ from vidistill.mmdist.network import Network
 from vidistill.settings.mmdist import TrainSettings
 from vidistill.training import samples
 from vidistill.training.predictions import Found
-from vidistill.training.samples import Samples
 
 
 def resampled(settings: TrainSettings, features: Mapping[str, np.ndarray]) -> list[Tensor]:
@@ -37,18 +36,7 @@ def ask(
         features: from `resampled`.
         query_ids: determine which words are masked for scoring.
     """
-    count, s = len(sentences), settings
-    asked = Samples(
-        query_ids=list(query_ids),
-        video_ids=[""] * count,
-        splits=["asked"] * count,
-        sentences=list(sentences),
-        durations=np.ones(count),
-        video_index=torch.zeros(count, dtype=torch.long),
-        features=features,
-        lengths=torch.tensor([settings.snippets]),
-    )
-    queries = with_words(asked, vocabulary)
+    s, queries = settings, with_words(samples.of_sentences(features, sentences, query_ids), vocabulary)
     for part in predict.predict(network, queries, s.loss, seed=s.seed, score_weight=s.score_weight, device=device):
         moments = proposals.moments(part.center, part.width).double().numpy()
         fused = predict.fuse(part.maps)

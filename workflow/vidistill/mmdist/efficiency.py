@@ -13,9 +13,8 @@ from vidistill.mmdist import masking, predict, proposals
 from vidistill.mmdist import model as models
 from vidistill.mmdist.batch import with_words
 from vidistill.settings.mmdist import TrainSettings
-from vidistill.training import efficiency
+from vidistill.training import efficiency, samples
 from vidistill.training.efficiency import SECONDS, Prepared
-from vidistill.training.samples import Samples
 
 
 def prepare(path: Path, sentences: Sequence[str], device: torch.device) -> Prepared:
@@ -31,17 +30,8 @@ def prepare(path: Path, sentences: Sequence[str], device: torch.device) -> Prepa
     s, vocabulary = parse(TrainSettings, metadata["settings"]), vocabularies.loads(metadata["vocabulary"])
     sentence = efficiency.median_sentence(sentences, lambda text: len(encode(text, vocabulary)))
     random = torch.Generator().manual_seed(0)
-    found = Samples(
-        query_ids=["query"],
-        video_ids=["video"],
-        splits=["test"],
-        sentences=[sentence],
-        durations=np.array([SECONDS]),
-        video_index=torch.zeros(1, dtype=torch.long),
-        features=[torch.randn(1, s.snippets, dim, generator=random) for dim in network.feature_dims],
-        lengths=torch.tensor([s.snippets]),
-    )
-    queries = with_words(found, vocabulary)
+    features = [torch.randn(1, s.snippets, dim, generator=random) for dim in network.feature_dims]
+    queries = with_words(samples.of_sentences(features, [sentence]), vocabulary)
     network.to(device)
 
     @torch.no_grad()
