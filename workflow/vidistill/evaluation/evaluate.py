@@ -13,7 +13,7 @@ from pydantic import model_validator
 from vidistill.base import settings as settings_module
 from vidistill.base import store
 from vidistill.base.settings import Several
-from vidistill.base.stage import UserError, arguments, run
+from vidistill.base.stage import UserError, run
 from vidistill.base.wording import plural
 from vidistill.evaluation import bootstrap, cost, coverage, inputs, metrics, predictions, summary, terminal, video_free
 from vidistill.evaluation.inputs import DataSet, Files, Training
@@ -239,21 +239,10 @@ def against_model(s: EvaluateSettings, ours: Seeds, theirs: Seeds, other: str) -
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    parser = arguments(__doc__)
-    for option in ("--queries", "--moments", "--problems", "--efficiency", "--result", "--predictions-out"):
-        parser.add_argument(option, type=Path, required=True)
-    parser.add_argument("--features", nargs="+", required=True, help="STREAM=H5, every shard of every stream")
-    for option in ("--predictions", "--models", "--histories"):
-        parser.add_argument(option, nargs="+", required=True, help="MODEL:SEED=FILE, every model and seed")
-    args = parser.parse_args(argv)
+    args = inputs.arguments(__doc__, "--efficiency", "--result", "--predictions-out").parse_args(argv)
     settings = settings_module.parse(EvaluateSettings, args.settings)
     models = (settings.model, *settings.compare_with)
-    by_seed = {
-        name: inputs.labelled(f"--{name}", getattr(args, name), models, settings.seeds)
-        for name in ("predictions", "models", "histories")
-    }
-    features = states.by_stream(args.features)
-    files = Files(args.queries, args.moments, args.problems, features, **by_seed)
+    files = inputs.files(args, models, settings.seeds)
     result, lines = evaluate(settings, files, cost.read(args.efficiency, models))
     with store.atomic(args.predictions_out) as temporary:
         text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)

@@ -1,5 +1,6 @@
 """Input files of an evaluation: files by model and seed, metadata of models, moments."""
 
+import argparse
 import itertools
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from vidistill.base import store
+from vidistill.base import stage, store
 from vidistill.base.stage import UserError
 from vidistill.evaluation import doubts, predictions, video_free
 from vidistill.features import states
@@ -91,6 +92,35 @@ class DataSet:
         if len(unknown := query_ids[~(durations > 0)]):
             raise UserError(f"the duration of query {unknown[0]}'s video is unknown; add it to the annotations.")
         return video_free.normalise(predictions.pad([self.targets[q] for q in query_ids]), durations)
+
+
+def arguments(description: str | None, *others: str) -> argparse.ArgumentParser:
+    """A parser with the options that name `Files`, and `others` that name a file each."""
+    parser = stage.arguments(description)
+    for option in ("--queries", "--moments", "--problems", *others):
+        parser.add_argument(option, type=Path, required=True)
+    parser.add_argument("--features", nargs="+", required=True, help="STREAM=H5, every shard of every stream")
+    for option in ("--predictions", "--models", "--histories"):
+        parser.add_argument(option, nargs="+", required=True, help="MODEL:SEED=FILE, every model and seed")
+    return parser
+
+
+def files(args: argparse.Namespace, models: Sequence[str], seeds: Sequence[int]) -> Files:
+    """The files that arguments name, of these models and seeds.
+
+    Raises:
+        UserError: see `labelled`.
+    """
+    return Files(
+        args.queries,
+        args.moments,
+        args.problems,
+        states.by_stream(args.features),
+        **{
+            name: labelled(f"--{name}", getattr(args, name), models, seeds)
+            for name in ("predictions", "models", "histories")
+        },
+    )
 
 
 def read_training(path: Path) -> Training:

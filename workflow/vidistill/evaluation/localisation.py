@@ -10,7 +10,7 @@ import pandas as pd
 
 from vidistill.base import settings as settings_module
 from vidistill.base import store
-from vidistill.base.stage import UserError, arguments, run
+from vidistill.base.stage import UserError, run
 from vidistill.evaluation import coverage, detected, inputs, summary, terminal
 from vidistill.evaluation import localisation_numbers as numbers
 from vidistill.evaluation.inputs import DataSet, Files, Training
@@ -137,21 +137,10 @@ def cover(
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    parser = arguments(__doc__)
-    for option in ("--queries", "--moments", "--problems", "--output"):
-        parser.add_argument(option, type=Path, required=True)
-    parser.add_argument("--features", nargs="+", required=True, help="STREAM=H5, every shard of every stream")
-    for option in ("--predictions", "--models", "--histories"):
-        parser.add_argument(option, nargs="+", required=True, help="MODEL:SEED=FILE, every model and seed")
-    args = parser.parse_args(argv)
+    args = inputs.arguments(__doc__, "--output").parse_args(argv)
     settings = settings_module.parse(LocalisationSettings, args.settings)
     models = (settings.model, *settings.compare_with)
-    by_seed = {
-        name: inputs.labelled(f"--{name}", getattr(args, name), models, settings.seeds)
-        for name in ("predictions", "models", "histories")
-    }
-    files = Files(args.queries, args.moments, args.problems, states.by_stream(args.features), **by_seed)
-    result = evaluate(settings, files)
+    result = evaluate(settings, inputs.files(args, models, settings.seeds))
     store.write_json(args.output, result)
     for line in terminal.of_segments(result):
         log.info("%s", line)
