@@ -6,11 +6,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from safetensors import SafetensorError
 from torch import Tensor
 
 from vidistill.base import settings as settings_module
-from vidistill.base.stage import UserError
 from vidistill.emtm.map2d import Map2D
 from vidistill.emtm.span import SpanNetwork
 from vidistill.settings.emtm import TrainSettings
@@ -76,7 +74,7 @@ def load(path: Path) -> tuple[Network, dict[str, str]]:
     Raises:
         UserError: the file is not a model of this project.
     """
-    try:
+    with model_file.reading(path):
         tensors, metadata = model_file.load(path)
         shape = Shape(**json.loads(metadata["shape"]))
         network = build(
@@ -87,6 +85,4 @@ def load(path: Path) -> tuple[Network, dict[str, str]]:
             characters=json.loads(metadata["characters"]),
         )
         network.load_state_dict(tensors)
-    except (SafetensorError, KeyError, RuntimeError, TypeError) as error:
-        raise UserError(f"{path} is not a model that this version can read ({error}); train it again.") from error
     return network.eval(), metadata

@@ -3,7 +3,6 @@ confidence intervals, baselines, coverage."""
 
 import logging
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import pandas as pd

@@ -4,11 +4,9 @@ import json
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
 from torch import Tensor
 
 from vidistill.base import settings as settings_module
-from vidistill.base.stage import UserError
 from vidistill.mmdist.network import Network
 from vidistill.mmdist.teacher import Teacher
 from vidistill.settings.mmdist import NetworkSettings
@@ -39,7 +37,7 @@ def load(path: Path) -> tuple[Network, dict[str, str]]:
     Raises:
         UserError: the file is not a model of this project.
     """
-    try:
+    with model_file.reading(path):
         tensors, metadata = model_file.load(path)
         shape = json.loads(metadata["shape"])
         network = build(
@@ -50,6 +48,4 @@ def load(path: Path) -> tuple[Network, dict[str, str]]:
             local=shape["local"],
         )
         network.load_state_dict(tensors)
-    except (SafetensorError, KeyError, RuntimeError) as error:
-        raise UserError(f"{path} is not a model that this version can read ({error}); train it again.") from error
     return network.eval(), metadata

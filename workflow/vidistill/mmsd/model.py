@@ -4,10 +4,7 @@ import json
 from pathlib import Path
 from typing import NamedTuple
 
-from safetensors import SafetensorError
-
 from vidistill.base import settings as settings_module
-from vidistill.base.stage import UserError
 from vidistill.mmsd.network import Network
 from vidistill.settings.mmsd import TrainSettings
 from vidistill.training import model_file
@@ -43,9 +40,9 @@ def load(path: Path) -> Model:
     """Read a model file.
 
     Raises:
-        UserError: it is not a model of MMSD.
+        UserError: it is not a model of MMSD that this version can read.
     """
-    try:
+    with model_file.reading(path):
         tensors, metadata = model_file.load(path)
         settings = settings_module.parse(TrainSettings, metadata["settings"])
         classes = tuple(json.loads(metadata["classes"]))
@@ -56,8 +53,4 @@ def load(path: Path) -> Model:
             len(classes),
         )
         network.load_state_dict(tensors)
-    except (SafetensorError, KeyError, RuntimeError) as error:
-        raise UserError(
-            f"{path} is not a model of MMSD that this version can read ({error}); name one of MMSD, or train it again."
-        ) from error
     return Model(network.eval(), classes, settings, metadata)

@@ -1,12 +1,16 @@
 """Model files: weights as safetensors, and texts in the file's metadata."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from vidistill.base import store
+from vidistill.base.stage import UserError
 
 
 def save(path: Path, network: nn.Module, metadata: dict[str, str]) -> None:
@@ -25,3 +29,14 @@ def load(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """
     metadata = store.read_model_metadata(path)
     return load_file(path), metadata
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Say in one sentence that the content of `path` does not fit the network that is made of it."""
+    try:
+        yield
+    except (SafetensorError, KeyError, RuntimeError, TypeError) as error:
+        raise UserError(
+            f"{path} is not a model that this command can read ({error}); name another one, or train it again."
+        ) from error
