@@ -39,7 +39,9 @@ class QueryEmbedding(nn.Module):
 
     def forward(self, tokens: Tensor, spelling: Tensor) -> Tensor:
         """Ids of words (B, W), V + 1 for unknown ones, and of characters (B, W, 16) -> (B, W, d)."""
-        words = F.embedding(tokens, torch.cat([self.words, self.unknown]), padding_idx=0)
+        last = len(self.words) - 1
+        words = F.embedding(tokens.clamp(max=last), self.words, padding_idx=0)
+        words = torch.where((tokens > last).unsqueeze(-1), self.unknown, words)
         table = torch.cat([torch.zeros_like(self.characters[:1]), self.characters])
         spelled = self.dropout(F.embedding(spelling, table)).flatten(0, 1)  # (B W, 16, E_c)
         spelled = spelled.transpose(1, 2).unsqueeze(2)  # (B W, E_c, 1, 16), see ConvolutionBlocks
