@@ -12,6 +12,7 @@ import h5py
 
 from vidistill.base import store
 from vidistill.base.stage import UserError
+from vidistill.base.wording import plural
 
 log = logging.getLogger(__name__)
 
@@ -75,6 +76,24 @@ def file_durations(by_stream: Iterable[Mapping[str, float]]) -> dict[str, float]
             if 0 < seconds < math.inf:
                 found.setdefault(video_id, seconds)
     return found
+
+
+def check_dated(undated: Iterable[str]) -> None:
+    """Stop if the seconds of a video to predict are unknown.
+
+    Args:
+        undated: ids of such videos.
+
+    Raises:
+        UserError: there is one.
+    """
+    if found := sorted(set(undated)):
+        example = repr(found[0]) if len(found) == 1 else f"{found[0]!r} and others"
+        raise UserError(
+            f"the duration of {plural(len(found), 'video')} is unknown ({example}), and predictions are in seconds; "
+            "add it to the annotations (duration), set the folder of the videos, or set seconds_per_row of the "
+            "features."
+        )
 
 
 def by_stream(items: Iterable[str]) -> dict[str, list[Path]]:

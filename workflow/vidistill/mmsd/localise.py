@@ -13,8 +13,7 @@ import torch
 
 from vidistill.base import device, store
 from vidistill.base.settings import parse
-from vidistill.base.stage import UserError, arguments, run
-from vidistill.base.wording import plural
+from vidistill.base.stage import arguments, run
 from vidistill.features import states
 from vidistill.mmsd import model as models
 from vidistill.mmsd import predict, segments, snapshots, videos
@@ -54,13 +53,7 @@ def localise(
 def check_times(asked: Videos) -> None:
     """Raise UserError for videos whose seconds are unknown."""
     pairs = zip(asked.video_ids, asked.features, strict=True)
-    if undated := [video_id for video_id, features in pairs if not np.isfinite(features.times).all()]:
-        example = repr(undated[0]) if len(undated) == 1 else f"{undated[0]!r} and others"
-        raise UserError(
-            f"the duration of {plural(len(undated), 'video')} is unknown ({example}), and predictions are in seconds; "
-            "add it to the annotations (duration), set the folder of the videos, or set seconds_per_row of the "
-            "features."
-        )
+    states.check_dated(video_id for video_id, features in pairs if not np.isfinite(features.times).all())
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 
 from vidistill.base import stage
 from vidistill.base.stage import UserError
-from vidistill.base.wording import plural
+from vidistill.features import states
 from vidistill.settings.train import TrainSection
 from vidistill.training import loop
 from vidistill.training.samples import Samples
@@ -57,11 +57,5 @@ def divide(queries: Samples, settings: TrainSection, file: Path) -> Parts:
             f"{file} has no query to train on in {', '.join(settings.train_splits)}; see train.train_splits."
         )
     asked = np.flatnonzero(watched | at_last)
-    if undated := sorted({queries.video_ids[i] for i in asked if np.isnan(queries.durations[i])}):
-        example = repr(undated[0]) if len(undated) == 1 else f"{undated[0]!r} and others"
-        raise UserError(
-            f"the duration of {plural(len(undated), 'video')} is unknown ({example}), and predictions are in seconds; "
-            "add it to the annotations (duration), set the folder of the videos, or set seconds_per_row of the "
-            "features."
-        )
+    states.check_dated(queries.video_ids[i] for i in asked if np.isnan(queries.durations[i]))
     return Parts(training, watched, at_last)
