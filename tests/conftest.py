@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ WHOLE_RUNS = (
     "bad_input",
     "generic",
     "docs",
-    "onnx_export",
+    "onnx",
 )
 
 
@@ -81,6 +82,26 @@ def tvl1(config: dict[str, Any]) -> Tvl1:
 @pytest.fixture(scope="session")
 def quick_tvl1(tvl1: Tvl1) -> Tvl1:
     return tvl1.model_copy(update={"scales": 3, "warps": 2, "outer_iterations": 2, "inner_iterations": 10})
+
+
+@pytest.fixture
+def stopped_after(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], list[int]]:
+    """Let trainings end like a killed one after so many epochs in all; gives the list of trained epochs."""
+    from vidistill.training.checkpoint import Checkpoint  # PyTorch, which few tests need
+
+    def arrange(epochs: int) -> list[int]:
+        advance, trained = Checkpoint.advance, list[int]()
+
+        def stop(self: Checkpoint, *args: Any) -> None:
+            advance(self, *args)
+            trained.append(self.epoch)
+            if len(trained) == epochs:
+                raise KeyboardInterrupt
+
+        monkeypatch.setattr(Checkpoint, "advance", stop)
+        return trained
+
+    return arrange
 
 
 def parse(cls: type, section: dict[str, Any], **changes: Any) -> Any:

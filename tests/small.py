@@ -37,14 +37,19 @@ def write(folder: Path, videos: int = 10, seed: int = 0) -> Path:
     content, vectors = build(queries, settings)
     store.write_json(folder / "vocabulary.json", content)
     save_file({"word_vectors": vectors}, folder / "word_vectors.safetensors", {"kind": "learned"})
-    for stream, dim in DIMS.items():
+    write_features(folder, videos, DIMS, random)
+    return folder
+
+
+def write_features(folder: Path, videos: int, dims: dict[str, int], random: np.random.Generator) -> None:
+    """{stream}.h5 of each stream; video v has 9 + v rows."""
+    for stream, dim in dims.items():
         with h5py.File(folder / f"{stream}.h5", "w") as file:
             file.attrs["provenance"] = json.dumps({"extractor": "random", "pretrained": False})
             for v in range(videos):
                 group = file.create_group(f"v{v}")
                 group.attrs.update(video_id=f"v{v}", status="ok", reason="", duration=10.0 + v)
                 group["features"] = random.normal(size=(9 + v, dim)).astype(np.float32)
-    return folder
 
 
 def inputs(folder: Path) -> list[str]:

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 import pandas as pd
 import torch
 
+import small
 from vidistill.base import settings, store
 from vidistill.data.queries import QUERIES
 from vidistill.mmsd import localise, train
@@ -55,13 +55,7 @@ def write(folder: Path, videos: int = 9, seed: int = 0) -> Path:
             about = (f"v{v}", "test" if v % 3 == 0 else "train", 10.0 + v, None, label)
             rows.append((query_id(f"v{v}", label or ""), *about))
     write_queries(folder / "queries.parquet", rows)
-    for stream, dim in DIMS.items():
-        with h5py.File(folder / f"{stream}.h5", "w") as file:
-            file.attrs["provenance"] = json.dumps({"extractor": "random", "pretrained": False})
-            for v in range(videos):
-                group = file.create_group(f"v{v}")
-                group.attrs.update(video_id=f"v{v}", status="ok", reason="", duration=10.0 + v)
-                group["features"] = random.normal(size=(9 + v, dim)).astype(np.float32)
+    small.write_features(folder, videos, DIMS, random)
     return folder
 
 

@@ -59,19 +59,10 @@ def test_equal_runs_give_equal_files_whatever_the_order_of_rows(config, folder):
     assert store.file_digest(other["predictions"]) != store.file_digest(first["predictions"])
 
 
-def test_a_run_that_was_stopped_ends_as_if_it_had_not_been(config, folder, monkeypatch):
+def test_a_run_that_was_stopped_ends_as_if_it_had_not_been(config, folder, stopped_after):
     section = small_emtm.train_section(config, **TAUGHT, optimisation={"epochs": 4, "slow_epochs": 1})
     expected = run(folder, section, "undisturbed")
-    advance = Checkpoint.advance
-    trained = []
-
-    def stop_after_two(self, *args):
-        advance(self, *args)
-        trained.append(self.epoch)
-        if len(trained) == 2:
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr(Checkpoint, "advance", stop_after_two)
+    trained = stopped_after(2)
     with pytest.raises(KeyboardInterrupt):
         run(folder, section, "stopped")
     assert digests(run(folder, section, "stopped")) == digests(expected)

@@ -45,20 +45,11 @@ def test_equal_runs_give_equal_files(config, tmp_path):
     assert store.file_digest(first["predictions"]) != store.file_digest(other["predictions"])
 
 
-def test_a_run_that_was_stopped_ends_as_if_it_had_not_been(config, tmp_path, monkeypatch):
+def test_a_run_that_was_stopped_ends_as_if_it_had_not_been(config, tmp_path, stopped_after):
     folder = small.write(tmp_path)
     section = small.train_section(config, optimisation={"epochs": 4})
     expected = run(folder, section, "undisturbed")
-    advance = Checkpoint.advance
-    trained = []
-
-    def stop_after_two(self, *args):
-        advance(self, *args)
-        trained.append(self.epoch)
-        if len(trained) == 2:
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr(Checkpoint, "advance", stop_after_two)
+    trained = stopped_after(2)
     with pytest.raises(KeyboardInterrupt):
         run(folder, section, "stopped")
     assert not (folder / "stopped" / "model.safetensors").exists()

@@ -11,7 +11,6 @@ from vidistill.base.stage import UserError
 from vidistill.mmsd import model as models
 from vidistill.mmsd import snapshots
 from vidistill.training import knowledge, loop
-from vidistill.training.checkpoint import Checkpoint
 
 
 def digests(files):
@@ -39,25 +38,11 @@ def test_the_rate_falls_once(tmp_path):
     )
 
 
-def stopped_after(epochs, monkeypatch):
-    """Let the next training end like a killed one after this many epochs."""
-    advance, seen = Checkpoint.advance, []
-
-    def stop(self, *args):
-        advance(self, *args)
-        seen.append(self.epoch)
-        if len(seen) == epochs:
-            monkeypatch.setattr(Checkpoint, "advance", advance)
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr(Checkpoint, "advance", stop)
-
-
 @pytest.mark.parametrize("epochs", [1, 2, 3, 6])
-def test_a_run_that_was_stopped_ends_as_if_it_had_not_been(trained, monkeypatch, epochs):
+def test_a_run_that_was_stopped_ends_as_if_it_had_not_been(trained, stopped_after, epochs):
     folder, files = trained
     name = f"stopped-{epochs}"
-    stopped_after(epochs, monkeypatch)
+    stopped_after(epochs)
     with pytest.raises(KeyboardInterrupt):
         run(folder, section(), name)
     found = run(folder, section(), name)
@@ -65,9 +50,9 @@ def test_a_run_that_was_stopped_ends_as_if_it_had_not_been(trained, monkeypatch,
     assert not (folder / name / "work").exists()
 
 
-def test_flipped_labels_of_the_first_round_change_the_second_and_nothing_before(trained, monkeypatch):
+def test_flipped_labels_of_the_first_round_change_the_second_and_nothing_before(trained, stopped_after):
     folder, files = trained
-    stopped_after(2, monkeypatch)
+    stopped_after(2)
     with pytest.raises(KeyboardInterrupt):
         run(folder, section(), "flipped")
     table = folder / "flipped" / "work" / "round-001.parquet"
