@@ -23,7 +23,7 @@ rule availability:
         " --features {params.features:q} --output {output:q} > {log:q} 2>&1"
 
 
-# The training of all models but those of the next two rules. It reads no moments: the hard labels are a model's pseudo labels.
+# The training of all models but those of the next two rules. It reads no moments: hard labels are a model's pseudo labels.
 rule train:
     input:
         unpack(targets_of_teachers),

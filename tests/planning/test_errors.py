@@ -169,7 +169,7 @@ WRONG = [
         "mmsd finds segments of labels and student moments of sentences",
     ),
     ({"tables": {"x": ["student", "mmsd"]}}, "tables.x", "cannot be compared"),
-    ({"datasets": {"demo": {"labels": "file"}}}, "datasets.demo", "labels has no effect, since the format is table"),
+    ({"datasets": {"demo": {"labels": "file"}}}, "datasets.demo.labels", "no effect with format: table"),
     ({"datasets": {"demo": {"format": "activitynet13"}}}, "datasets.demo", "set task: localization"),
     ({"datasets": {"logs": {"collection": "demo", "annotations": {"train": ["a"]}}}}, "datasets", "/logs/ is reserved"),
 ]

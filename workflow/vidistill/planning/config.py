@@ -250,6 +250,7 @@ def complete(given: Mapping[str, Any]) -> Settings:
     whole = checked.model_dump(mode="json", exclude=PARTIAL)
     whole |= checked.model_dump(mode="json", include=PARTIAL, exclude_unset=True)
     for name, dataset in checked.datasets.items():
+        # Keys that a format does not read have no default, so that one which is given can be told.
         unread = {"subsets", "labels"} if dataset.format != "activitynet13" else set()
         whole["datasets"][name] |= dataset.model_dump(mode="json", include=QueriesSection.model_fields.keys() - unread)
     for _, streams in _streams(whole):

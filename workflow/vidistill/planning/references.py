@@ -7,6 +7,7 @@ from vidistill.planning import effects, supervision
 from vidistill.planning.config import EXTRACTORS, Settings, merge
 
 RESERVED = ("benchmarks", "features", "logs", "report", "tables", "videos")  # folders in results/
+OF_SUBSETS = ("subsets", "labels")  # keys of a data set that the format activitynet13 alone reads
 MADE_FOR = {"decode": ("frames", "flow"), "flow": ("flow",)}  # a stream's own settings, and the inputs that need them
 
 
@@ -33,6 +34,9 @@ def owners(config: Settings) -> Iterator[str]:
             yield from _unknown(config, f"models.{model}.parent", about["parent"], "models")
     for dataset, about in config["datasets"].items():
         yield from _unknown(config, f"datasets.{dataset}.collection", about["collection"], "collections")
+        for key in [key for key in OF_SUBSETS if key in about and about["format"] != "activitynet13"]:
+            where = f"configuration, datasets.{dataset}.{key}"
+            yield f"{where}: it has no effect with format: {about['format']}; remove it."
     if config["flow_in_memory"] and config["keep_flow"]:
         yield "configuration: flow_in_memory writes no flow that keep_flow could keep; set one of them to false."
 

@@ -68,8 +68,6 @@ class QueriesSection(Section):
             raise ValueError(
                 f"the format {self.format} holds {holds}, not what task: {self.task} needs; set task: {task}"
             )
-        if self.format != "activitynet13" and (unread := {"subsets", "labels"} & self.model_fields_set):
-            raise ValueError(f"{sorted(unread)[0]} has no effect, since the format is {self.format}; remove it")
         if len(set(self.subsets.values())) < len(self.subsets):
             raise ValueError("subsets gives two splits the same subset; give each its own")
         return self
