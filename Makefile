@@ -76,8 +76,8 @@ test-lowest: $(TESTABLE) ## the tests that run the workflow, with the lowest Sna
 	OMP_NUM_THREADS=1 $(LOWEST)/bin/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder \
 	  -m 'whole_run and not long and not slurm' $(TESTS)
 
-test-slurm: $(TESTABLE) ## a run on a Slurm cluster that is started on this machine, as root; installs Slurm by apt if need be
-	$(RUN) -m pytest -m slurm -rs tests/slurm
+test-slurm: $(TESTABLE) ## runs by schedulers: Slurm, started on this machine as root, installed by apt if need be; a submit command
+	$(RUN) -m pytest -m slurm -rs tests/test_generic.py tests/slurm
 
 docs: $(DOCUMENTED) ## config/README.md and config/schema.json from the settings' models, and the pages in results/site
 	PYTHONPATH=workflow $(RUN) -m vidistill.planning.document

@@ -27,7 +27,6 @@ WHOLE_RUNS = (
     "workflow",
     "resources",
     "bad_input",
-    "generic",
     "docs",
     "onnx",
 )

@@ -39,6 +39,7 @@ def executable(path: Path, text: str) -> Path:
     return path
 
 
+@pytest.mark.slurm
 def test_a_run_by_a_submit_command(tmp_path: Path) -> None:
     pytest.importorskip("snakemake_executor_plugin_cluster_generic")
     shutil.copytree(ROOT / "profiles", tmp_path / "profiles")

@@ -17,7 +17,7 @@ import pytest
 
 from conftest import ROOT, parse
 from vidistill.data.annotations import table
-from vidistill.data.demo import demo, drawing
+from vidistill.data.demo import actions, demo, drawing
 from vidistill.data.demo.scenes import (
     ACTIONS,
     COLOURS,
@@ -46,7 +46,8 @@ def made(config: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Ma
     """One video of each format, with room for both splits."""
     folder = tmp_path_factory.mktemp("demo")
     settings = parse(DemoSettings, config["demo"], train_videos=len(FORMATS) - 3, test_videos=3, seconds=5)
-    demo.make(settings, folder / "videos", folder / "annotations.csv", folder / "actions.csv")
+    demo.make(settings, folder / "videos", folder / "annotations.csv")
+    actions.main(["--settings", settings.model_dump_json(), "--output", str(folder / "actions.csv")])
     return Made(settings, plan(settings), folder / "videos", folder / "annotations.csv", folder / "actions.csv")
 
 
@@ -219,8 +220,8 @@ def test_labels_say_what_happens_and_which_object_is_there(made: Made):
             events = [event for event in video.events if event.colour == colour]
             assert all(any(start <= e.start and e.end <= end for start, end in shown) for e in events)
             away = [b - a for (_, a), (b, _) in pairwise(shown)]
-            assert all(seconds >= demo.AWAY for seconds in away)
-            gaps = sum(b.start - a.end for a, b in pairwise(events) if b.start - a.end < demo.AWAY)
+            assert all(seconds >= actions.AWAY for seconds in away)
+            gaps = sum(b.start - a.end for a, b in pairwise(events) if b.start - a.end < actions.AWAY)
             assert sum(b - a for a, b in shown) == pytest.approx(sum(e.end - e.start for e in events) + gaps)
         assert len(rows) == len(did) + sum(row.label.endswith(" object") for row in rows)
 
@@ -228,7 +229,7 @@ def test_labels_say_what_happens_and_which_object_is_there(made: Made):
 def test_every_label_is_frequent_in_both_splits(config: dict[str, Any]):
     planned = plan(parse(DemoSettings, config["demo"]))
     counts = {
-        split: Counter(label for v in planned if v.split == split for label in {x[0] for x in demo.segments(v.events)})
+        split: Counter(label for v in planned if v.split == split for label in {x[0] for x in actions.segments(v.events)})
         for split in ("train", "test")
     }
     assert len(counts["train"]) == len(ACTIONS) + len(COLOURS)
@@ -243,10 +244,9 @@ def test_made_again_it_is_the_same_byte_for_byte(made: Made, tmp_path: Path, mon
     videos = tmp_path / "other videos"
     videos.mkdir()
     (videos / made.planned[0].file).write_bytes(b"half")
-    demo.make(made.settings, videos, tmp_path / "table.csv", tmp_path / "actions.csv", workers=2)
+    demo.make(made.settings, videos, tmp_path / "table.csv", workers=2)
     assert files(videos) == files(made.videos)
     assert (tmp_path / "table.csv").read_bytes() == made.annotations.read_bytes()
-    assert (tmp_path / "actions.csv").read_bytes() == made.actions.read_bytes()
 
 
 def test_no_file_tells_when_or_by_which_version_it_was_made(made: Made):
@@ -275,8 +275,7 @@ def test_a_run_that_breaks_leaves_whole_files_and_no_table(made: Made, tmp_path:
 
 
 def command(tmp_path: Path, settings: dict[str, Any]) -> subprocess.CompletedProcess[str]:
-    tables = ["--annotations", str(tmp_path / "table.csv"), "--actions", str(tmp_path / "actions.csv")]
-    where = ["--videos", str(tmp_path / "videos"), *tables, "--workers", "1"]
+    where = ["--videos", str(tmp_path / "videos"), "--annotations", str(tmp_path / "table.csv"), "--workers", "1"]
     return subprocess.run(
         [sys.executable, "-m", "vidistill.data.demo.demo", "--settings", json.dumps(settings), *where],
         env={**os.environ, "PYTHONPATH": str(ROOT / "workflow")},
@@ -291,7 +290,6 @@ def test_the_command_line(config: dict[str, Any], tmp_path: Path):
     assert done.returncode == 0, done.stderr
     assert sorted(os.listdir(tmp_path / "videos")) == ["demo-0000.mp4", "demo-0001.avi"]
     assert (tmp_path / "table.csv").exists()
-    assert (tmp_path / "actions.csv").exists()
 
 
 def test_the_command_line_says_what_is_wrong_in_one_sentence(config: dict[str, Any], tmp_path: Path):

@@ -205,8 +205,10 @@ def test_a_row_of_another_length_than_it_says_is_an_error(table):
         read(file)
 
 
-def test_several_teachers_in_a_table_are_an_error(tmp_path):
-    rows = [activation("a#0", name, [1.0], kind=kind) for name in ("elder", "younger") for kind in ("start", "end")]
+@pytest.mark.parametrize("kinds", [[("start", "end")] * 2, [("start",), ("end",)]], ids=["both", "one-each"])
+def test_several_teachers_in_a_table_are_an_error(tmp_path, kinds):
+    teachers = zip(("elder", "younger"), kinds, strict=True)
+    rows = [activation("a#0", name, [1.0], kind=kind) for name, its in teachers for kind in its]
     knowledge.write_maps(tmp_path / "maps.parquet", pd.DataFrame(rows))
     with pytest.raises(UserError, match=r"several teachers \(elder, younger\)"):
         read(tmp_path / "maps.parquet")

@@ -1,5 +1,6 @@
 """Stage `queries`: annotation files -> the table of queries, without moments (see stage `moments`)."""
 
+import argparse
 import json
 import logging
 from collections.abc import Iterable, Mapping, Sequence
@@ -41,7 +42,11 @@ def build(annotations: list[Annotation], videos: Mapping[str, Path], beyond_dura
         videos: id -> file, read for durations that the annotations lack.
         beyond_duration: `drop`: the query of a sentence whose moment ends after the annotated duration is left out.
     """
-    found = list(rows.queries(annotations, beyond_duration))
+    return as_table(list(rows.queries(annotations, beyond_duration)), videos)
+
+
+def as_table(found: list[tuple[str, Annotation]], videos: Mapping[str, Path]) -> pd.DataFrame:
+    """The table of queries of pairs (query id, row); `videos` as in `build`."""
     undated = dict.fromkeys(row.video_id for _, row in found if rows.annotated_duration(row) is None)
     asked = ask_durations({name: videos[name] for name in undated if name in videos})
     table = [
@@ -79,11 +84,17 @@ def video_files(paths: Iterable[Path]) -> dict[str, Path]:
     return found
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    parser = arguments(__doc__)
+def arguments_with_videos(description: str | None) -> argparse.ArgumentParser:
+    """A parser with `--videos`."""
+    parser = arguments(description)
     parser.add_argument(
         "--videos", type=Path, nargs="*", default=[], help="files or folders, for durations not annotated"
     )
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = arguments_with_videos(__doc__)
     parser.add_argument("--queries", type=Path, required=True)
     args = parser.parse_args(argv)
     settings = settings_module.parse(QueriesSettings, args.settings)

@@ -8,6 +8,7 @@ import hashlib
 import json
 import math
 from collections.abc import Collection, Iterable, Iterator
+from dataclasses import replace
 from typing import Literal
 
 from vidistill.data.annotations.annotation import Annotation
@@ -119,10 +120,30 @@ def queries(annotations: list[Annotation], beyond_duration: str) -> Iterator[tup
             yield query_id, row
 
 
+def training_labels(annotations: list[Annotation], splits: Collection[str]) -> Iterator[tuple[str, Annotation]]:
+    """(query id, row) of the labels of `splits`, as in `queries`, and one row without label of each other video."""
+    others = set()
+    for query_id, row in queries(annotations, "keep"):
+        if row.split in splits:
+            yield query_id, row
+        elif (row.video_id, row.split) not in others:
+            others.add((row.video_id, row.split))
+            yield f"{row.video_id}#{row.split}", replace(row, label="", start=None, end=None)
+
+
 def digest(annotations: list[Annotation], beyond_duration: str) -> str:
     """SHA-256, hexadecimal, of everything that queries are made of. Moments count only if they decide about a row."""
-    total = hashlib.sha256()
-    for query_id, row in queries(annotations, beyond_duration):
+    return _digest(queries(annotations, beyond_duration))
+
+
+def labels_digest(annotations: list[Annotation], splits: Collection[str]) -> str:
+    """SHA-256, hexadecimal, of everything that `training_labels` are made of."""
+    return _digest(training_labels(annotations, splits))
+
+
+def _digest(found: Iterable[tuple[str, Annotation]]) -> str:
+    total = hashlib.sha256()  # a label is in its query's id
+    for query_id, row in found:
         total.update(json.dumps([query_id, row.video_id, row.split, row.sentence, annotated_duration(row)]).encode())
     return total.hexdigest()
 

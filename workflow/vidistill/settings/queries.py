@@ -75,6 +75,6 @@ class QueriesSettings(QueriesSection):
 
 
 class TrainingMomentsSettings(QueriesSettings):
-    """Stage training_moments: which moments a training may read."""
+    """Stages training_moments and training_labels: what a training may read."""
 
     train_splits: Several[str]

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -124,7 +125,9 @@ def read(
         UserError: the file has several teachers, two rows of a query, or a row that is no distribution.
     """
     unify: Unify = "released" if store.read_metadata(file).get("unify") == "released" else "distribution"
-    found = {kind: knowledge.of_one(knowledge.maps([file], kind=kind), file) for kind in ("start", "end")}
+    tables = [knowledge.maps([file], kind=kind) for kind in ("start", "end")]
+    both = knowledge.of_one(pd.concat(tables, keys=("start", "end"), names=["boundary"]), file)
+    found = {kind: both.xs(kind) for kind in ("start", "end")}
     values = np.zeros((2, len(query_ids), size), np.float32)
     known = np.array([all(query in table.index for table in found.values()) for query in query_ids], dtype=bool)
     for which, (kind, table) in enumerate(found.items()):

@@ -1,7 +1,4 @@
-"""Stage `demo`: draws toy videos with moving objects and writes their annotations, as a user would.
-
-A table of sentences with their moments, and one of labels with their segments, for models of actions.
-"""
+"""Stage `demo`: draws toy videos with moving objects and writes their sentences with moments, as a user would."""
 
 import csv
 from collections.abc import Iterable, Sequence
@@ -14,15 +11,11 @@ from vidistill.base import settings as settings_module
 from vidistill.base import stage, store
 from vidistill.base.progress import Pace
 from vidistill.data.demo.drawing import encode
-from vidistill.data.demo.scenes import MOTION, DemoSettings, Event, Video, plan
-
-AWAY = 0.5  # seconds; an object that is away for a shorter time has one segment, as a person would annotate it
+from vidistill.data.demo.scenes import DemoSettings, Video, plan
 
 
-def make(
-    settings: DemoSettings, videos: Path, annotations: Path, actions: Path | None = None, workers: int = 1
-) -> None:
-    """Write the demo's videos into the folder `videos`, then their tables to `annotations` and `actions`.
+def make(settings: DemoSettings, videos: Path, annotations: Path, workers: int = 1) -> None:
+    """Write the demo's videos into the folder `videos`, then their table to `annotations`.
 
     Equal settings give equal files. Every file is written whole or not at all. Running again writes all of them again.
 
@@ -34,8 +27,6 @@ def make(
     for done, _ in enumerate(_encode_all(planned, videos, settings.noise, workers), 1):
         pace.say(done) if done == len(planned) else pace.at(done)
     write_annotations(planned, annotations)
-    if actions is not None:
-        write_actions(planned, actions)
 
 
 def write_annotations(planned: Iterable[Video], path: Path) -> None:
@@ -47,34 +38,6 @@ def write_annotations(planned: Iterable[Video], path: Path) -> None:
             for event in sorted(video.events, key=lambda event: event.start):
                 if event.sentence:
                     table.writerow([video.video_id, event.sentence, event.start, event.end, video.split, event.kind])
-
-
-def write_actions(planned: Iterable[Video], path: Path) -> None:
-    """CSV: video, label, start, end (seconds), split.
-
-    The labels say what an object does (`spins`), for which motion is needed, and which one is on screen (`red object`),
-    for which a picture is enough. Events without a sentence happen as well, so they have labels.
-    """
-    with store.atomic(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        table = csv.writer(file, lineterminator="\n")
-        table.writerow(["video", "label", "start", "end", "split"])
-        for video in planned:
-            for label, start, end in segments(video.events):
-                table.writerow([video.video_id, label, start, end, video.split])
-
-
-def segments(events: Iterable[Event]) -> list[tuple[str, float, float]]:
-    """Label, start and end (seconds) of all that events of a video show, by start."""
-    found: list[tuple[str, float, float]] = []
-    objects: dict[str, list[tuple[float, float]]] = {}
-    for event in sorted(events, key=lambda event: event.start):
-        if event.action in MOTION:
-            found.append((MOTION[event.action][0].removeprefix("the {} "), event.start, event.end))
-        shown = objects.setdefault(event.colour, [])
-        together = shown and event.start - shown[-1][1] < AWAY
-        shown.append((shown.pop()[0] if together else event.start, event.end))
-    found += [(f"{colour} object", *times) for colour, shown in objects.items() for times in shown]
-    return sorted(found, key=lambda segment: (segment[1], segment[0]))
 
 
 def _encode_all(planned: list[Video], folder: Path, noise: float, workers: int) -> Iterable[str]:
@@ -98,11 +61,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = stage.arguments(__doc__)
     parser.add_argument("--videos", type=Path, required=True, help="folder of the video files to write")
     parser.add_argument("--annotations", type=Path, required=True, help="CSV table to write")
-    parser.add_argument("--actions", type=Path, help="CSV table of labels to write")
     parser.add_argument("--workers", type=int, default=1, help="processes")
     arguments = parser.parse_args(argv)
     settings = settings_module.parse(DemoSettings, arguments.settings)
-    make(settings, arguments.videos, arguments.annotations, arguments.actions, arguments.workers)
+    make(settings, arguments.videos, arguments.annotations, arguments.workers)
 
 
 if __name__ == "__main__":
