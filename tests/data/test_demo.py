@@ -229,7 +229,9 @@ def test_labels_say_what_happens_and_which_object_is_there(made: Made):
 def test_every_label_is_frequent_in_both_splits(config: dict[str, Any]):
     planned = plan(parse(DemoSettings, config["demo"]))
     counts = {
-        split: Counter(label for v in planned if v.split == split for label in {x[0] for x in actions.segments(v.events)})
+        split: Counter(
+            label for v in planned if v.split == split for label in {x[0] for x in actions.segments(v.events)}
+        )
         for split in ("train", "test")
     }
     assert len(counts["train"]) == len(ACTIONS) + len(COLOURS)

@@ -22,6 +22,17 @@ from vidistill.settings.flow import FlowSettings
 from vidistill.settings.localisation import LocalisationSettings
 
 
+TERMS = {
+    "loss": losses.TITLES["loss"],
+    "classification": "classes of videos",
+    "attention": "foreground and background",
+    "distillation": "streams: each other's scores",
+    "pseudo_label": "pseudo labels",
+    "held_out_loss": losses.TITLES["held_out_loss"],
+    "learning_rate": losses.TITLES["learning_rate"],
+}
+
+
 class ActionFiguresSettings(FiguresSection):
     localisation: LocalisationSettings
     collection: str
@@ -37,7 +48,7 @@ def drawings(s: ActionFiguresSettings, m: Material, files: dict[str, Path], maps
     yield Drawn("classes.svg", classes.TITLE, nothing or classes.ABOUT, classes.draw(m.result))
     shares = tuple(f"{share}_" for share in SHARES)  # in a figure of their own
     histories = {key: table.loc[:, ~table.columns.str.startswith(shares)] for key, table in m.histories.items()}
-    yield Drawn("losses.svg", losses.TITLE, losses.ABOUT[:1], losses.draw(histories, m.models))
+    yield Drawn("losses.svg", losses.TITLE, losses.ABOUT[:1], losses.draw(histories, m.models, TERMS))
     own = {seed: m.histories[model, seed] for seed in m.settings.seeds}
     text = rounds.about(m.trained, rounds.SHARES_ABOUT)
     yield Drawn("rounds.svg", rounds.SHARES_TITLE, text, rounds.draw_shares(own, m.streams))

@@ -20,7 +20,7 @@ ABOUT = (
     "the highest IoU with one of as many best found ones, for the first seed. Top: the class's activation, of each "
     "stream alone and of all together; true segments are shaded yellow. Below: the true segments, and the found ones, "
     "better ones darker; as many of the best as there are true ones have a black edge. Frames with a yellow border are "
-    "within a true segment.",
+    "within a true segment. Nothing is found of a class whose score in the video is below localise.class_threshold.",
 )
 NOTHING = "Nothing can be scored; see Results."
 LOOKS = {
@@ -42,6 +42,7 @@ class Shown:
     truth: np.ndarray  # (G, 2)
     found: np.ndarray  # (K, 2) best first
     overlap: float  # of found and true segments, see ABOUT
+    score: float  # of the class in the whole video; NaN for a class that the model does not know
 
 
 def chosen(material: Material, count: int) -> dict[str, list[Shown]]:
@@ -52,11 +53,14 @@ def chosen(material: Material, count: int) -> dict[str, list[Shown]]:
     segments = m.truth.of(m.scored(s.model))
     durations = m.truth.durations(segments)
     best = m.last(s.model)[0].sort_values("score", ascending=False, kind="stable")
+    first = next(iter(m.found[s.model].values()))
+    scores = first.video_scores.set_index(["video_id", "label"])["score"].to_dict()
     found = {key: part[["start", "end"]].to_numpy() for key, part in best.groupby(["video_id", "label"])}
     pairs = []
     for (video_id, label), part in segments.groupby(["video_id", "label"]):
         truth, own = part[["start", "end"]].to_numpy(), found.get((video_id, label), np.empty((0, 2)))
-        pairs.append(Shown(str(video_id), str(label), durations[str(video_id)], truth, own, overlap(truth, own)))
+        score = scores.get((video_id, label), float("nan"))
+        pairs.append(Shown(str(video_id), str(label), durations[str(video_id)], truth, own, overlap(truth, own), score))
     ids, videos = [f"{x.video_id}#{x.label}" for x in pairs], [x.video_id for x in pairs]
     groups = choose(np.array([x.overlap for x in pairs]), ids, videos, count)
     return {group: [pairs[i] for i in rows] for group, rows in groups.items()}
@@ -88,7 +92,10 @@ def make(
     parts: list[str] = [*(ABOUT if scored else (NOTHING,))]
     for one in shown:
         figure = draw(one, activations.get(one.video_id), frames.get(one.video_id, ()), count)
-        words = f"{one.video_id}, {one.duration:.1f} s. Overlap of found and true segments: {one.overlap:.2f}"
+        words = (
+            f"{one.video_id}, {one.duration:.1f} s. Overlap of found and true segments: {one.overlap:.2f}; class score "
+            f"of the video: {one.score:.2f}"
+        )
         parts += [page.heading(one.label), words, page.picture(style.encode(figure, "svg"), "svg", one.label)]
     if scored and not shown:
         parts.append("There are too few videos for this group.")
