@@ -171,7 +171,7 @@ def asked():
             model, dataset = about[1] or about[3], about[2] or about[4]
             found.append(Asked(file, dataset, [model], plan.trained(model)))
         elif about := re.fullmatch(rf"results/tables_({datasets})\.(?:csv|md)", file):
-            found.append(Asked(file, about[1], plan.in_tables(), plan.trained_for_tables()))
+            found.append(Asked(file, about[1], plan.in_tables(about[1]), plan.trained_for_tables(about[1])))
     return found
 
 

@@ -21,6 +21,24 @@ rule demo:
         " --annotations {output.annotations:q} --workers {threads} > {log:q} 2>&1"
 
 
+# Labels of what happens in the videos, which is a function of the settings; no video is drawn again for them.
+rule demo_actions:
+    output:
+        "results/demo/actions.csv",
+    log:
+        "results/logs/demo_actions.log",
+    conda:
+        "../envs/vidistill.yaml"
+    resources:
+        mem_mb=grows(1000),
+        runtime=grows(10),
+    params:
+        settings=settings(demo_settings),
+        reads=reads("vidistill.data.demo.actions", demo_settings),
+    shell:
+        "python -m vidistill.data.demo.actions --settings {params.settings:q} --output {output:q} > {log:q} 2>&1"
+
+
 # Two tables from the same files, so that a corrected moment does not rerun training.
 rule queries:
     input:
@@ -84,11 +102,36 @@ rule training_moments:
         mem_mb=grows(2000),
         runtime=grows(60),
     params:
-        settings=settings(training_moments_settings),
-        reads=reads("vidistill.data.training_moments", training_moments_settings),
+        settings=settings(training_rows_settings),
+        reads=reads("vidistill.data.training_moments", training_rows_settings),
         rows=training_rows,
     shell:
         "python -m vidistill.data.training_moments --settings {params.settings:q} --queries {input.queries:q}"
+        " --output {output:q} > {log:q} 2>&1"
+
+
+# Of labels too: what models of actions see has a table of its own, and neither a moment nor a label of another split.
+rule training_labels:
+    input:
+        files=annotations,
+        videos=undated_videos,
+    output:
+        "results/{dataset}/training_labels.parquet",
+    log:
+        "results/logs/training_labels/{dataset}.log",
+    conda:
+        "../envs/vidistill.yaml"
+    resources:
+        mem_mb=grows(2000),
+        runtime=grows(60),
+    params:
+        settings=settings(training_rows_settings),
+        reads=reads("vidistill.data.training_labels", training_rows_settings),
+        labels=training_labels,
+        content=content(undated_videos),
+        folder=videos_folder,
+    shell:
+        "python -m vidistill.data.training_labels --settings {params.settings:q} --videos {params.folder:q}"
         " --output {output:q} > {log:q} 2>&1"
 
 

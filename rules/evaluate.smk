@@ -2,7 +2,7 @@
 rule efficiency:
     input:
         models=lambda wildcards: models_of_result(wildcards).values(),
-        queries="results/{dataset}/queries.parquet",
+        queries=seen_by_measured,
     output:
         "results/{dataset}/{model}/efficiency.json",
     log:
@@ -47,6 +47,8 @@ rule evaluate:
         predictions="results/{dataset}/{model}/predictions.jsonl",
     log:
         "results/logs/evaluate/{dataset}/{model}.log",
+    wildcard_constraints:
+        model=finding(segments=False),
     priority: 4
     conda:
         "../envs/vidistill.yaml"
@@ -65,6 +67,44 @@ rule evaluate:
         " --moments {input.moments:q} --problems {input.problems:q} --features {params.features:q}"
         " --predictions {params.predictions:q} --models {params.models:q} --histories {params.histories:q}"
         " --efficiency {input.efficiency:q} --result {output.result:q} --predictions-out {output.predictions:q} 2>&1 | tee {log:q} >&2"
+
+
+rule localisation:
+    input:
+        features=lambda wildcards: files_of(result_features(wildcards)),
+        predictions=lambda wildcards: of_compared(wildcards, "predictions.parquet").values(),
+        models=lambda wildcards: of_compared(wildcards, "model.safetensors").values(),
+        histories=lambda wildcards: of_compared(wildcards, "history.parquet").values(),
+        ambiguous=ambiguous_segments,
+        queries="results/{dataset}/queries.parquet",
+        moments="results/{dataset}/moments.parquet",
+        problems="results/{dataset}/problems.csv",
+        efficiency="results/{dataset}/{model}/efficiency.json",
+    output:
+        "results/{model}_{dataset}.json",
+    log:
+        "results/logs/localisation/{dataset}/{model}.log",
+    wildcard_constraints:
+        model=finding(segments=True),
+    priority: 4
+    conda:
+        "../envs/vidistill.yaml"
+    resources:
+        mem_mb=grows(4000),
+        runtime=grows(60),
+    params:
+        settings=settings(localisation_settings),
+        reads=reads("vidistill.evaluation.localisation", localisation_settings),
+        content=content(ambiguous_segments),
+        features=lambda wildcards: by_role(result_features(wildcards)),
+        predictions=labelled("predictions.parquet"),
+        models=labelled("model.safetensors"),
+        histories=labelled("history.parquet"),
+    shell:
+        "python -m vidistill.evaluation.localisation --settings {params.settings:q} --queries {input.queries:q}"
+        " --moments {input.moments:q} --problems {input.problems:q} --features {params.features:q}"
+        " --predictions {params.predictions:q} --models {params.models:q} --histories {params.histories:q}"
+        " --efficiency {input.efficiency:q} --output {output:q} 2>&1 | tee {log:q} >&2"
 
 
 rule tables:

@@ -14,7 +14,7 @@ def last_lines():
         for model in found.models[:1] if "tables_" in found.file else found.models:
             results[f"results/{model}_{found.dataset}.json"] = model, found.dataset
     results = dict(list(results.items())[:AT_ONCE])
-    reports = {f"results/report_{model}_{dataset}.html" for model, dataset in results.values()}
+    reports = {f"results/report_{m}_{dataset}.html" for m, dataset in results.values() if not plan.finds_segments(m)}
     files = [found.file for found in made]
     lines = [("Done", ", ".join(files))] if made else []
     lines += [("Ask a video", words) for words in filter(None, map(question, results, results.values()))]
@@ -30,9 +30,9 @@ def last_lines():
 
 def question(result, about):
     """The command that asks a result's model; None if this interpreter has no PyTorch, as with --sdm conda."""
-    if not importlib.util.find_spec("torch"):
-        return None
     model, dataset = about
+    if not importlib.util.find_spec("torch") or plan.finds_segments(model):
+        return None
     collection = plan.datasets[dataset]["collection"]
     roles = plan.roles([model])
     given = ["VIDEO", '"a sentence"', "--model", located(result)]

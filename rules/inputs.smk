@@ -33,13 +33,18 @@ def annotated_rows(wildcards):
     return inventory.annotated_rows(wildcards.dataset)
 
 
-def training_moments_settings(wildcards):
-    return plan.training_moments(wildcards.dataset)
+def training_rows_settings(wildcards):
+    return plan.training_rows(wildcards.dataset)
 
 
 @told
 def training_rows(wildcards):
     return inventory.training_moments(wildcards.dataset)
+
+
+@told
+def training_labels(wildcards):
+    return inventory.training_labels(wildcards.dataset)
 
 
 @told
@@ -154,8 +159,23 @@ def method_stage(name):
 
 
 def supervised_by(*kinds):
-    """A constraint for {model}: the models with such a supervision."""
-    return one_of(model for model in plan.models if plan.supervision(model) in kinds)
+    """A constraint for {model}: the models with such a supervision that are trained on sentences."""
+    return one_of(m for m in plan.models if plan.supervision(m) in kinds and not plan.finds_segments(m))
+
+
+def finding(segments):
+    """A constraint for {model}: the models that find segments of labels, or those that find moments of sentences."""
+    return one_of(model for model in plan.models if plan.finds_segments(model) == segments)
+
+
+def table_of_queries(dataset, models):
+    """The table of what is asked; models of actions have one without labels of other splits than those of training."""
+    name = "training_labels" if all(map(plan.finds_segments, models)) else "queries"
+    return f"results/{dataset}/{name}.parquet"
+
+
+def seen_by_model(wildcards):
+    return table_of_queries(wildcards.dataset, [wildcards.model])
 
 
 def labels(wildcards):
@@ -166,6 +186,10 @@ def labels(wildcards):
 
 def export_settings(wildcards):
     return plan.export(wildcards.model)
+
+
+def localise_settings(wildcards):
+    return plan.localise(wildcards.dataset, wildcards.model)
 
 
 @told
@@ -208,13 +232,27 @@ def evaluate_settings(wildcards):
     return plan.evaluate(wildcards.dataset, wildcards.model)
 
 
+def localisation_settings(wildcards):
+    return plan.localisation(wildcards.dataset, wildcards.model)
+
+
+@told
+def ambiguous_segments(wildcards):
+    require(wildcards.dataset, tuple(plan.trained(wildcards.model)))
+    return given([path for path in [localisation_settings(wildcards)["ambiguous"]] if path])
+
+
 def tables_settings(wildcards):
     return plan.tables(wildcards.dataset)
 
 
 def measured(wildcards):
     """The models of a result, or of all tables, where the output has no {model}."""
-    return plan.compared(wildcards.model) if hasattr(wildcards, "model") else plan.in_tables()
+    return plan.compared(wildcards.model) if hasattr(wildcards, "model") else plan.in_tables(wildcards.dataset)
+
+
+def seen_by_measured(wildcards):
+    return table_of_queries(wildcards.dataset, measured(wildcards))
 
 
 def efficiency_settings(wildcards):
@@ -251,9 +289,9 @@ def as_options(files):
 
 
 @functools.cache
-def tell_unscored(dataset, split):
+def tell_unscored(dataset, split, segments):
     """Note, once per data set and never in cluster jobs, that a result will have no numbers."""
-    note = inventory.unscored(dataset, split) if IS_MAIN else None
+    note = inventory.unscored(dataset, split, segments=segments) if IS_MAIN else None
     if note:
         print(f"note: {note}", file=sys.stderr)
 
@@ -261,18 +299,21 @@ def tell_unscored(dataset, split):
 @told
 def result_features(wildcards):
     """The features of the result's model. First, report everything that is missing for the models it needs."""
-    require(wildcards.dataset, tuple(plan.trained(wildcards.model)))
-    tell_unscored(wildcards.dataset, plan.evaluate(wildcards.dataset, wildcards.model)["split"])
-    return features(wildcards.dataset, (wildcards.model,))
+    dataset, model = wildcards.dataset, wildcards.model
+    require(dataset, tuple(plan.trained(model)))
+    tell_unscored(dataset, plan.evaluated_split(dataset, model), plan.finds_segments(model))
+    return features(dataset, (model,))
 
 
 @told
 def results_of_tables(wildcards):
     """The results of all models in the tables. First, report everything that is missing for them."""
-    if not plan.in_tables():
-        raise UserError("configuration, tables: no table lists a model; list some.")
-    require(wildcards.dataset, tuple(plan.trained_for_tables()))
-    return [f"results/{model}_{wildcards.dataset}.json" for model in plan.in_tables()]
+    dataset = wildcards.dataset
+    if not plan.in_tables(dataset):
+        kind = "segments of labels" if plan.of_labels(dataset) else "moments of sentences"
+        raise UserError(f"configuration, tables: no table for {dataset} lists a model that finds {kind}; list some.")
+    require(dataset, tuple(plan.trained_for_tables(dataset)))
+    return [f"results/{model}_{dataset}.json" for model in plan.in_tables(dataset)]
 
 
 # For report.smk.

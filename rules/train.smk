@@ -1,7 +1,7 @@
 rule availability:
     input:
         features=lambda wildcards: files_of(model_features(wildcards)),
-        queries="results/{dataset}/queries.parquet",
+        queries=seen_by_model,
     output:
         "results/{dataset}/{model}/availability.csv",
     log:
@@ -23,7 +23,7 @@ rule availability:
         " --features {params.features:q} --output {output:q} > {log:q} 2>&1"
 
 
-# The training of all models but those of the next rule. It reads no moments: the hard labels are a model's pseudo labels.
+# The training of all models but those of the next two rules. It reads no moments: the hard labels are a model's pseudo labels.
 rule train:
     input:
         unpack(targets_of_teachers),
@@ -83,6 +83,81 @@ use rule train as train_supervised with:
         hard_labels=lambda wildcards, input: ["--training-moments", input.hard_labels],
 
 
+# Models of actions write the tables that teach while they train, round by round, and their segments are found later.
+rule train_actions:
+    input:
+        unpack(targets_of_teachers),
+        availability="results/{dataset}/{model}/availability.csv",
+        features=lambda wildcards: files_of(model_features(wildcards)),
+        labels="results/{dataset}/training_labels.parquet",
+    output:
+        model="results/{dataset}/{model}/seed-{seed}/model.safetensors",
+        snapshots="results/{dataset}/{model}/seed-{seed}/snapshots.safetensors",
+        history="results/{dataset}/{model}/seed-{seed}/history.parquet",
+        pseudo_labels="results/{dataset}/{model}/seed-{seed}/pseudo_labels.parquet",
+        activation_maps="results/{dataset}/{model}/seed-{seed}/activation_maps.parquet",
+    log:
+        "results/logs/train/{dataset}/{model}/seed-{seed}.log",
+    benchmark:
+        "results/benchmarks/train/{dataset}/{model}/seed-{seed}.tsv"
+    wildcard_constraints:
+        model=finding(segments=True),
+    priority: 3
+    conda:
+        "../envs/vidistill.yaml"
+    threads: lambda wildcards: plan.train(wildcards.dataset, wildcards.model, int(wildcards.seed))["threads"]
+    resources:
+        gpu=gpus(),
+        mem_mb=memory_of_features,
+        runtime=grows(720),
+    params:
+        settings=settings(train_settings),
+        method=method,
+        reads=reads(method_stage("train"), train_settings),
+        content=content(tables_from_elsewhere),
+        features=lambda wildcards: by_role(model_features(wildcards)),
+        work="results/.work/train/{dataset}/{model}/seed-{seed}",
+    shell:
+        "python -m vidistill.{params.method}.train --settings {params.settings:q} --queries {input.labels:q}"
+        " --features {params.features:q} --teacher-maps {input.activation_maps:q} --model {output.model:q}"
+        " --snapshots {output.snapshots:q} --history {output.history:q} --pseudo-labels {output.pseudo_labels:q}"
+        " --activation-maps {output.activation_maps:q} --work {params.work:q} > {log:q} 2>&1"
+
+
+rule localise:
+    input:
+        features=lambda wildcards: files_of(model_features(wildcards)),
+        model="results/{dataset}/{model}/seed-{seed}/model.safetensors",
+        snapshots="results/{dataset}/{model}/seed-{seed}/snapshots.safetensors",
+        labels="results/{dataset}/training_labels.parquet",
+    output:
+        predictions="results/{dataset}/{model}/seed-{seed}/predictions.parquet",
+        detections="results/{dataset}/{model}/seed-{seed}/detections.json",
+    log:
+        "results/logs/localise/{dataset}/{model}/seed-{seed}.log",
+    benchmark:
+        "results/benchmarks/localise/{dataset}/{model}/seed-{seed}.tsv"
+    wildcard_constraints:
+        model=finding(segments=True),
+    priority: 3
+    conda:
+        "../envs/vidistill.yaml"
+    threads: lambda wildcards: plan.localise(wildcards.dataset, wildcards.model)["threads"]
+    resources:
+        gpu=gpus(),
+        mem_mb=memory_of_features,
+        runtime=grows(240),
+    params:
+        settings=settings(localise_settings),
+        method=method,
+        reads=reads(method_stage("localise"), localise_settings),
+        features=lambda wildcards: by_role(model_features(wildcards)),
+    shell:
+        "python -m vidistill.{params.method}.localise --settings {params.settings:q} --model {input.model:q}"
+        " --snapshots {input.snapshots:q} --queries {input.labels:q} --features {params.features:q}"
+        " --predictions {output.predictions:q} --detections {output.detections:q} > {log:q} 2>&1"
+
+
 rule export:
     input:
         features=lambda wildcards: files_of(model_features(wildcards)),
@@ -95,6 +170,8 @@ rule export:
         "results/logs/export/{dataset}/{model}/seed-{seed}.log",
     benchmark:
         "results/benchmarks/export/{dataset}/{model}/seed-{seed}.tsv"
+    wildcard_constraints:
+        model=finding(segments=False),
     priority: 3
     conda:
         "../envs/vidistill.yaml"

@@ -23,7 +23,10 @@ EFFICIENCY = {
     **{"device": "a processor", "threads": 1, "warm_up": 2, "queries": 9, "versions": {"torch": "2"}},
     "models": {
         model: {"parameters": parameters, "multiply_adds": products, "latency_ms": ms, "words": 6, "snippets": 64}
-        for model, parameters, products, ms in (("student", 673650, 49_300_000, 3.21), ("baseline", 1000, 999, 20.0))
+        for model, parameters, products, ms in (
+            *(("student", 673650, 49_300_000, 3.21), ("baseline", 1000, 999, 20.0)),
+            *(("mmsd", 6_364_160, 4_600_000_000, 70.2), ("mmsd-base", 6_364_160, 4_600_000_000, 71.0)),
+        )
     },
 }
 PROBLEMS = ["file", "line", "split", "video_id", "sentence", "problem", "action"]

@@ -111,7 +111,6 @@ def localise(runs: LocalisedRuns, section: dict[str, Any], **changes: Any) -> di
         **changes,
     }
     options = {**runs.write(), "--output": [str(runs.root / "result.json")]}
-    options.pop("--efficiency", None)
     arguments = [a for option, values in options.items() for a in (option, *values)]
     stage.main(["--settings", json.dumps(settings), *arguments])
     return json.loads((runs.root / "result.json").read_text())

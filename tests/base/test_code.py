@@ -14,9 +14,11 @@ from vidistill.base import code
 ROOT = Path(__file__).resolve().parents[2]
 STAGES = {
     "vidistill.data.demo.demo": {"vidistill.data.demo.scenes", "vidistill.data.demo.drawing"},
+    "vidistill.data.demo.actions": {"vidistill.data.demo.scenes"},
     "vidistill.data.queries": {"vidistill.data.annotations.sources", "vidistill.data.rows", "vidistill.video.source"},
     "vidistill.data.moments": {"vidistill.data.annotations.sources", "vidistill.data.rows"},
     "vidistill.data.training_moments": {"vidistill.data.moments", "vidistill.data.annotations.sources"},
+    "vidistill.data.training_labels": {"vidistill.data.annotations.sources", "vidistill.data.rows"},
     "vidistill.data.downloads.download": {"vidistill.data.downloads.transfer", "vidistill.data.downloads.unpack"},
     "vidistill.data.vocabulary": {"vidistill.data.text", "vidistill.data.glove"},
     "vidistill.video.decode": {"vidistill.video.source", "vidistill.video.frames"},
@@ -53,6 +55,9 @@ STAGES = {
         "vidistill.emtm.span",
     },
     "vidistill.emtm.export": {"vidistill.emtm.predict", "vidistill.training.boundaries", "vidistill.emtm.map2d"},
+    "vidistill.mmsd.train": {"vidistill.mmsd.losses", "vidistill.mmsd.rounds", "vidistill.training.voting"},
+    "vidistill.mmsd.localise": {"vidistill.mmsd.segments", "vidistill.mmsd.predict"},
+    "vidistill.evaluation.localisation": {"vidistill.evaluation.average_precision", "vidistill.evaluation.wtalc"},
     "vidistill.evaluation.evaluate": {"vidistill.evaluation.metrics", "vidistill.evaluation.bootstrap"},
     "vidistill.evaluation.efficiency": {"vidistill.training.efficiency"},
     "vidistill.evaluation.tables": {"vidistill.evaluation.published"},
@@ -77,7 +82,7 @@ FLOORS = (
     ("report", "commands"),
     ("__main__",),
 )
-METHODS = ("mmdist", "emtm")
+METHODS = {"mmdist": ("train", "export"), "emtm": ("train", "export"), "mmsd": ("train", "localise")}
 TVL1_BY_TORCH = {f"vidistill.video.tvl1.{name}" for name in ("by_torch", "images", "kernels", "fused")}
 
 
@@ -149,12 +154,12 @@ def test_every_stage_of_the_rules_is_here() -> None:
         re.findall(r'method_stage\("(\w+)"', rules),
         re.findall(r"\{params.method}\.(\w+)", rules),
     )
-    assert set(of_method) == set(of_method_run) == {"train", "export"}
+    assert set(of_method) == set(of_method_run) == {"train", "export", "localise"}
     shared = {stage for stage in STAGES if stage.split(".")[1] not in METHODS}
     gate = {"vidistill.features.availability"}  # whose code decides about nothing that is trained
     of_several = {"vidistill.evaluation.efficiency"}  # whose digests include those of the methods that it measures
     assert set(digests) | gate | of_several == set(modules_run) == shared
-    assert {f"vidistill.{method}.{name}" for method in METHODS for name in of_method} == set(STAGES) - shared
+    assert {f"vidistill.{method}.{name}" for method, names in METHODS.items() for name in names} == set(STAGES) - shared
 
 
 def source(module: str) -> str:

@@ -64,7 +64,7 @@ def test_video_ids_and_rows_over_several_files(tmp_path: Path) -> None:
         annotations={"train": [f"{tmp_path}/a.csv"], "test": [f"{tmp_path}/c.jsonl"]},
         durations=[f"{tmp_path}/length.csv"],
     )
-    assert sources.video_ids(wanted) == {"a", "b", "c"}
+    assert {row.video_id for row in sources.read(wanted)} == {"a", "b", "c"}
     found = [(a.video_id, a.split, a.duration) for a in sources.read(wanted)]
     assert found == [("c", "test", None), ("b", "test", 7.5), ("a", "train", None)]
 
@@ -81,4 +81,4 @@ def test_video_ids_and_rows_over_several_files(tmp_path: Path) -> None:
 )
 def test_wrong_annotation_settings(annotations: dict[str, list[str]], said: str) -> None:
     with pytest.raises(UserError, match=said):
-        sources.video_ids(settings(annotations=annotations))
+        sources.read(settings(annotations=annotations))

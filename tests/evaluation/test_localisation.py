@@ -1,5 +1,6 @@
 """The stage, run as its command on small tables of segments."""
 
+import json
 import re
 from collections.abc import Callable
 from functools import partial
@@ -18,7 +19,7 @@ from localised import CLASSES, EPOCHS, TEST, LocalisedRuns, plain
 from vidistill.base import store
 from vidistill.base.stage import UserError
 from vidistill.data.moments import MOMENTS
-from vidistill.evaluation import average_precision
+from vidistill.evaluation import average_precision, efficiency
 from vidistill.settings.localisation import LocalisationSection, LocalisationSettings
 from vidistill.training.detections import ALL
 
@@ -349,11 +350,23 @@ class Trained:
         store.write_table(self.root / "moments.parquet", moments, MOMENTS, ["query_id"])
         pd.DataFrame(columns=PROBLEMS).to_csv(self.root / "problems.csv", index=False)
         tables = {"--queries": "queries.parquet", "--moments": "moments.parquet", "--problems": "problems.csv"}
+        tables["--efficiency"] = "efficiency.json"
+        self.measure()
         return {
             **{option: [str(self.root / name)] for option, name in tables.items()},
             "--features": [f"{stream}={self.root / stream}.h5" for stream in ("rgb", "flow")],
             **self.files,
         }
+
+    def measure(self) -> None:
+        """Stage `efficiency`."""
+        files = {item.partition(":")[0]: item.partition("=")[2] for item in self.files["--models"]}
+        settings = {"dataset": "small", "methods": dict.fromkeys(files, "mmsd"), "device": "cpu"}
+        settings |= {"threads": 1, "warm_up": 1, "queries": 3}
+        options = {"--queries": self.root / "queries.parquet", "--output": self.root / "efficiency.json"}
+        words = [str(word) for option in options.items() for word in option]
+        models = [f"{model}={file}" for model, file in files.items()]
+        efficiency.main(["--settings", json.dumps(settings), *words, "--models", *models])
 
 
 def test_what_mmsd_writes_can_be_evaluated(tmp_path: Path, localise):
@@ -368,4 +381,7 @@ def test_what_mmsd_writes_can_be_evaluated(tmp_path: Path, localise):
     assert result["comparisons"]["mmsd-rgb"]["segments"] == 4
     assert result["coverage"]["splits"]["train"]["queries"]["not_used"] == {"no label": 1}
     assert result["models"]["mmsd-rgb"]["settings"]["streams"] == ["rgb"]
+    measured = result["efficiency"]["models"]
+    assert measured["mmsd-rgb"]["multiply_adds"] < measured["mmsd"]["multiply_adds"]
+    assert result["models"]["mmsd"]["training_moments"] == {"0": 0}
     assert 0 <= result["classification"]["mean"] <= 100

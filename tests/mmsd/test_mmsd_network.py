@@ -104,5 +104,5 @@ def test_each_model_has_the_heads_that_it_needs(kind, streams, heads):
     ("kind", "streams"), [("multimodal", ("rgb",)), ("single", ("a", "b", "c")), ("single", ("fused",))]
 )
 def test_streams_that_do_not_fit_are_an_error(kind, streams):
-    with pytest.raises(UserError, match=f"network: {kind} cannot read the streams {', '.join(streams)}"):
-        build(dims=(5,) * len(streams), streams=streams, kind=kind)
+    with pytest.raises(UserError, match=f"network: {kind} cannot read the streams {', '.join(streams)}; give two"):
+        train_settings(streams=streams, network={"kind": kind})

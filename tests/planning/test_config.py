@@ -52,7 +52,7 @@ def test_every_stage_takes_the_settings_that_the_plan_gives(plan: Plan) -> None:
     from vidistill.planning import downloads
     from vidistill.report.figures import FiguresSettings
     from vidistill.report.overview import OverviewSettings
-    from vidistill.settings import efficiency, emtm, mmdist
+    from vidistill.settings import efficiency, emtm, mmdist, mmsd
     from vidistill.settings.decode import DecodeSettings
     from vidistill.settings.demo import DemoSettings
     from vidistill.settings.downloads import DownloadSettings
@@ -60,6 +60,8 @@ def test_every_stage_takes_the_settings_that_the_plan_gives(plan: Plan) -> None:
     from vidistill.settings.external import ExternalSettings
     from vidistill.settings.extract import C3DSettings, I3DSettings
     from vidistill.settings.flow import FlowSettings
+    from vidistill.settings.localisation import LocalisationSettings
+    from vidistill.settings.localise import LocaliseSettings
     from vidistill.settings.queries import QueriesSettings, TrainingMomentsSettings
     from vidistill.settings.vocabulary import VocabularySettings
 
@@ -67,11 +69,13 @@ def test_every_stage_takes_the_settings_that_the_plan_gives(plan: Plan) -> None:
     given += [(ExportSettings, plan.export(model)) for model in plan.models]
     for dataset in plan.datasets:
         given += [(QueriesSettings, plan.queries(dataset)), (VocabularySettings, plan.vocabulary(dataset))]
-        given += [(TablesSettings, plan.tables(dataset)), (TrainingMomentsSettings, plan.training_moments(dataset))]
+        given += [(TablesSettings, plan.tables(dataset)), (TrainingMomentsSettings, plan.training_rows(dataset))]
         given += [(efficiency.EfficiencySettings, plan.efficiency(dataset, plan.models))]
         for model in plan.models:
-            kind = {"mmdist": mmdist, "emtm": emtm}[plan.method(model)].TrainSettings
+            kind = {"mmdist": mmdist, "emtm": emtm, "mmsd": mmsd}[plan.method(model)].TrainSettings
             given += [(kind, plan.train(dataset, model, 0)), (EvaluateSettings, plan.evaluate(dataset, model))]
+            given += [(LocaliseSettings, plan.localise(dataset, model))]
+            given += [(LocalisationSettings, plan.localisation(dataset, model))]
             given += [(AvailabilitySettings, plan.availability(dataset, model))]
             given += [(FiguresSettings, reports.figures(plan, dataset, model))]
             given += [(OverviewSettings, reports.overview(dataset, model))]

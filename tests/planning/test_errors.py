@@ -168,7 +168,7 @@ def test_all_errors_are_said_at_once(config: dict[str, Any]) -> None:
     places = "the top level", "device", "train", "datasets.own", "datasets.demo.evaluate.confidence"
     places += "collections.demo.streams.rgb.weights", "collections.demo.streams.x"
     assert sorted(line.removeprefix("configuration, ").partition(":")[0] for line in lines) == sorted(places)
-    assert "the key 'loss' is unknown; did you mean 'mmdist.loss' or 'emtm.loss'?" in str(caught.value)
+    assert "the key 'loss' is unknown; did you mean 'mmdist.loss' or 'emtm.loss' or 'mmsd.loss'?" in str(caught.value)
     references = {"datasets": {"demo": {"collection": "dmeo"}}, "models": {"a_b": {"parent": "baselin"}}}
     with pytest.raises(UserError) as caught:
         Plan(complete(merge(config, references)))
@@ -187,5 +187,6 @@ def test_what_is_wrong_is_said_in_one_sentence(
 
 
 def test_a_misspelt_key_of_another_section_is_named_with_its_section(config: dict[str, Any]) -> None:
-    with pytest.raises(UserError, match=r"the key 'los' is unknown; did you mean 'mmdist\.loss' or 'emtm\.loss'"):
+    meant = r"the key 'los' is unknown; did you mean 'mmdist\.loss' or 'emtm\.loss' or 'mmsd\.loss'"
+    with pytest.raises(UserError, match=meant):
         complete(merge(config, {"train": {"los": {}}}))

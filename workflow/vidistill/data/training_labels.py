@@ -1,4 +1,4 @@
-"""Stage `training_labels`: what models of actions see of a data set: all videos, and labels of the training splits alone.
+"""Stage `training_labels`: what models of actions see of a data set, all videos and labels of the training splits.
 
 So no training and no prediction can see a label of another split, and correcting one trains nothing again.
 """

@@ -59,10 +59,15 @@ def sentence(model: str, cost: Cost) -> str:
 
 def conditions(measured: Mapping[str, Any]) -> str:
     """How the models were measured."""
+    where = f"on {measured['device']}, {plural(measured['threads'], 'thread')}"
+    rows = measured["models"].values()
+    if not any(row["words"] for row in rows):
+        counts = sorted({row["snippets"] for row in rows})
+        snippets = " to ".join(map(str, [*counts[:1], *counts[1:][-1:]]))
+        return f"Multiply-adds and latency are of one video of {snippets} snippets with features in memory, for all labels; latency is the median of {measured['queries']} {where}."
     return (
         "Parameters are those of inference without the word table. Multiply-adds and latency are of one query with "
-        "features and words in memory; latency is the median of "
-        f"{plural(measured['queries'], 'query')} on {measured['device']}, {plural(measured['threads'], 'thread')}."
+        f"features and words in memory; latency is the median of {plural(measured['queries'], 'query')} {where}."
     )
 
 

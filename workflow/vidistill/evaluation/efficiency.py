@@ -1,7 +1,7 @@
 """Stage `efficiency`: parameters, multiply-adds and latency of trained models, all measured by one job.
 
-Words and features are in memory, the batch has one query, and the answer is in seconds: decoding counts, reading and
-feature extraction do not.
+Words and features are in memory, the batch has one query (or, for labels, one video), and the answer is in seconds:
+decoding counts, reading and feature extraction do not.
 """
 
 import importlib

@@ -11,7 +11,7 @@ import pandas as pd
 from vidistill.base import settings as settings_module
 from vidistill.base import store
 from vidistill.base.stage import UserError, run
-from vidistill.evaluation import coverage, detected, inputs, summary, terminal
+from vidistill.evaluation import cost, coverage, detected, inputs, summary, terminal
 from vidistill.evaluation import localisation_numbers as numbers
 from vidistill.evaluation.inputs import DataSet, Files, Labelled, Training
 from vidistill.evaluation.localisation_numbers import Seeds
@@ -29,8 +29,11 @@ NO_NUMBERS: dict[str, Any] = {
 }
 
 
-def evaluate(s: LocalisationSettings, files: Files) -> dict[str, Any]:
+def evaluate(s: LocalisationSettings, files: Files, measured: Mapping[str, Any]) -> dict[str, Any]:
     """The result. If no predicted video has segments, it has no numbers.
+
+    Args:
+        measured: of the models, from `cost.read`.
 
     Raises:
         UserError: files do not match, or too many videos are bad.
@@ -57,9 +60,14 @@ def evaluate(s: LocalisationSettings, files: Files) -> dict[str, Any]:
         "coverage": cover(s, files, data, training, videos, scored),
         "features": {name: states.describe(stream) for name, stream in data.features.items()},
         "models": {
-            model: {**seeds[s.seeds[0]].facts, "sha256": {str(seed): t.sha256 for seed, t in seeds.items()}}
+            model: {
+                **seeds[s.seeds[0]].facts,
+                "training_moments": {str(seed): t.moments for seed, t in seeds.items()},
+                "sha256": {str(seed): t.sha256 for seed, t in seeds.items()},
+            }
             for model, seeds in trainings.items()
         },
+        "efficiency": measured,
         "settings": s.model_dump(),
         "versions": store.versions("h5py", "numpy", "pandas", "pyarrow"),
     }
@@ -146,10 +154,11 @@ def cover(
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    args = inputs.arguments(__doc__, "--output").parse_args(argv)
+    args = inputs.arguments(__doc__, "--efficiency", "--output").parse_args(argv)
     settings = settings_module.parse(LocalisationSettings, args.settings)
     models = (settings.model, *settings.compare_with)
-    result = evaluate(settings, inputs.files(args, models, settings.seeds))
+    files = inputs.files(args, models, settings.seeds)
+    result = evaluate(settings, files, cost.read(args.efficiency, models))
     store.write_json(args.output, result)
     for line in terminal.of_segments(result):
         log.info("%s", line)

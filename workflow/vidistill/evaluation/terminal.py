@@ -94,6 +94,8 @@ def of_segments(result: Mapping[str, Any]) -> Iterator[str]:
     yield from _grid(names, rows)
     yield from _differences(result, names, "segments")
     yield f"classification: mAP {number(result['classification'], result['queries'])}"
+    for model in result["models"]:
+        yield cost.sentence(model, cost.of(result, model))
 
 
 def _compared(result: Mapping[str, Any], counted: str) -> dict[str, dict[str, str]]:

@@ -84,9 +84,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     detections.write(args.predictions, pd.concat(tables), **about)
     answer = last[last["stream"] == ALL]
     shown = test or [*watched.video_ids, *at_last.video_ids]
-    detections.write_json(
-        args.detections, answer[answer["video_id"].isin(shown)], shown, f"vidistill, {s.model} of {s.dataset}"
-    )
+    about_json = f"vidistill, {s.model} of {s.dataset}"
+    found = answer[answer["video_id"].isin(shown)]
+    detections.write_json(args.detections, found, shown, about_json, settings.id_prefix)
     log.info("%s, seed %d: %d segments in %d videos", s.model, s.seed, answer["start"].notna().sum(), len(shown))
 
 

@@ -7,7 +7,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vidistill.base.stage import UserError
 from vidistill.settings.mmsd import NetworkSettings
 from vidistill.training.knowledge import FUSED
 
@@ -33,19 +32,11 @@ class Network(nn.Module):
         streams: names of the M' streams of features.
         feature_dims: (M',) their widths.
         classes: C, without the background.
-
-    Raises:
-        UserError: the number of streams does not fit.
     """
 
     def __init__(self, settings: NetworkSettings, streams: Sequence[str], feature_dims: Sequence[int], classes: int):
         super().__init__()
         fused, alone = len(streams) == 2, settings.kind == "multimodal" or len(streams) == 1
-        if not (fused or (len(streams) == 1 and settings.kind == "single")) or FUSED in streams:
-            raise UserError(
-                f"a model of MMSD with network: {settings.kind} cannot read the streams {', '.join(streams)}; give "
-                f"two, or with network: single one, none of them called {FUSED!r}."
-            )
         self.settings, self.feature_dims, self.num_classes = settings, tuple(feature_dims), classes
         self.alone = alone  # whether single-modal streams have heads
         self.heads = (*(streams if alone else ()), *((FUSED,) if fused else ()))

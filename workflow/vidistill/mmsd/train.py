@@ -128,6 +128,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             classes,
             s,
             features=features,
+            snippets=str(int(np.median([len(x.times) for x in training.features]))),  # of a video, for measurements
             files=json.dumps(samples.provenance(files, "files"), sort_keys=True),
             code=code_of_it,
             versions=json.dumps(store.versions("torch", "numpy"), sort_keys=True),

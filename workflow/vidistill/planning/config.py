@@ -21,7 +21,10 @@ from vidistill.settings.external import ExternalSettings
 from vidistill.settings.extract import C3DSection, I3DSection
 from vidistill.settings.figures import FiguresSection
 from vidistill.settings.flow import FlowSection
+from vidistill.settings.localisation import LocalisationSection
+from vidistill.settings.localise import LocaliseSection
 from vidistill.settings.mmdist import MMDistSection
+from vidistill.settings.mmsd import MMSDSection
 from vidistill.settings.queries import QueriesSection
 from vidistill.settings.train import TrainSection
 from vidistill.settings.vocabulary import VocabularySettings
@@ -67,15 +70,17 @@ Teacher = Annotated[
 
 class Model(Section):
     parent: str = absent("The model whose keys this one has, but for those that it gives itself.")
-    method: Literal["mmdist", "emtm"] = Field("mmdist", description="The method that trains the model.")
+    method: Literal["mmdist", "emtm", "mmsd"] = Field("mmdist", description="The method that trains the model.")
     network: Literal["single", "multimodal", "student", "seqpan", "map2d"] = absent(
         "Of MMDist, single for one network over the features of its streams side by side (baseline and student), "
         "multimodal for the teacher, with a semantic activation map for each stream; of EMTM, student for the fast "
-        "network, seqpan and map2d for two of its teachers."
+        "network, seqpan and map2d for two of its teachers; of MMSD, multimodal for a head for each of two streams and "
+        "for both fused, single for one head, for its stream or for two streams fused."
     )
     supervision: Literal["weak", "full", "pseudo"] = absent(
-        "weak, which MMDist's models are: training reads videos and sentences alone. Of EMTM, full: training reads the "
-        "moments of the training splits; or pseudo: the pseudo labels of the model that labels names, and no moment."
+        "weak, which models of MMDist and MMSD are: training reads videos and sentences, or labels, alone. Of EMTM, "
+        "full: training reads the moments of the training splits; or pseudo: the pseudo labels of the model that "
+        "labels names, and no moment."
     )
     labels: str = absent("The model whose pseudo labels, of the same seed, train a pseudo model; by default teacher.")
     streams: Distinct[str] = absent(
@@ -94,7 +99,9 @@ class Model(Section):
     train: TrainSection = absent("Settings of train that differ for this model.")
     mmdist: MMDistSection = absent("Settings of mmdist that differ for this model.")
     emtm: EMTMSection = absent("Settings of emtm that differ for this model.")
+    mmsd: MMSDSection = absent("Settings of mmsd that differ for this model.")
     export: ExportSection = absent("Settings of export that differ for this model.")
+    localise: LocaliseSection = absent("Settings of localise that differ for this model.")
 
 
 class Stream(Section):
@@ -147,7 +154,7 @@ class Collection(Section):
 
 
 class DataSet(QueriesSection):
-    collection: str = Field(description="The collection whose videos the sentences are about.")
+    collection: str = Field(description="The collection whose videos the sentences or labels are about.")
     get_from: Text = absent("Where to get missing files, for the message that says so.")
     seeds: Seeds = absent("Seeds for this data set instead of the general ones.")
     streams: dict[str, str] = absent(
@@ -157,7 +164,10 @@ class DataSet(QueriesSection):
     train: TrainSection = absent("Settings of train that differ here.")
     mmdist: MMDistSection = absent("Settings of mmdist that differ here.")
     emtm: EMTMSection = absent("Settings of emtm that differ here.")
+    mmsd: MMSDSection = absent("Settings of mmsd that differ here.")
+    localise: LocaliseSection = absent("Settings of localise that differ here.")
     evaluate: EvaluateSection = absent("Settings of evaluate that differ here.")
+    localisation: LocalisationSection = absent("Settings of localisation that differ here.")
 
 
 class Config(Section):
@@ -199,7 +209,8 @@ class Config(Section):
     tables: dict[str, Unique[str]] = Field(
         {},
         description="What results/tables_{dataset}.csv and .md hold, by the tables' names: models, all of which are "
-        "trained; an empty list leaves a table out. Published numbers stand beside them where there are any.",
+        "trained; an empty list leaves a table out. A data set of labels has the tables of models of MMSD, the others "
+        "those of other models. Published numbers stand beside them where there are any.",
     )
     recipes: dict[str, OneStream] = Field(
         {},
@@ -211,7 +222,7 @@ class Config(Section):
         description="Videos and the features made of them, by name; several data sets may share a collection.",
     )
     datasets: dict[str, DataSet] = Field(
-        min_length=1, description="Sentences about the videos of a collection, by name."
+        min_length=1, description="Sentences about the videos of a collection, or labels of them, by name."
     )
     downloads: DownloadsSection = DownloadsSection()
     demo: DemoSettings = DemoSettings()
@@ -224,8 +235,11 @@ class Config(Section):
     train: TrainSection = TrainSection()
     mmdist: MMDistSection = MMDistSection()
     emtm: EMTMSection = EMTMSection()
+    mmsd: MMSDSection = MMSDSection()
     export: ExportSection = ExportSection()
+    localise: LocaliseSection = LocaliseSection()
     evaluate: EvaluateSection = EvaluateSection()
+    localisation: LocalisationSection = LocalisationSection()
     efficiency: EfficiencySection = EfficiencySection()
     figures: FiguresSection = FiguresSection()
 
@@ -250,7 +264,8 @@ def complete(given: Mapping[str, Any]) -> Settings:
     whole = checked.model_dump(mode="json", exclude=PARTIAL)
     whole |= checked.model_dump(mode="json", include=PARTIAL, exclude_unset=True)
     for name, dataset in checked.datasets.items():
-        whole["datasets"][name] |= dataset.model_dump(mode="json", include=set(QueriesSection.model_fields))
+        unread = {"subsets", "labels"} if dataset.format != "activitynet13" else set()
+        whole["datasets"][name] |= dataset.model_dump(mode="json", include=QueriesSection.model_fields.keys() - unread)
     for _, streams in _streams(whole):
         for stream, about in streams.items():
             streams[stream] = merge(whole["recipes"][about["recipe"]], about) if "recipe" in about else about

@@ -4,17 +4,23 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 Settings = Mapping[str, Any]
-METHODS = ("mmdist", "emtm")
+METHODS = ("mmdist", "emtm", "mmsd")
+# The tasks of data sets that a method's models are trained on.
+TASKS = {"mmdist": ("grounding", "localization"), "emtm": ("grounding",), "mmsd": ("localization",)}
 # Key of a model -> method -> its values.
 KINDS = {
-    "network": {"mmdist": ("single", "multimodal"), "emtm": ("student", "seqpan", "map2d")},
-    "supervision": {"mmdist": ("weak",), "emtm": ("full", "pseudo")},
+    "network": {
+        "mmdist": ("single", "multimodal"),
+        "emtm": ("student", "seqpan", "map2d"),
+        "mmsd": ("single", "multimodal"),
+    },
+    "supervision": {"mmdist": ("weak",), "emtm": ("full", "pseudo"), "mmsd": ("weak",)},
 }
 
 
 def tables_read(method: str, settings: Settings) -> dict[str, str]:
     """The tables of its teachers that a model's losses read, each with what would make a loss read it no more."""
-    if method == "emtm":
+    if method in ("emtm", "mmsd"):
         return {"activation_maps": "remove this teacher"}
     levels, local = settings["distillation"], settings["loss"]["local_learning"]
     read = {"pseudo_labels": "set mmdist.distillation.global_level: false"} if levels["global_level"] else {}
@@ -43,7 +49,9 @@ def without(model: str, own: Settings, about: Settings, settings: Settings) -> I
             yield f"{where}.{key}: {value!r} is not of method {method}; supported values are {known}."
     if wrong:
         return
-    yield from {"mmdist": _of_mmdist, "emtm": _of_emtm}[method](where, own, about, settings)
+    if "localise" in own and method != "mmsd":
+        yield _unread(f"{where}.localise", f"models of {method} find no segments of labels")
+    yield from {"mmdist": _of_mmdist, "emtm": _of_emtm, "mmsd": _of_mmsd}[method](where, own, about, settings)
     given, chosen = own.get("train", {}).get("optimisation", {}), settings["train"]["optimisation"]
     if "warmup_updates" in given and chosen["schedule"] != "inverse_sqrt":
         yield _unread(f"{where}.train.optimisation.warmup_updates", f"the schedule is {chosen['schedule']}")
@@ -134,3 +142,29 @@ def _of_fast_student(where: str, given: Settings, about: Settings, method: Setti
         yield (
             f"{where}: its teachers have no effect, since emtm.loss.distillation is 0; raise it, or set teachers: []."
         )
+
+
+OF_VOTES = ("voting", "reliable", "margin")  # keys of `mmsd.pseudo_labels` that say which stream labels for which
+
+
+def _of_mmsd(where: str, own: Settings, about: Settings, settings: Settings) -> Iterator[str]:
+    given, method = own.get("mmsd", {}), settings["mmsd"]
+    if "snippets" in own.get("train", {}):
+        yield _unread(f"{where}.train.snippets", "models of MMSD read mmsd.snippets")
+    if "export" in own:
+        yield _unread(f"{where}.export", "models of MMSD write their tables while they train")
+    if "distillation" in given and not about.get("teachers"):
+        yield _unread(f"{where}.mmsd.distillation", "the model has no teachers")
+    losses, labels = given.get("loss", {}), given.get("pseudo_labels", {})
+    if about["network"] == "single":
+        for key in [key for key in ("distillation_weight", "temperature") if key in losses]:
+            yield _unread(f"{where}.mmsd.loss.{key}", "a network with one head has no streams that teach each other")
+        for key in [key for key in ("voting", "margin") if key in labels]:
+            yield _unread(f"{where}.mmsd.pseudo_labels.{key}", "a network with one head has no streams that vote")
+    elif "temperature" in losses and not method["loss"]["distillation_weight"]:
+        yield _unread(f"{where}.mmsd.loss.temperature", "distillation_weight is 0")
+    if "margin" in labels and about["network"] != "single" and not method["pseudo_labels"]["voting"]:
+        yield _unread(f"{where}.mmsd.pseudo_labels.margin", "voting is false")
+    if not method["loss"]["pseudo_label_weight"]:
+        for key in [key for key in ("memory", *OF_VOTES) if key in labels]:
+            yield _unread(f"{where}.mmsd.pseudo_labels.{key}", "loss.pseudo_label_weight is 0")

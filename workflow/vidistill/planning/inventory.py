@@ -29,6 +29,9 @@ log = logging.getLogger(__name__)
 DEMO_VIDEOS = "results/demo/videos"
 LONGEST_COMMAND = 100_000  # characters of its lists; Linux limits a whole command to 131,072
 BYTES = {"float16": 2, "float32": 4}
+LONG = 600  # seconds of a video of unknown duration, for estimates of memory
+FPS = 25  # frames a second, for the same
+DENSE = 8 / FPS  # seconds from one vector to the next where it is not known otherwise
 OTHER_IDS = 5_000  # characters of ids that only show how a source of features names videos
 
 
@@ -73,12 +76,26 @@ class Inventory:
                 than the standard library.
         """
         collection, snippets = self.plan.collection(dataset), self.plan.snippets(dataset, model)
-        streams = [self.plan.stream(dataset, role) for role in self.plan.roles([model])]
-        of_snippet = sum(
-            BYTES[self.plan.features(collection, stream)["dtype"]] * self._width(collection, stream, existing)
-            for stream in streams
-        )
-        return of_snippet * snippets * len(self._video_ids(dataset))
+        total = 0
+        for stream in (self.plan.stream(dataset, role) for role in self.plan.roles([model])):
+            rows = self._rows(dataset, stream) if snippets is None else snippets * len(self._video_ids(dataset))
+            settings = self.plan.features(collection, stream)
+            total += rows * BYTES[settings["dtype"]] * self._width(collection, stream, existing)
+        return total
+
+    def _rows(self, dataset: str, stream: str) -> int:
+        """About how many vectors the videos of a data set have."""
+        collection = self.plan.collection(dataset)
+        if self.plan.is_drawn(collection):
+            seconds = self.plan.config["demo"]["seconds"] * len(self._video_ids(dataset))
+        else:
+            durations = {a.video_id: rows.annotated_duration(a) or LONG for a in self._annotations(dataset)}
+            seconds = sum(durations.values())
+        settings = self.plan.features(collection, stream)
+        if not self.plan.is_extracted(collection, stream):
+            return round(seconds / (settings["seconds_per_row"] or DENSE))
+        one = settings.get("window") and settings.get("temporal_mean")
+        return round(seconds / (settings["stride"] / FPS if one else DENSE))
 
     def is_made(self, dataset: str) -> bool:
         """Whether the workflow makes the annotations of a data set, so that nothing is known about them yet."""
@@ -112,6 +129,13 @@ class Inventory:
             )
         return f"training moments = {digest}"
 
+    def training_labels(self, dataset: str) -> str:
+        """A digest of what models of actions see of the annotations."""
+        if self.is_made(dataset):
+            return ""
+        found = rows.labels_digest(self._annotations(dataset), self.plan.training_splits(dataset))
+        return f"training labels = {found}"
+
     def annotated_rows(self, dataset: str) -> list[str]:
         """Digests of the annotation files."""
         return [] if self.is_made(dataset) else fingerprints.whole(self.annotation_files(dataset))
@@ -125,17 +149,22 @@ class Inventory:
         videos = self._videos(collection)
         return [videos[name] for name in sorted(ids & videos.keys()) if os.path.exists(videos[name])]
 
-    def unscored(self, dataset: str, split: str) -> str | None:
-        """A message if no row of a split has a moment, so that results have no numbers; None otherwise."""
+    def unscored(self, dataset: str, split: str, *, segments: bool) -> str | None:
+        """A message if no row of a split has a moment, so that results have no numbers; None otherwise.
+
+        Args:
+            segments: whether the models find segments of labels.
+        """
         if self.plan.is_drawn(self.plan.collection(dataset)):  # its table is still to be written, and has moments
             return None
         if any(
             row.split == split and row.start is not None and row.end is not None for row in self._annotations(dataset)
         ):
             return None
+        answer = "find segments (detections.json)" if segments else "answer every sentence (predictions.jsonl)"
         return (
             f"{dataset}: no row of the split {split} has start and end, so nothing can be scored. Models are trained "
-            "and answer every sentence (predictions.jsonl); the result has no numbers."
+            f"and {answer}; the result has no numbers."
         )
 
     def shard_ids(self, collection: str, shard: int, *, extracted: bool) -> list[str]:

@@ -7,11 +7,15 @@ from typing import NamedTuple
 
 from vidistill.base.settings import Section, parse
 from vidistill.base.stage import UserError
-from vidistill.planning import downloads
+from vidistill.planning import downloads, effects
 from vidistill.planning.plan import Plan
-from vidistill.settings import emtm, mmdist
+from vidistill.settings import emtm, mmdist, mmsd
 
-TRAINING: dict[str, type[Section]] = {"mmdist": mmdist.TrainSettings, "emtm": emtm.TrainSettings}
+TRAINING: dict[str, type[Section]] = {
+    "mmdist": mmdist.TrainSettings,
+    "emtm": emtm.TrainSettings,
+    "mmsd": mmsd.TrainSettings,
+}
 STREAM_FILES = ("weights", "mean", "pca", "source")  # keys of a stream that name a file
 
 
@@ -31,7 +35,11 @@ def lacks(plan: Plan, dataset: str, models: Iterable[str]) -> list[str]:
     if unfit := [message for model in models for message in _unfit(plan, dataset, model)]:
         return unfit
     collection = plan.collection(dataset)
-    needs = [*annotation_files(plan, dataset), *_word_vectors(plan, dataset)]
+    needs = [*annotation_files(plan, dataset)]
+    if models and all(map(plan.finds_segments, models)):
+        needs += _ambiguous(plan, dataset, models[0])
+    else:
+        needs += _word_vectors(plan, dataset)
     for stream in dict.fromkeys(plan.stream(dataset, role) for role in plan.roles(models)):
         needs += _stream_files(plan, collection, stream)
     needs += [need for model in models for need in _tables_from_elsewhere(plan, dataset, model)]
@@ -43,7 +51,16 @@ def lacks(plan: Plan, dataset: str, models: Iterable[str]) -> list[str]:
 
 
 def _unfit(plan: Plan, dataset: str, model: str) -> Iterator[str]:
-    """What only the settings of all layers together tell, as training would say it."""
+    """A data set of another task, and what only the settings of all layers together tell, as training would say it."""
+    tasks, task = effects.TASKS[plan.method(model)], plan.datasets[dataset]["task"]
+    if task not in tasks:
+        learns, has = ("labels", "sentences") if task == "grounding" else ("sentences", "labels")
+        fitting = " or ".join(method for method in effects.METHODS if task in effects.TASKS[method])
+        yield (
+            f"configuration, {model} on {dataset}: the model learns from {learns}, and the data set has {has} (task: "
+            f"{task}); ask for another data set, or for a model of method {fitting}."
+        )
+        return
     try:
         parse(TRAINING[plan.method(model)], json.dumps(plan.train(dataset, model, 0)))
     except UserError as error:
@@ -74,6 +91,13 @@ def _word_vectors(plan: Plan, dataset: str) -> Iterator[Need]:
         is_own = "word_vectors" in plan.datasets[dataset].get("vocabulary", {})
         key = f"datasets.{dataset}.vocabulary.word_vectors" if is_own else "vocabulary.word_vectors"
         yield Need(path, key, "https://nlp.stanford.edu/projects/glove", "set the key to null to learn vectors")
+
+
+def _ambiguous(plan: Plan, dataset: str, model: str) -> Iterator[Need]:
+    if path := plan.localisation(dataset, model)["ambiguous"]:
+        own = "ambiguous" in plan.datasets[dataset].get("localisation", {})
+        key = f"datasets.{dataset}.localisation.ambiguous" if own else "localisation.ambiguous"
+        yield Need(path, key, plan.datasets[dataset].get("get_from"), "set the key to null")
 
 
 def _stream_files(plan: Plan, collection: str, stream: str) -> Iterator[Need]:

@@ -10,6 +10,7 @@ from typing import Any
 from vidistill.base.stage import UserError
 from vidistill.planning import downloads, effects, references, supervision
 from vidistill.planning.config import EXTRACTORS, Settings, Stream, merge
+from vidistill.settings.queries import QueriesSection
 
 
 def own_keys(stream: Mapping[str, Any]) -> Settings:
@@ -95,6 +96,14 @@ class Plan:
         """The package of the method that trains a model."""
         return str(self.models[model].get("method", "mmdist"))
 
+    def finds_segments(self, model: str) -> bool:
+        """Whether a model finds segments of labels, as stage `localise` writes them, and not moments of sentences."""
+        return self.method(model) == "mmsd"
+
+    def of_labels(self, dataset: str) -> bool:
+        """Whether the annotations of a data set are labels, not sentences."""
+        return bool(self.datasets[dataset]["task"] == "localization")
+
     def trained(self, model: str) -> list[str]:
         """All models to train for the result of `model`, itself first."""
         return self.with_teachers(self.compared(model))
@@ -105,13 +114,13 @@ class Plan:
         above = [name for model in models for name in supervision.above(self.models, model)]
         return list(dict.fromkeys([*models, *above]))
 
-    def in_tables(self) -> list[str]:
-        """All models in the tables, each once."""
-        return list(dict.fromkeys(model for models in self.config["tables"].values() for model in models))
+    def in_tables(self, dataset: str) -> list[str]:
+        """All models in a data set's tables, each once."""
+        return list(dict.fromkeys(model for models in self.tables(dataset)["tables"].values() for model in models))
 
-    def trained_for_tables(self) -> list[str]:
-        """All models to train for the tables, each once."""
-        return list(dict.fromkeys(name for model in self.in_tables() for name in self.trained(model)))
+    def trained_for_tables(self, dataset: str) -> list[str]:
+        """All models to train for a data set's tables, each once."""
+        return list(dict.fromkeys(name for model in self.in_tables(dataset) for name in self.trained(model)))
 
     def roles(self, models: Iterable[str]) -> list[str]:
         """All streams that these models read, each once."""
@@ -170,8 +179,8 @@ class Plan:
     # Settings of the stages, under the stages' names.
 
     def queries(self, dataset: str) -> Settings:
-        keys = ("format", "annotations", "durations", "beyond_duration")
-        return {"dataset": dataset, **{key: self.datasets[dataset][key] for key in keys}}
+        about = self.datasets[dataset]
+        return {"dataset": dataset, **{key: about[key] for key in QueriesSection.model_fields if key in about}}
 
     def vocabulary(self, dataset: str) -> Settings:
         return merge(self.config["vocabulary"], self.datasets[dataset].get("vocabulary", {}))
@@ -215,16 +224,18 @@ class Plan:
             self._device,
         )
 
-    def snippets(self, dataset: str, model: str) -> int:
-        """The rows, at most, that a model reads of each video's features."""
+    def snippets(self, dataset: str, model: str) -> int | None:
+        """The rows, at most, that a model reads of each video's features; None for all that there are."""
         settings = self.train(dataset, model, 0)
-        return int(settings["map2d"]["rows"] if "map2d" in settings else settings["snippets"])
+        found = settings["map2d"]["rows"] if "map2d" in settings else settings["snippets"]
+        return None if found == "native" else int(found)
 
     def training_splits(self, dataset: str) -> list[str]:
-        """The splits whose moments models with `supervision: full` read."""
+        """The splits whose labels, or moments for `supervision: full`, models read."""
         return list(merge(self.config["train"], self.datasets[dataset].get("train", {}))["train_splits"])
 
-    def training_moments(self, dataset: str) -> Settings:
+    def training_rows(self, dataset: str) -> Settings:
+        """Settings of `training_moments` and `training_labels`."""
         return {**self.queries(dataset), "train_splits": self.training_splits(dataset)}
 
     def efficiency(self, dataset: str, models: Iterable[str]) -> Settings:
@@ -236,10 +247,25 @@ class Plan:
         unread = effects.OF_PROPOSALS if self.method(model) == "emtm" else ()
         return {key: value for key, value in settings.items() if key not in unread}
 
+    def localise(self, dataset: str, model: str) -> Settings:
+        layers = (self.config, self.models[model], self.datasets[dataset])
+        given = (layer.get("localise", {}) for layer in layers)
+        return merge(*given, {"id_prefix": self.datasets[dataset]["id_prefix"]}, self._device)
+
     def evaluate(self, dataset: str, model: str) -> Settings:
+        return self._evaluation("evaluate", dataset, model)
+
+    def localisation(self, dataset: str, model: str) -> Settings:
+        return self._evaluation("localisation", dataset, model)
+
+    def evaluated_split(self, dataset: str, model: str) -> str:
+        section = "localisation" if self.finds_segments(model) else "evaluate"
+        return str(self._evaluation(section, dataset, model)["split"])
+
+    def _evaluation(self, section: str, dataset: str, model: str) -> Settings:
         return merge(
-            self.config["evaluate"],
-            self.datasets[dataset].get("evaluate", {}),
+            self.config[section],
+            self.datasets[dataset].get(section, {}),
             {
                 "dataset": dataset,
                 "model": model,
@@ -250,7 +276,13 @@ class Plan:
         )
 
     def tables(self, dataset: str) -> Settings:
-        return {"dataset": dataset, "tables": {name: names for name, names in self.config["tables"].items() if names}}
+        """Of a data set of labels the tables of models that find segments, of one of sentences all others."""
+        fitting = {
+            name: models
+            for name, models in self.config["tables"].items()
+            if models and self.finds_segments(models[0]) == self.of_labels(dataset)
+        }
+        return {"dataset": dataset, "tables": fitting}
 
     @property
     def _device(self) -> Settings:

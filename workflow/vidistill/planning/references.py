@@ -1,7 +1,7 @@
 """Names in a configuration: whether they can be part of a path, and whether what they refer to exists."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from vidistill.planning import effects, supervision
 from vidistill.planning.config import EXTRACTORS, Settings, merge
@@ -58,6 +58,7 @@ def models(config: Settings, inherited: Settings) -> Iterator[str]:
     for table, listed in config["tables"].items():
         for name in listed:
             yield from _unknown(config, f"tables.{table}", name, "models")
+        yield from _apart(f"tables.{table}", listed, inherited)
     for model, about in inherited.items():
         for name in about.get("compare_with", ()):
             yield from _unknown(config, f"models.{model}.compare_with", name, "models")
@@ -72,6 +73,7 @@ def models(config: Settings, inherited: Settings) -> Iterator[str]:
         if labels := supervision.labels(inherited, model):
             yield from _unknown(config, f"models.{model}.labels", labels, "models")
         method, own = about.get("method", "mmdist"), config["models"][model]
+        yield from _apart(f"models.{model}.compare_with", [model, *own.get("compare_with", ())], inherited)
         yield from supervision.wrong(inherited, model, own)
         needed = ("streams", "network", *(["supervision"] if method == "emtm" else []))
         if missing := [key for key in needed if key not in about]:
@@ -79,6 +81,17 @@ def models(config: Settings, inherited: Settings) -> Iterator[str]:
         else:
             settings = {name: merge(config[name], about.get(name, {})) for name in ("train", method)}
             yield from effects.without(model, own, about, settings)
+
+
+def _apart(key: str, listed: Sequence[str], inherited: Settings) -> Iterator[str]:
+    """A sentence if models are set side by side whose numbers are not of the same kind."""
+    kinds = {name: inherited[name].get("method", "mmdist") == "mmsd" for name in listed if name in inherited}
+    if len(set(kinds.values())) > 1:
+        found = {of_labels: next(name for name in kinds if kinds[name] == of_labels) for of_labels in (True, False)}
+        yield (
+            f"configuration, {key}: {found[True]} finds segments of labels and {found[False]} moments of sentences, so "
+            "their numbers cannot be compared; name models of one kind."
+        )
 
 
 def _unknown(config: Settings, key: str, name: str, part: str) -> Iterator[str]:

@@ -61,4 +61,5 @@ class LocaliseSection(SegmentSettings):
 
 
 class LocaliseSettings(LocaliseSection):
+    id_prefix: str = ""  # of video ids, which toolkits do not know
     device: Device

@@ -1,8 +1,8 @@
 """Section `mmsd`: network, losses, pseudo labels and distillation of MMSD."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from vidistill.base.settings import Distinct, Section
 from vidistill.settings.localise import SegmentSettings
@@ -106,3 +106,13 @@ class TrainSettings(MMSDSection, ModelSettings):
     """Stage train of MMSD; they travel with the model."""
 
     network: NetworkSettings
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        kind, count = self.network.kind, len(self.streams)
+        if not (count == 2 or (count == 1 and kind == "single")) or "fused" in self.streams:
+            raise ValueError(
+                f"a model of MMSD with network: {kind} cannot read the streams {', '.join(self.streams)}; give two, or "
+                "with network: single one, none of them called 'fused'"
+            )
+        return self

@@ -49,6 +49,11 @@ class QueriesSection(Section):
         description="CSV files with the columns id and length (seconds), for annotations without durations, such as "
         "Charades_v1_train.csv; a duration found nowhere is read from the video file.",
     )
+    id_prefix: str = Field(
+        "",
+        description="What precedes the ids of the annotations in the names of videos and features, `v_` for "
+        "ActivityNet-1.3. The ids of all tables have it; the JSON that the field's toolkits read has not.",
+    )
     beyond_duration: Literal["clamp", "drop", "keep"] = Field(
         default_factory=lambda found: "keep" if found.get("task") == "localization" else "clamp",
         description="What becomes of a moment that ends beyond the video's duration: its end is clamped to the "
@@ -63,6 +68,8 @@ class QueriesSection(Section):
             raise ValueError(
                 f"the format {self.format} holds {holds}, not what task: {self.task} needs; set task: {task}"
             )
+        if self.format != "activitynet13" and (unread := {"subsets", "labels"} & self.model_fields_set):
+            raise ValueError(f"{sorted(unread)[0]} has no effect, since the format is {self.format}; remove it")
         if len(set(self.subsets.values())) < len(self.subsets):
             raise ValueError("subsets gives two splits the same subset; give each its own")
         return self

@@ -32,15 +32,17 @@ def write(path: Path, table: pd.DataFrame, **about: str) -> None:
     store.write_table(path, table, DETECTIONS, KEYS, **about)
 
 
-def write_json(path: Path, table: pd.DataFrame, video_ids: Iterable[str], about: str) -> None:
+def write_json(path: Path, table: pd.DataFrame, video_ids: Iterable[str], about: str, prefix: str = "") -> None:
     """Write the segments of a table as ActivityNet's toolkit and its descendants read them.
 
     Args:
         video_ids: of all videos that were predicted, also those without segments.
         about: what made them.
+        prefix: of the ids, which the toolkits do not know.
     """
     results: dict[str, list[dict[str, object]]] = {video_id: [] for video_id in sorted(video_ids)}
     found = table.dropna(subset="start").sort_values(["video_id", "score"], ascending=[True, False], kind="stable")
     for row in found.itertuples():
         results[row.video_id].append({"label": row.label, "score": row.score, "segment": [row.start, row.end]})
-    store.write_json(path, {"version": about, "external_data": {}, "results": results})
+    named = {video_id.removeprefix(prefix): found_in_it for video_id, found_in_it in results.items()}
+    store.write_json(path, {"version": about, "external_data": {}, "results": named})

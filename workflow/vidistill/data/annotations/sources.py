@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from vidistill.base.spelling import nfc
 from vidistill.base.stage import UserError
 from vidistill.data.annotations import activitynet, activitynet13, charades, table, tacos
 from vidistill.data.annotations.annotation import Annotation, split_name
@@ -17,15 +18,13 @@ def read(settings: QueriesSettings) -> list[Annotation]:
         UserError: a file is malformed.
     """
     annotations = _read(settings)
-    if not settings.durations:
-        return annotations
-    durations = charades.durations(settings.durations)
-    return [a if a.duration is not None else replace(a, duration=durations.get(a.video_id)) for a in annotations]
-
-
-def video_ids(settings: QueriesSettings) -> set[str]:
-    """The ids of all videos that the annotations name, flawed rows included."""
-    return {annotation.video_id for annotation in _read(settings)}
+    if settings.durations:
+        durations = charades.durations(settings.durations)
+        dated = (a if a.duration is not None else replace(a, duration=durations.get(a.video_id)) for a in annotations)
+        annotations = list(dated)
+    if settings.id_prefix:
+        return [replace(a, video_id=nfc(settings.id_prefix + a.video_id)) for a in annotations]
+    return annotations
 
 
 def _read(settings: QueriesSettings) -> list[Annotation]:
