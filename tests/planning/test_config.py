@@ -202,6 +202,22 @@ def test_several_seeds_of_a_model_are_several_teachers_of_each_student(plan: Pla
     assert Plan(merge(plan.config, levels)).tables_of_teachers("demo", "student-voting") == expected
 
 
+def test_students_of_mmsd_read_its_tables(plan: Plan) -> None:
+    folder = "results/demo-actions/mmsd/seed-{seed}"
+    assert plan.tables_of_teachers("demo-actions", "mmsd-student") == {
+        "activation_maps": [f"{folder}/activation_maps.parquet"]
+    }
+    tables = ("pseudo_labels", "activation_maps")
+    assert plan.tables_of_teachers("demo-actions", "student-mmsd") == {t: [f"{folder}/{t}.parquet"] for t in tables}
+    assert needs.lacks(plan, "demo-actions", plan.with_teachers(["student-mmsd", "mmsd-student"])) == []
+    (message,) = needs.lacks(plan, "demo", plan.with_teachers(["student-mmsd"]))
+    assert message.startswith("configuration, mmsd on demo: the model learns from labels")
+    about = reports.action_figures(plan, "demo-actions", "mmsd")
+    assert about["localisation"]["tious"] == [0.3, 0.4, 0.5, 0.6, 0.7]
+    assert about["flow"] == {**plan.flow("demo"), "device": "cpu"}
+    assert reports.action_figures(plan, "demo-actions", "mmsd-student")["flow"] is None
+
+
 def test_several_teachers_of_mmdist_must_be_aggregated(plan: Plan) -> None:
     several = {"models": {"student": {"teachers": ["teacher", "baseline"]}}}
     (message,) = needs.lacks(Plan(merge(plan.config, several)), "demo", ["student"])

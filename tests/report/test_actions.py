@@ -10,6 +10,7 @@ import pytest
 from drawn import curves, line, texts
 from PIL import Image
 
+import evaluated as evaluated_runs
 import small_videos
 from localised import LocalisedRuns, localise
 from vidistill.base import store
@@ -58,7 +59,11 @@ def command(trained: tuple[Path, dict[str, dict[str, Path]]], config: dict[str, 
             inputs += [option, *(f"{model}:0={files[model][key]}" for model in shown)]
         models = ["--models", *(f"{model}:0={files[model]['model']}" for model in shown)]
         result = tmp_path / f"{out}.json"
+        measured = tmp_path / "efficiency.json"
+        of_one = evaluated_runs.EFFICIENCY["models"]["mmsd"]
+        store.write_json(measured, {**evaluated_runs.EFFICIENCY, "models": dict.fromkeys(MODELS, of_one)})
         options = ["--settings", json.dumps(about), *inputs, *models, "--problems", folder / "problems.csv"]
+        options += ["--efficiency", measured]
         localisation.main([*map(str, [*options, "--output", result])])
         settings = {**config["figures"], "queries": 1, "localisation": about, "collection": "c"}
         settings |= {"decode": config["decode"], "flow": None}

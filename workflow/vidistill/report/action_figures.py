@@ -21,7 +21,6 @@ from vidistill.settings.figures import FiguresSection
 from vidistill.settings.flow import FlowSettings
 from vidistill.settings.localisation import LocalisationSettings
 
-
 TERMS = {
     "loss": losses.TITLES["loss"],
     "classification": "classes of videos",

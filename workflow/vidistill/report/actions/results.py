@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from vidistill.base.wording import percent, plural
-from vidistill.evaluation import doubts
+from vidistill.evaluation import cost, doubts
 from vidistill.evaluation.published import published, sources
 from vidistill.evaluation.terminal import WITHOUT_VIDEO, number
 from vidistill.report import page
@@ -39,6 +39,9 @@ def make(s: LocalisationSettings, result: Mapping[str, Any]) -> str:
         "Paired, video by video. A difference is clear if its interval excludes 0, and within noise otherwise.",
         _table(names, _differences(result)),
         *_published(s, result, names),
+        page.heading("Cost"),
+        cost.conditions(result["efficiency"]),
+        page.table(("", *cost.HEADER), _costs(result), numbers=range(2, 6), own=s.model),
         page.heading("Other numbers"),
         f"Classification of whole videos: mAP {number(result['classification'], result['queries'])}. The oracle epoch "
         "is chosen on the reported videos: do not report it.",
@@ -109,6 +112,10 @@ def _published(s: LocalisationSettings, result: Mapping[str, Any], names: Sequen
         return ["No paper reports on this data set."]
     text = sources(s.dataset, papers)
     return [*parts, *([f"{text}."] if text else []), _table(names, rows, s.model)]
+
+
+def _costs(result: Mapping[str, Any]) -> list[list[object]]:
+    return [[model, *cost.texts(cost.of(result, model))] for model in result["models"]]
 
 
 def _selections(result: Mapping[str, Any], count: int) -> dict[str, dict[str, object]]:
