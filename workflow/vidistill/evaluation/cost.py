@@ -64,7 +64,10 @@ def conditions(measured: Mapping[str, Any]) -> str:
     if not any(row["words"] for row in rows):
         counts = sorted({row["snippets"] for row in rows})
         snippets = " to ".join(map(str, [*counts[:1], *counts[1:][-1:]]))
-        return f"Multiply-adds and latency are of one video of {snippets} snippets with features in memory, for all labels; latency is the median of {measured['queries']} {where}."
+        return (
+            f"Multiply-adds and latency are of one video of {snippets} snippets with features in memory, for all its "
+            f"labels; latency is the median of {plural(measured['queries'], 'answer')} {where}."
+        )
     return (
         "Parameters are those of inference without the word table. Multiply-adds and latency are of one query with "
         f"features and words in memory; latency is the median of {plural(measured['queries'], 'query')} {where}."

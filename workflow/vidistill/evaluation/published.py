@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import NamedTuple
 
-OTHER_CODE = "CPL"  # has a row of its own, since it is no model here
+OTHER_CODE = ("CPL", "TSCN", "UM", "CO2-Net", "RSKP")  # have rows of their own, since they are no models here
 
 
 class Paper(NamedTuple):
@@ -13,6 +13,7 @@ class Paper(NamedTuple):
     charades: tuple[str, ...] = ("R@0.3", "R@0.5", "R@0.7")
     activitynet: tuple[str, ...] = ("R@0.1", "R@0.3", "R@0.5")
     tacos: tuple[str, ...] = ("R@0.1", "R@0.3", "R@0.5")
+    wtalc: bool = False  # whether the numbers are by the protocol of W-TALC
     thumos14: tuple[str, ...] = ("mAP@0.1", "mAP@0.2", "mAP@0.3", "mAP@0.4", "mAP@0.5", "mAP@0.6", "mAP@0.7", "mAP")
 
 
@@ -38,8 +39,8 @@ MAP2D = Paper(
     charades=("R@0.5", "R@0.7"),
     activitynet=("R@0.3", "R@0.5", "R@0.7"),
 )
-MMSD = Paper("MMSD and UM: the readme of MMSD's code, by the protocol of W-TALC")
-RSKP = Paper("CO2-Net and RSKP: the readme of RSKP's code, by the protocol of W-TALC", thumos14=("mAP",))
+MMSD = Paper("MMSD and UM: the readme of MMSD's code, by the protocol of W-TALC", wtalc=True)
+RSKP = Paper("CO2-Net and RSKP: the readme of RSKP's code, by the protocol of W-TALC", wtalc=True, thumos14=("mAP",))
 ACTIONS = Paper(
     "TSCN and UM: the list VividLe/awesome-weakly-supervised-action-localization",
     activitynet=("mAP@0.5", "mAP@0.75", "mAP@0.95", "mAP"),

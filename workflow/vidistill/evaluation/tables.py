@@ -12,13 +12,14 @@ from vidistill.base import store
 from vidistill.base.settings import Section, parse
 from vidistill.base.stage import UserError, arguments, run
 from vidistill.base.wording import percent, plural
-from vidistill.evaluation import cost, doubts
+from vidistill.evaluation import cost, doubts, kinds
 from vidistill.evaluation.cost import Cost
+from vidistill.evaluation.kinds import Kind
 from vidistill.evaluation.published import OTHER_CODE, Published, published, sources
 
 log = logging.getLogger(__name__)
 COLUMNS = [
-    *("table", "row", "minus", "metric", "value", "std", "seeds", "queries", "low", "high", "resolved"),
+    *("table", "row", "minus", "metric", "value", "std", "seeds", "queries", "segments", "low", "high", "resolved"),
     *("published", "published_on"),
     *cost.COLUMNS,
 ]
@@ -39,23 +40,30 @@ def rows(
         if not models:
             continue
         first = results[models[0]]
-        names = [name for name in first["metrics"] if not name.startswith("R5")]
-        if table == next(iter(s.tables)) and OTHER_CODE in papers:
-            for name in papers[OTHER_CODE].metrics:
-                yield {"table": table, "row": OTHER_CODE, "metric": name, **_published(papers[OTHER_CODE], name)}
-        for row, baseline in (("constant interval", "constant"), ("whole video", "whole_video")):
-            for name, value in (first["video_free"][baseline] or {}).items():
-                yield {**{"table": table, "row": row, "metric": name, "value": value}, "queries": first["queries"]}
+        names, kind = [name for name in first["metrics"] if not name.startswith("R5")], kinds.of(first)
+        for other in OTHER_CODE if table == next(iter(s.tables)) else ():
+            if other in papers:
+                row = _row(other, wtalc=papers[other].paper.wtalc)
+                for name in [name for name in papers[other].metrics if name in names]:
+                    yield {"table": table, "row": row, "metric": name, **_published(papers[other], name)}
+        for wtalc, found in _by_protocol(first).items():
+            for baseline, label in kind.baselines.items():
+                for name, value in (found["video_free"].get(baseline) or {}).items():
+                    about = {"table": table, "row": _row(label, wtalc=wtalc), "metric": name, "value": value}
+                    yield {**about, kind.counted: found[kind.counted]}
         for model in models:
-            for name in names:
-                found = results[model]["metrics"][name]
-                yield {
-                    **{"table": table, "row": model, "metric": name, "value": found["mean"], "std": found["std"]},
-                    **{"seeds": len(found["per_seed"]), "queries": results[model]["queries"]},
-                    **_limits(found["interval"]),
-                    **_published(papers.get(model), name),
-                    **costs[model],
-                }
+            paper = papers.get(model)
+            for wtalc, found in _by_protocol(results[model]).items():
+                for name in names:
+                    metric = found["metrics"][name]
+                    yield {
+                        **{"table": table, "row": _row(model, wtalc=wtalc), "metric": name},
+                        **{"value": metric["mean"], "std": metric["std"], "seeds": len(metric["per_seed"])},
+                        kind.counted: found[kind.counted],
+                        **_limits(metric.get("interval")),
+                        **_published(paper if paper and paper.paper.wtalc == wtalc else None, name),
+                        **costs[model],
+                    }
         for model in models:
             for other, compared in results[model]["comparisons"].items():
                 if other not in ("video_free", *models):
@@ -66,9 +74,18 @@ def rows(
                         yield {
                             **{"table": table, "row": model, "minus": label, "metric": name},
                             **{"value": found["difference"], "resolved": found["resolved"]},
-                            "queries": compared["queries"],
+                            kind.counted: compared[kind.counted],
                             **_limits(found["interval"]),
                         }
+
+
+def _by_protocol(result: Mapping[str, Any]) -> dict[bool, Mapping[str, Any]]:
+    """A result's numbers, and last those by the protocol of W-TALC, if it has them."""
+    return {False: result, **({True: result["wtalc"]} if result.get("wtalc") else {})}
+
+
+def _row(name: str, *, wtalc: bool) -> str:
+    return f"{name}, protocol of W-TALC" if wtalc else name
 
 
 def _published(paper: Published | None, name: str) -> dict[str, Any]:
@@ -93,21 +110,17 @@ def markdown(
     result = next(iter(results.values()))
     text = [f"# {s.dataset}, split {result['split']}"]
     scored = [model for model, about in results.items() if about["metrics"]]
+    kind = kinds.of(result)
     if scored:
-        text.append(
-            f"Percent of {_queries(results)}; {_over(result['seeds'])}. Differences are "
-            "paired, query by query; a difference is within noise if its bootstrap interval over queries contains 0. "
-            "The constant interval is fitted on the training moments, separately for each column."
-        )
+        text.append(f"Percent of {_count(kind, results)}; {_over(result['seeds'])}. {kind.about}")
         text.append(cost.conditions(measured))
-    if scored and (papers := sources(s.dataset, [OTHER_CODE, *scored])):
+    if scored and (papers := sources(s.dataset, [*OTHER_CODE, *scored])):
         text.append(f"Square brackets: published numbers. {papers}.")
     text += dict.fromkeys(sentence for about in results.values() for sentence in doubts.sentences(about))
     if unscored := [model for model in results if model not in scored]:
         text.append(
-            f"{', '.join(unscored)} cannot be scored: no query of the split {result['split']} has both a "
-            "moment (start and end) and a prediction. "
-            f"Their answers are in results/{s.dataset}/MODEL/predictions.jsonl."
+            f"{', '.join(unscored)} cannot be scored: no {kind.unscored.format(split=result['split'])}. "
+            f"Their answers are in results/{s.dataset}/MODEL/{kind.answers}."
         )
     for name, part in table.groupby("table", sort=False):
         alone, paired = part[part["minus"].isna()], part[part["minus"].notna()]
@@ -127,17 +140,18 @@ def _over(seeds: Sequence[int]) -> str:
     return f"of seed {named}" if len(seeds) == 1 else f"mean and standard deviation over the seeds {named}"
 
 
-def _queries(results: Mapping[str, Mapping[str, Any]]) -> str:
-    """The number of scored queries, which may differ between models."""
-    counts = sorted({result["queries"] for result in results.values() if result["metrics"]})
-    return " to ".join([*map(str, counts[:-1][:1]), plural(counts[-1], "query")])
+def _count(kind: Kind, results: Mapping[str, Mapping[str, Any]]) -> str:
+    """The number of scored queries or segments, which may differ between models."""
+    counts = sorted({result[kind.counted] for result in results.values() if result["metrics"]})
+    return " to ".join([*map(str, counts[:-1][:1]), plural(counts[-1], kind.one)])
 
 
 def _grid(part: pd.DataFrame, labels: pd.Series, cell: Any) -> pd.DataFrame:
-    """Rows by label, columns by metric, both in order of appearance."""
+    """Rows by label, columns by metric, both in order of appearance, published metrics that are not ours last."""
     cells = part.assign(label=labels, cell=part.apply(cell, axis=1))
     grid = cells.pivot(index="label", columns="metric", values="cell").fillna("")
-    return grid.loc[list(dict.fromkeys(cells["label"])), list(dict.fromkeys(cells["metric"]))]
+    metrics = [*cells.loc[cells["value"].notna(), "metric"], *cells["metric"]]
+    return grid.loc[list(dict.fromkeys(cells["label"])), list(dict.fromkeys(metrics))]
 
 
 def _markdown(grid: pd.DataFrame) -> str:
@@ -146,16 +160,20 @@ def _markdown(grid: pd.DataFrame) -> str:
 
 def value(row: pd.Series) -> str:
     """A model's number, its spread over seeds, and in square brackets the published one."""
-    ours = "" if pd.isna(row["value"]) else percent(row["value"], row["queries"])
-    spread = "" if pd.isna(row["std"]) else f" ± {percent(row['std'], row['queries'])}"
+    ours = "" if pd.isna(row["value"]) else percent(row["value"], counted(row))
+    spread = "" if pd.isna(row["std"]) else f" ± {percent(row['std'], counted(row))}"
     theirs = "" if pd.isna(row["published"]) else f" [{row['published']:.2f}]"
     return (ours + spread + theirs).strip()
 
 
+def counted(row: pd.Series) -> int:
+    """The number of queries or of segments that a number is about."""
+    return int(row["segments"] if pd.isna(row["queries"]) else row["queries"])
+
+
 def _difference(row: pd.Series) -> str:
     value, low, high = (
-        None if pd.isna(row[name]) else percent(row[name], row["queries"], sign=True)
-        for name in ("value", "low", "high")
+        None if pd.isna(row[name]) else percent(row[name], counted(row), sign=True) for name in ("value", "low", "high")
     )
     if low is None:
         return str(value)

@@ -28,7 +28,7 @@ def prepare(path: Path, sentences: Sequence[str], device: torch.device) -> Prepa
     snippets, random = int(model.metadata["snippets"]), np.random.default_rng(0)
     dims = zip(model.settings.streams, model.network.feature_dims, strict=True)
     features = {stream: random.standard_normal((snippets, dim), np.float32) for stream, dim in dims}
-    settings = LocaliseSettings(device=device.type)
+    settings = LocaliseSettings(device="auto")  # its defaults; the device is the given one
 
     def answer() -> Answer:
         return ask.ask(model, settings, features, {}, SECONDS, device)

@@ -29,9 +29,11 @@ class Need(NamedTuple):
 
 
 def lacks(plan: Plan, dataset: str, models: Iterable[str]) -> list[str]:
-    """One message per missing file or folder that these models need on a data set, or per model whose settings do not
-    fit each other there."""
+    """One message per missing file or folder that these models need on a data set, or on what does not fit there: the
+    task of models, or settings of a model."""
     models = list(models)
+    if other_task := list(_of_another_task(plan, dataset, models)):
+        return other_task
     if unfit := [message for model in models for message in _unfit(plan, dataset, model)]:
         return unfit
     collection = plan.collection(dataset)
@@ -50,17 +52,19 @@ def lacks(plan: Plan, dataset: str, models: Iterable[str]) -> list[str]:
     ]
 
 
-def _unfit(plan: Plan, dataset: str, model: str) -> Iterator[str]:
-    """A data set of another task, and what only the settings of all layers together tell, as training would say it."""
-    tasks, task = effects.TASKS[plan.method(model)], plan.datasets[dataset]["task"]
-    if task not in tasks:
-        learns, has = ("labels", "sentences") if task == "grounding" else ("sentences", "labels")
+def _of_another_task(plan: Plan, dataset: str, models: Iterable[str]) -> Iterator[str]:
+    task = plan.datasets[dataset]["task"]
+    if unfit := [model for model in models if task not in effects.TASKS[plan.method(model)]]:
+        learn, has = ("labels", "sentences") if task == "grounding" else ("sentences", "labels")
         fitting = " or ".join(method for method in effects.METHODS if task in effects.TASKS[method])
         yield (
-            f"configuration, {model} on {dataset}: the model learns from {learns}, and the data set has {has} (task: "
-            f"{task}); ask for another data set, or for a model of method {fitting}."
+            f"configuration, {', '.join(unfit)} on {dataset}: they learn from {learn}, and the data set has {has} "
+            f"(task: {task}); ask for another data set, or for a model of method {fitting}."
         )
-        return
+
+
+def _unfit(plan: Plan, dataset: str, model: str) -> Iterator[str]:
+    """What only the settings of all layers together tell, as training would say it."""
     try:
         parse(TRAINING[plan.method(model)], json.dumps(plan.train(dataset, model, 0)))
     except UserError as error:

@@ -33,7 +33,7 @@ def make(material: Material) -> str:
         f"moment has an IoU of at least m with the true one; mIoU is the mean IoU. Each number is {seeds}, after the "
         f"last epoch; in round brackets, the {s.confidence:.0%} bootstrap interval over the queries."
     ]
-    if papers := sources(s.dataset, [OTHER_CODE, *order]):
+    if papers := sources(s.dataset, [*OTHER_CODE, *order]):
         legend.append(f"In square brackets, published numbers. {papers}.")
     else:
         legend.append("No paper reports on this data set.")
