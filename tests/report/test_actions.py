@@ -88,7 +88,7 @@ def test_every_page_and_picture_is_written_and_equal_runs_are_equal_bytes(comman
     for kind in ("foreground", "supervised", "voted"):
         for stream in ("rgb", "flow", "fused"):
             assert f"curve:{kind}:{stream}:0".encode() in first["rounds.svg"]
-    assert b"foreground" not in first["losses.svg"]
+    assert b"curve:foreground" not in first["losses.svg"]
     with Image.open(tmp_path / "out" / "frames.png") as picture:
         assert picture.width > 1000
 
