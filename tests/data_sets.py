@@ -46,6 +46,26 @@ def activitynet_tree(folder: Path) -> None:
     put(folder, "data/weights/c3d.pt", "data/weights/c3d_mean.npy", "data/weights/activitynet_pca.hdf5")
 
 
+def actions_tree(folder: Path, dataset: str) -> None:
+    """Files as the configuration names them for `thumos14` or `activitynet-1.3`."""
+    name, subsets, prefix = {
+        "thumos14": ("thumos14/thumos14.json", ("validation", "test"), ""),
+        "activitynet-1.3": ("activitynet/activity_net.v1-3.json", ("training", "validation"), "v_"),
+    }[dataset]
+    segments = [{"segment": [1, 4], "label": "Diving"}]
+    half = len(IDS) // 2
+    database = {
+        video: {"subset": subset, "duration": 9.5, "annotations": segments}
+        for subset, videos in zip(subsets, (IDS[:half], IDS[half:]), strict=True)
+        for video in videos
+    }
+    put(folder, f"data/{name}", text=json.dumps({"database": database}))
+    put(folder, *(f"data/{name.split('/')[0]}/videos/{prefix}{video}.mp4" for video in IDS))
+    put(folder, "data/weights/rgb_imagenet.pt", "data/weights/flow_imagenet.pt")
+    if dataset == "thumos14":
+        put(folder, "data/thumos14/Ambiguous_test.txt", text="V0030  1.0 2.0\n")
+
+
 def check_damaged_copies(read: Callable[[str], object], path: Path, sound: str) -> None:
     """Of 500 damaged copies of a JSON text, many end in a sentence that names the file, and the others are read."""
     generator = random.Random(0)

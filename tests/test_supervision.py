@@ -52,6 +52,22 @@ def test_moments_reach_training_by_one_rule_and_its_table_alone(planned: Run) ->
     assert made.inputs == {"results/demo/annotations.csv", "results/demo/queries.parquet"}
 
 
+def test_neither_moments_nor_labels_of_test_videos_reach_models_of_actions(tmp_path: Path) -> None:
+    outcome = run(tmp_path, "results/mmsd_demo-actions.json", config=[TINY], dry=True)
+    assert outcome.status == 0, outcome.text
+    jobs = outcome.graph
+    seen = {job.rule: above(job, jobs) for job in jobs if job.rule in ("train_actions", "localise")}
+    assert len(seen) == 2
+    for rule, files in seen.items():
+        tables = {file for file in files if file.startswith("results/demo-actions/") and file.count("/") == 2}
+        assert tables == {"results/demo-actions/training_labels.parquet"}, rule
+    for table in ("moments", "queries"):
+        read = {job.rule for job in jobs if f"results/demo-actions/{table}.parquet" in job.inputs}
+        assert read == {"localisation", *(["moments"] if table == "queries" else [])}
+    (made,) = (job for job in jobs if "results/demo-actions/training_labels.parquet" in job.outputs)
+    assert {"results/demo/actions.csv"} <= made.inputs
+
+
 def test_the_graph_can_show_a_path(planned: Run) -> None:
     (evaluated,) = (job for job in planned.graph if "results/emtm-pseudo_demo.json" in job.outputs)
     assert {MOMENTS, "results/demo/emtm-pseudo/seed-0/model.safetensors", "results/demo/annotations.csv"} <= above(

@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from data_sets import IDS, activitynet_tree, charades_tree, put, tacos_tree
+from data_sets import IDS, actions_tree, activitynet_tree, charades_tree, put, tacos_tree
 from own_videos import draw
 from vidistill.planning.plan import merge
 from workflow_runs import TINY, clone, run
@@ -70,6 +70,47 @@ def test_a_result_on_tacos_needs_exactly_its_jobs(tmp_path: Path) -> None:
     outcome = run(tmp_path, "results/student_tacos.json", dry=True)
     assert outcome.status == 0, outcome.text
     assert outcome.jobs == whole_chain(shards(IDS, 40))
+
+
+def actions_of(videos: int, models: int = 2, seeds: int = 3) -> Counter[str]:
+    """The jobs of a result of a model of actions, which is compared with another, over so many shards of videos."""
+    each = {"decode": videos, "flow": videos, "extract": 2 * videos, "queries": 1, "training_labels": 1, "moments": 1}
+    made = {"availability": models, "train_actions": models * seeds, "localise": models * seeds}
+    return Counter({**each, **made, "efficiency": 1, "localisation": 1})
+
+
+@pytest.mark.parametrize(("dataset", "number", "prefix"), [("thumos14", 50, ""), ("activitynet-1.3", 450, "v_")])
+def test_a_result_on_labels_needs_exactly_its_jobs(tmp_path: Path, dataset: str, number: int, prefix: str) -> None:
+    actions_tree(tmp_path, dataset)
+    outcome = run(tmp_path, f"results/mmsd_{dataset}.json", dry=True)
+    assert outcome.status == 0, outcome.text
+    assert outcome.jobs == actions_of(shards([prefix + video for video in IDS], number))
+    (evaluated,) = outcome.inputs("localisation")
+    assert ("data/thumos14/Ambiguous_test.txt" in evaluated) == (dataset == "thumos14")
+    if dataset == "thumos14":
+        (tmp_path / "data/thumos14/Ambiguous_test.txt").unlink()
+        (said,) = run(tmp_path, f"results/mmsd_{dataset}.json", dry=True).errors
+        assert said.startswith(
+            "data/thumos14/Ambiguous_test.txt is missing (set by datasets.thumos14.localisation.ambiguous); get it from"
+        )
+
+
+def test_what_is_not_for_a_data_set_is_said_in_one_sentence(tmp_path: Path) -> None:
+    charades_tree(tmp_path)
+    (said,) = run(tmp_path, "results/mmsd_charades.json", dry=True).errors
+    assert said == (
+        "configuration, mmsd, mmsd-base on charades: they learn from labels, and the data set has sentences (task: "
+        "grounding); ask for another data set, or for a model of method mmdist or emtm."
+    )
+    (said,) = run(tmp_path, "results/emtm_demo-actions.json", dry=True).errors
+    assert "emtm, fast, map2d, seqpan on demo-actions: they learn from sentences" in said
+
+
+def test_the_tables_of_labels_are_those_of_models_of_actions(tmp_path: Path) -> None:
+    outcome = run(tmp_path, "results/tables_demo-actions.md", dry=True)
+    made = actions_of(4, models=9) + Counter({"demo": 1, "demo_actions": 1, "efficiency_of_tables": 1, "tables": 1})
+    made.update({"efficiency": 8, "localisation": 8})
+    assert outcome.jobs == made, outcome.text
 
 
 def test_without_a_target_the_demo_is_built_and_nothing_else_need_be_there(tmp_path: Path) -> None:

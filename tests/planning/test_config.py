@@ -6,11 +6,13 @@ from typing import Any
 
 import pytest
 
+from data_sets import IDS, actions_tree
 from vidistill.base.settings import parse
 from vidistill.base.stage import UserError
 from vidistill.planning import document, needs
 from vidistill.planning import report as reports
 from vidistill.planning.config import PARTIAL, Config, complete, merge
+from vidistill.planning.inventory import Inventory
 from vidistill.planning.keys import forms
 from vidistill.planning.plan import Plan
 from workflow_runs import ROOT, run
@@ -169,6 +171,30 @@ def test_each_method_has_its_own_snippets(plan: Plan) -> None:
     changed = Plan(merge(plan.config, {"datasets": {"charades": {"train": {"snippets": 9}}}}))
     assert changed.train("charades", "fast", 0)["snippets"] == 64
     assert [changed.snippets("charades", model) for model in ("student", "fast", "map2d")] == [9, 64, 256]
+    assert [plan.snippets(name, "mmsd") for name in ("thumos14", "activitynet-1.3")] == [None, 75]
+
+
+def test_each_kind_of_annotations_has_its_keys(plan: Plan) -> None:
+    thumos, charades = plan.queries("thumos14"), plan.queries("charades")
+    assert (thumos["subsets"], thumos["labels"]) == ({"train": "validation", "test": "test"}, "file")
+    assert (thumos["beyond_duration"], charades["beyond_duration"]) == ("keep", "clamp")
+    assert not {"subsets", "labels"} & charades.keys()
+    assert plan.localise("activitynet-1.3", "mmsd")["id_prefix"] == "v_"
+
+
+def test_a_model_of_actions_has_its_own_thresholds_and_the_data_set_before_it(plan: Plan) -> None:
+    own = {"localise": {"class_threshold": 0.3, "overlap": 0.1}}
+    changed = Plan(merge(plan.config, {"models": {"few": {"parent": "mmsd", **own}}}))
+    assert [changed.localise("thumos14", "few")[key] for key in ("class_threshold", "overlap")] == [0.3, 0.1]
+    assert [changed.localise("demo-actions", "few")[key] for key in ("class_threshold", "overlap")] == [0.05, 0.1]
+
+
+def test_features_of_native_length_are_estimated_by_durations(plan: Plan, tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.chdir(tmp_path)
+    actions_tree(tmp_path, "thumos14")
+    rows = len(IDS) * 9.5 * 25 / 16  # one for 16 frames
+    found = Inventory(plan).feature_bytes("thumos14", "mmsd", lambda *_: 0)
+    assert found == pytest.approx(2 * 1024 * 4 * rows, rel=0.01)
 
 
 def test_pseudo_models_need_the_model_of_their_labels(plan: Plan) -> None:
@@ -286,7 +312,9 @@ def test_a_stream_that_a_collection_lacks_is_named(plan: Plan) -> None:
         plan.stream("charades", "flow")
 
 
-@pytest.mark.parametrize("name", ["cpl", "vslnet", "deepmind-rgb", "deepmind-flow", "activitynet-c3d"])
+@pytest.mark.parametrize(
+    "name", ["cpl", "vslnet", "deepmind-rgb", "deepmind-flow", "activitynet-c3d", "wtal-rgb", "wtal-flow"]
+)
 def test_a_recipe_says_what_is_uncertain_and_is_what_its_stage_takes(config: dict[str, Any], name: str) -> None:
     from vidistill.settings.decode import DecodeSettings
     from vidistill.settings.extract import C3DSettings, I3DSettings

@@ -149,6 +149,44 @@ WRONG = [
         "models.map2d.train.optimisation.slow_rate",
         "slow_epochs is 0",
     ),
+    ({"models": {"mmsd": {"train": {"snippets": 9}}}}, "models.mmsd.train.snippets", "read mmsd.snippets"),
+    ({"models": {"mmsd": {"supervision": "full"}}}, "models.mmsd.supervision", "supported values are weak"),
+    ({"models": {"mmsd": {"export": {"threads": 1}}}}, "models.mmsd.export", "tables while they train"),
+    ({"models": {"mmsd": {"mmsd": {"distillation": {}}}}}, "models.mmsd.mmsd.distillation", "has no teachers"),
+    ({"models": {"fast": {"localise": {"overlap": 0.5}}}}, "models.fast.localise", "emtm find no segments"),
+    (
+        {"models": {"mmsd-fused": {"mmsd": {"loss": {"temperature": 0.5}}}}},
+        "models.mmsd-fused.mmsd.loss.temperature",
+        "teach each other",
+    ),
+    (
+        {"models": {"mmsd-fused": {"mmsd": {"pseudo_labels": {"voting": False}}}}},
+        "models.mmsd-fused.mmsd.pseudo_labels.voting",
+        "no streams that vote",
+    ),
+    (
+        {"models": {"mmsd-no-mkd": {"mmsd": {"loss": {"temperature": 0.5}}}}},
+        "models.mmsd-no-mkd.mmsd.loss.temperature",
+        "distillation_weight is 0",
+    ),
+    (
+        {"models": {"mmsd-no-voting": {"mmsd": {"pseudo_labels": {"margin": 0.5}}}}},
+        "models.mmsd-no-voting.mmsd.pseudo_labels.margin",
+        "voting is false",
+    ),
+    (
+        {"models": {"mmsd-no-pseudo": {"mmsd": {"pseudo_labels": {"memory": False}}}}},
+        "models.mmsd-no-pseudo.mmsd.pseudo_labels.memory",
+        "pseudo_label_weight is 0",
+    ),
+    (
+        {"models": {"mmsd": {"compare_with": ["mmsd-base", "student"]}}},
+        "models.mmsd.compare_with",
+        "mmsd finds segments of labels and student moments of sentences",
+    ),
+    ({"tables": {"x": ["student", "mmsd"]}}, "tables.x", "cannot be compared"),
+    ({"datasets": {"demo": {"labels": "file"}}}, "datasets.demo", "labels has no effect, since the format is table"),
+    ({"datasets": {"demo": {"format": "activitynet13"}}}, "datasets.demo", "set task: localization"),
     ({"datasets": {"logs": {"collection": "demo", "annotations": {"train": ["a"]}}}}, "datasets", "/logs/ is reserved"),
 ]
 
