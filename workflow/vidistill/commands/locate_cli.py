@@ -74,7 +74,7 @@ def answer(args: argparse.Namespace) -> None:
     name = args.video_id if args.video is None else args.video
     if args.json:
         of_model = video_options.describe(about.path, about.settings)
-        settings = locator.segments.model_dump(mode="json", exclude={"device", "threads"})
+        settings = locator.segments.model_dump(mode="json", exclude={"device", "threads", "id_prefix"})
         described = {"video": name, "duration": watched.duration, **of_model, "settings": settings}
         store.write_json(args.json, described | as_json(found))
     if args.picture:

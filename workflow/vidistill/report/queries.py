@@ -187,7 +187,7 @@ def _map(axes: Axes, card: Card, model: str) -> None:
     for stream, values in sorted(streams.items(), key=lambda item: item[0] == FUSED):
         colour, line = STREAMS.get(stream, (colours.GREEN, (0, (6, 2, 1.2, 2))))
         edges = np.linspace(0, card.duration, len(values) + 1)
-        name = "mean of both" if stream == FUSED and len(streams) > 1 else stream
+        name = "mean of both" if stream == FUSED and _is_mean(streams) else stream
         axes.stairs(values, edges, baseline=None, color=colour, ls=line, lw=2 if stream == FUSED else 1.2, label=name)
     if len(streams) > 1:
         axes.legend(loc="upper right", fontsize=8, ncols=3, handlelength=2.4, borderaxespad=0.1)
@@ -195,6 +195,13 @@ def _map(axes: Axes, card: Card, model: str) -> None:
         axes.set_ylim(low, high + 0.3 * (high - low))  # room for the legend
     axes.locator_params(axis="y", nbins=4)
     axes.set_ylabel("similarity" if is_map else "probability")
+
+
+def _is_mean(streams: Mapping[str, np.ndarray]) -> bool:
+    """Whether the fused map is the mean of the others, as MMDist's teacher has it; MMSD's is a stream of its own."""
+    others = [values for stream, values in streams.items() if stream != FUSED]
+    alike = len({len(values) for values in streams.values()}) == 1
+    return bool(others) and alike and np.allclose(streams[FUSED], np.mean(others, axis=0), atol=1e-5)
 
 
 def _moments(axes: Axes, card: Card, model: str) -> None:
