@@ -97,17 +97,58 @@ CODE_OF_EMTM = [
 ]
 
 
+MMSD = "results/mmsd_deeds.json"  # compared with `mmsd-base`
+LOCALISED = {"localise": 2, "localisation": 1}
+TRAINED_ON_LABELS = {"train_actions": 2, "efficiency": 1, **LOCALISED}
+OF_MMSD = [
+    ({"localise": {"overlap": 0.5}}, LOCALISED),  # nothing is trained again
+    ({"models": {"mmsd-base": {"localise": {"class_threshold": 0.1}}}}, {"localise": 1, "localisation": 1}),
+    ({"localisation": {"confidence": 0.9}}, {"localisation": 1}),
+    ({"mmsd": {"loss": {"attention_weight": 0.2}}}, TRAINED_ON_LABELS),
+    (
+        {"models": {"mmsd-base": {"mmsd": {"loss": {"mil_weight": 0.4}}}}},
+        {"train_actions": 1, "localise": 1, "efficiency": 1, "localisation": 1},
+    ),
+    ({"export": {"threads": 2}, "vocabulary": {"max_words": 3}, "evaluate": {"confidence": 0.9}}, {}),
+]
+CODE_OF_MMSD = [
+    ("mmsd/losses.py", TRAINED_ON_LABELS),
+    ("mmsd/localise.py", LOCALISED),
+    ("mmsd/efficiency.py", {"efficiency": 1, "localisation": 1}),
+    ("evaluation/wtalc.py", {"localisation": 1}),
+    ("data/training_labels.py", {"training_labels": 1, "availability": 2, **TRAINED_ON_LABELS}),
+    ("mmdist/losses.py", {}),
+]
+
+
+def write_labels(folder: Path) -> dict[str, Any]:
+    """A data set of labels of the same videos, whose features it shares."""
+    lines = ["video,label,start,end,split,duration"]
+    for number, video in enumerate(own_videos.IDS):
+        split = "test" if number < 2 else "train"
+        for label, start, end in (("moves", 0.2, 1.1), ("stops", 1.0, 1.9))[: 1 + number % 2]:
+            lines.append(f"{video},{label},{start},{end},{split},{own_videos.SECONDS}")
+    (folder / "labels.csv").write_text("\n".join(lines) + "\n")
+    return {
+        "collection": "mine",
+        "task": "localization",
+        "annotations": {"train": ["labels.csv"]},
+        "train": {"threads": 1, "optimisation": {"epochs": 4, "batch_size": 4, "step_epoch": 3}},
+    }
+
+
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with finished results of both methods on videos of its own, and the workflow's code in a copy that may
+    """A folder with finished results of all methods on videos of its own, and the workflow's code in a copy that may
     be edited."""
     folder = tmp_path_factory.mktemp("it's a run")
     clone(folder / "clone")
     configured = own_videos.write(folder)
     with open(folder / "train.csv", "a") as file:
         file.write("later,a ball moves,0,1,2\n")  # a video that is not there yet
+    configured["datasets"]["deeds"] = write_labels(folder)
     (folder / "mine.yaml").write_text(yaml.safe_dump(configured))
-    outcome = run(folder, RESULT, EMTM, config=files(folder), root=folder / "clone")
+    outcome = run(folder, RESULT, EMTM, MMSD, config=files(folder), root=folder / "clone")
     assert outcome.status == 0, outcome.text
     return folder
 
@@ -170,7 +211,8 @@ def test_the_chain_runs_and_leaves_what_it_should(finished: Path) -> None:
     left = {
         path.relative_to(finished / "results").parts[0] for path in (finished / "results").rglob("*") if path.is_file()
     }
-    kept = {"benchmarks", "mine", "features", "logs", "student_mine.json", "emtm_mine.json"}
+    made = {Path(target).name for target in (RESULT, EMTM, MMSD)}
+    kept = {"benchmarks", "mine", "deeds", "features", "logs", *made}
     assert left == kept  # no frames, no flow, no .work
 
 
@@ -185,6 +227,59 @@ def test_a_student_of_three_teachers_learns_from_their_tables(finished: Path) ->
     assert {"distillation", "aggregation", "isomorphic_location"} <= set(history)
     maps = pd.read_parquet(finished / "results/mine/seqpan/seed-0/activation_maps.parquet")
     assert set(maps["kind"]) == {"start", "end"}
+
+
+def test_a_model_of_actions_shares_features_and_finds_segments(finished: Path) -> None:
+    result = json.loads((finished / MMSD).read_text())
+    assert (result["model"], result["task"], result["videos"], result["segments"]) == ("mmsd", "localization", 2, 3)
+    assert set(result["comparisons"]) == {"video_free", "mmsd-base"}
+    assert set(result["streams"]) == {"rgb", "flow", "fused"}
+    costs = result["efficiency"]["models"]["mmsd"]
+    assert (costs["words"], costs["snippets"] > 1) == (0, True)
+    folder = finished / "results/deeds/mmsd/seed-0"
+    maps = pd.read_parquet(folder / "activation_maps.parquet")
+    assert set(maps["round"]) == {1, 2}
+    assert set(maps["stream"]) == {"rgb", "flow", "fused"}
+    assert len(pd.read_parquet(folder / "pseudo_labels.parquet")) > 0
+    found = json.loads((folder / "detections.json").read_text())["results"]
+    assert found.keys() == {"kitchen", "garden"}
+
+
+@pytest.mark.parametrize(("changes", "expected"), OF_MMSD, ids=[str(row[0]) for row in OF_MMSD])
+def test_a_setting_of_mmsd_reruns_what_reads_it(
+    finished: Path, changes: dict[str, Any], expected: dict[str, int]
+) -> None:
+    assert dict(dry(finished, MMSD, changes=changes).jobs) == expected
+
+
+@pytest.mark.parametrize(("file", "expected"), CODE_OF_MMSD, ids=[row[0] for row in CODE_OF_MMSD])
+def test_code_of_mmsd_reruns_what_reaches_it(finished: Path, file: str, expected: dict[str, int]) -> None:
+    with edited(finished / "clone" / "workflow" / "vidistill" / file, lambda text: text + b"\nADDED = 1\n"):
+        assert dict(dry(finished, MMSD).jobs) == expected
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ("kitchen,moves", "kitchen,stops", {"queries": 1, "moments": 1, "localisation": 1}),  # a label of a test video
+        ("kitchen,moves,0.2", "kitchen,moves,0.3", {"moments": 1, "localisation": 1}),
+        (
+            "hall,moves,0.2",
+            "hall,moves,0.3",
+            {"moments": 1, "localisation": 1},
+        ),  # of training, where they fit baselines
+        (
+            "hall,moves",
+            "hall,jumps",
+            {"training_labels": 1, "queries": 1, "moments": 1, "availability": 2, **TRAINED_ON_LABELS},
+        ),
+    ],
+)
+def test_a_corrected_label_or_segment_reaches_what_sees_it(
+    finished: Path, old: str, new: str, expected: dict[str, int]
+) -> None:
+    with edited(finished / "labels.csv", lambda text: text.replace(old.encode(), new.encode())):
+        assert reruns(finished, target=MMSD) == expected
 
 
 def test_neither_cores_nor_kept_frames_change_a_byte(finished: Path, tmp_path: Path) -> None:
@@ -281,10 +376,10 @@ def test_what_decides_about_no_number_reruns_nothing(finished: Path) -> None:
         edits.enter_context(edited(package / "__init__.py", lambda text: text.replace(b"0.1.0", b"9.9.9")))
         for path in carriers:
             edits.enter_context(edited(path, lambda text: text + b"\nADDED = 1\n"))
-        for folder in ("data", "video", "features", "training", "mmdist", "emtm", "evaluation"):
+        for folder in ("data", "video", "features", "training", "mmdist", "emtm", "mmsd", "evaluation"):
             for path in (package / folder).glob("*.py"):
                 edits.enter_context(edited(path, reworded))
-        assert reruns(finished) == reruns(finished, target=EMTM) == {}
+        assert reruns(finished) == reruns(finished, target=EMTM) == reruns(finished, target=MMSD) == {}
         words = ["ground", "videos/kitchen.mp4", "a ball moves", "--model", RESULT, "--device", "cpu"]
         done = subprocess.run(
             [sys.executable, "-m", "vidistill", *words],
