@@ -150,7 +150,7 @@ WRONG = [
         "slow_epochs is 0",
     ),
     ({"models": {"mmsd": {"train": {"snippets": 9}}}}, "models.mmsd.train.snippets", "read mmsd.snippets"),
-    ({"models": {"mmsd": {"supervision": "full"}}}, "models.mmsd.supervision", "supported values are weak"),
+    ({"models": {"mmsd-base": {"supervision": "full"}}}, "models.mmsd-base.supervision", "supported values are weak"),
     ({"models": {"mmsd": {"export": {"threads": 1}}}}, "models.mmsd.export", "tables while they train"),
     ({"models": {"mmsd": {"mmsd": {"distillation": {}}}}}, "models.mmsd.mmsd.distillation", "has no teachers"),
     ({"models": {"fast": {"localise": {"overlap": 0.5}}}}, "models.fast.localise", "emtm find no segments"),
