@@ -14,7 +14,7 @@ def last_lines():
         for model in found.models[:1] if "tables_" in found.file else found.models:
             results[f"results/{model}_{found.dataset}.json"] = model, found.dataset
     results = dict(list(results.items())[:AT_ONCE])
-    reports = {f"results/report_{m}_{dataset}.html" for m, dataset in results.values() if not plan.finds_segments(m)}
+    reports = {f"results/report_{model}_{dataset}.html" for model, dataset in results.values()}
     files = [found.file for found in made]
     lines = [("Done", ", ".join(files))] if made else []
     lines += [("Ask a video", words) for words in filter(None, map(question, results, results.values()))]
@@ -31,15 +31,16 @@ def last_lines():
 def question(result, about):
     """The command that asks a result's model; None if this interpreter has no PyTorch, as with --sdm conda."""
     model, dataset = about
-    if not importlib.util.find_spec("torch") or plan.finds_segments(model):
+    if not importlib.util.find_spec("torch"):
         return None
     collection = plan.datasets[dataset]["collection"]
     roles = plan.roles([model])
-    given = ["VIDEO", '"a sentence"', "--model", located(result)]
+    command, asked_for = ("locate", []) if plan.finds_segments(model) else ("ground", ['"a sentence"'])
+    given = ["VIDEO", *asked_for, "--model", located(result)]
     if not all(plan.is_extracted(collection, plan.stream(dataset, role)) for role in roles):
         features = [f"{role}=FEATURES.h5" for role in roles]  # this project cannot extract them
         given = [*given[1:], "--features", *features, "--video-id", "ID"]
-    return " ".join([vidistill_command(), "ground", *given])
+    return " ".join([vidistill_command(), command, *given])
 
 
 def run_of_snakemake(*targets):

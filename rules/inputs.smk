@@ -323,6 +323,17 @@ def figures_settings(wildcards):
     return reports.figures(plan, wildcards.dataset, wildcards.model)
 
 
+def action_figures_settings(wildcards):
+    return reports.action_figures(plan, wildcards.dataset, wildcards.model)
+
+
+def of_first_seed(name):
+    """A file of the result's model, of its first seed."""
+    return (
+        lambda wildcards: f"results/{wildcards.dataset}/{wildcards.model}/seed-{plan.seeds(wildcards.dataset)[0]}/{name}"
+    )
+
+
 def overview_settings(wildcards):
     return reports.overview(wildcards.dataset, wildcards.model)
 
@@ -344,13 +355,35 @@ PAGES = {
     "costs": ("5 Cost", "2 Time and memory"),
 }
 PICTURES = ("losses.svg", "agreement.svg", "recall.svg", "efficiency.svg", "failures.svg", "frames.png")
+# The same of models that find segments of labels; a caption of its own is in workflow/report/actions/.
+ACTION_PAGES = {
+    "results": ("1 Results", "1 Metrics and published numbers"),
+    "precision": ("1 Results", "2 mAP over all t"),
+    "classes": ("1 Results", "3 Classes"),
+    "videos-best": ("2 Videos", "1 Best videos"),
+    "videos-median": ("2 Videos", "2 Typical videos"),
+    "videos-worst": ("2 Videos", "3 Worst videos"),
+    "losses": ("3 Training", "1 Loss curves"),
+    "rounds": ("3 Training", "2 Pseudo labels by round"),
+    "labels": ("3 Training", "3 Pseudo labels of videos"),
+    **{name: PAGES[name] for name in ("coverage", "frames", "costs")},
+}
+ACTION_PICTURES = ("precision.svg", "classes.svg", "losses.svg", "rounds.svg", "labels.svg", "frames.png")
 
 
-def report_page(name):
+def report_page(name, pages=PAGES, folder=""):
     """A page, with its caption and its place in the report."""
-    category, title = PAGES[name]
-    caption = f"../workflow/report/{name}.rst"
+    category, title = pages[name]
+    own = f"{folder}{name}.rst"
+    caption = own if os.path.exists(f"{workflow.basedir}/workflow/report/{own}") else f"{name}.rst"
+    caption = f"../workflow/report/{caption}"
     return report(f"{REPORT}/{name}.html", caption=caption, category=category, labels={"figure": title})
+
+
+def report_pages(wildcards):
+    """The pages of a model's report, in its order."""
+    names = ACTION_PAGES if plan.finds_segments(wildcards.model) else PAGES
+    return [f"results/report/{wildcards.dataset}/{wildcards.model}/{name}.html" for name in names]
 
 
 def exported(wildcards, table):

@@ -15,6 +15,8 @@ rule figures:
         pictures=[f"{REPORT}/{name}" for name in PICTURES],
     log:
         "results/logs/figures/{dataset}/{model}.log",
+    wildcard_constraints:
+        model=finding(segments=False),
     priority: 5
     conda:
         "../envs/vidistill.yaml"
@@ -40,10 +42,50 @@ rule figures:
         " --videos {params.videos:q} --benchmarks {params.benchmarks:q} --folder {params.folder:q} > {log:q} 2>&1"
 
 
+rule action_figures:
+    input:
+        activation_maps=of_first_seed("activation_maps.parquet"),
+        model=of_first_seed("model.safetensors"),
+        features=lambda wildcards: files_of(result_features(wildcards)),
+        predictions=lambda wildcards: of_compared(wildcards, "predictions.parquet").values(),
+        histories=lambda wildcards: of_compared(wildcards, "history.parquet").values(),
+        result="results/{model}_{dataset}.json",
+        queries="results/{dataset}/queries.parquet",
+        moments="results/{dataset}/moments.parquet",
+    output:
+        pages=[report_page(name, ACTION_PAGES, "actions/") for name in ACTION_PAGES],
+        pictures=[f"{REPORT}/{name}" for name in ACTION_PICTURES],
+    log:
+        "results/logs/action_figures/{dataset}/{model}.log",
+    wildcard_constraints:
+        model=finding(segments=True),
+    priority: 5
+    conda:
+        "../envs/vidistill.yaml"
+    resources:
+        mem_mb=grows(4000),
+        runtime=grows(60),
+    params:
+        settings=settings(action_figures_settings),
+        reads=reads("vidistill.report.action_figures", action_figures_settings),
+        features=lambda wildcards: by_role(result_features(wildcards)),
+        predictions=labelled("predictions.parquet"),
+        histories=labelled("history.parquet"),
+        videos=lambda wildcards: inventory.videos_folder(plan.datasets[wildcards.dataset]["collection"]) or [],
+        benchmarks="results/benchmarks",
+        folder=REPORT,
+    shell:
+        "python -m vidistill.report.action_figures --settings {params.settings:q} --result {input.result:q}"
+        " --queries {input.queries:q} --moments {input.moments:q} --features {params.features:q}"
+        " --predictions {params.predictions:q} --histories {params.histories:q} --model {input.model:q}"
+        " --activation-maps {input.activation_maps:q} --videos {params.videos:q} --benchmarks {params.benchmarks:q}"
+        " --folder {params.folder:q} > {log:q} 2>&1"
+
+
 # The target that users name: all pages in one file. Snakemake's own report shows them one at a time.
 rule overview:
     input:
-        pages=[f"{REPORT}/{name}.html" for name in PAGES],
+        pages=report_pages,
     output:
         "results/report_{model}_{dataset}.html",
     log:

@@ -147,10 +147,42 @@ def test_a_named_variant_is_built_like_any_model(tmp_path: Path) -> None:
     assert any("results/charades/teacher/seed-4/pseudo_labels.parquet" in files for files in outcome.inputs("train"))
 
 
+def test_the_seeds_that_are_teachers_are_trained_whatever_the_seed_of_the_student(tmp_path: Path) -> None:
+    charades_tree(tmp_path)
+    changes = {"models": {"student-voting": {"compare_with": []}}, "seeds": [4]}
+    outcome = run(tmp_path, "results/student-voting_charades.json", changes=changes, dry=True)
+    assert (outcome.jobs["train"], outcome.jobs["export"]) == (4, 3), outcome.text
+    taught = next(files for files in outcome.inputs("train") if "pseudo_labels" in str(files))
+    assert [f"seed-{seed}" in str(taught) for seed in range(5)] == [True, True, True, False, False]
+
+
+def test_the_report_of_a_model_of_actions_has_pages_of_its_own(tmp_path: Path) -> None:
+    outcome = run(tmp_path, "results/report_mmsd_demo-actions.html", config=[TINY], dry=True)
+    assert outcome.jobs["action_figures"] == outcome.jobs["overview"] == 1, outcome.text
+    assert "figures" not in outcome.jobs
+    (pages,) = outcome.inputs("overview")
+    assert {"results", "precision", "rounds", "videos-worst"} <= {Path(page).stem for page in pages}
+
+
+def test_students_of_mmsd_are_trained_after_it(tmp_path: Path) -> None:
+    students = ["results/mmsd-student_demo-actions.json", "results/student-mmsd_demo-actions.json"]
+    outcome = run(tmp_path, *students, config=[TINY], dry=True)
+    # mmsd, mmsd-rgb and mmsd-student; the student and the baseline that its result compares with.
+    assert (outcome.jobs["train_actions"], outcome.jobs["train"]) == (3, 2), outcome.text
+    tables = [files for files in outcome.inputs("train") if "pseudo_labels.parquet" in str(files)]
+    assert ["mmsd/seed-0/activation_maps.parquet" in str(files) for files in tables] == [True]
+    assert not any("moments" in str(files) for rule in ("train", "train_actions") for files in outcome.inputs(rule))
+
+
 def test_the_tables_need_every_ablation_and_share_what_they_can(tmp_path: Path) -> None:
     charades_tree(tmp_path)
     left_out = {
-        name: [] for name in ("EMTM", *(f"EMTM {of}" for of in ("teachers", "ablations", "widths", "without moments")))
+        name: []
+        for name in (
+            "Several teachers",
+            "EMTM",
+            *(f"EMTM {of}" for of in ("teachers", "ablations", "widths", "without moments")),
+        )
     }
     outcome = run(tmp_path, "results/tables_charades.md", changes={"tables": left_out}, dry=True)
     chain = whole_chain(shards(IDS, 200))

@@ -62,6 +62,12 @@ STAGES = {
     "vidistill.evaluation.efficiency": {"vidistill.training.efficiency"},
     "vidistill.evaluation.tables": {"vidistill.evaluation.published"},
     "vidistill.report.overview": {"vidistill.report.page"},
+    "vidistill.report.action_figures": {
+        "vidistill.evaluation.localisation",
+        "vidistill.mmsd.predict",
+        "vidistill.report.actions.videos",
+        "vidistill.video.decode",
+    },
     "vidistill.report.figures": {
         "vidistill.report.style",
         "vidistill.evaluation.tables",

@@ -59,6 +59,17 @@ def test_numbers_are_those_of_a_naive_evaluator(runs: Runs, evaluate):
             assert found["interval"][0] <= found["mean"] <= found["interval"][1]
 
 
+def test_labels_are_queries_whose_sentences_are_their_words(runs: Runs, evaluate):
+    expected = evaluate(runs)
+    runs.queries = runs.queries.assign(label=runs.queries["sentence"].str.replace(" ", "_"), sentence=None)
+    runs.queries.loc[len(runs.queries)] = ["none#0", "none", "test", 9.0, None, None]  # a video without labels
+    found = evaluate(runs)
+    assert found["metrics"] == expected["metrics"]
+    assert found["queries"] == expected["queries"]
+    lines = (runs.root / "lines.jsonl").read_text().splitlines()
+    assert json.loads(lines[0])["query"] == "a person does the 0th thing."
+
+
 def test_any_of_several_moments_counts(runs: Runs, evaluate):
     before = evaluate(runs)["metrics"]["mIoU"]["mean"]
     more = runs.moments.iloc[:TEST:3].assign(start=0.0, end=20.0)

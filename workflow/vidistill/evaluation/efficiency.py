@@ -21,6 +21,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from vidistill.base import device, store
 from vidistill.base.settings import parse
 from vidistill.base.stage import UserError, arguments, run
+from vidistill.data import labels
 from vidistill.settings.efficiency import EfficiencySettings
 from vidistill.training.efficiency import Prepared
 
@@ -101,7 +102,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     s = parse(EfficiencySettings, args.settings)
     files = by_model(args.models, s.methods)
     where = device.choose(s.device, s.threads)
-    sentences = store.read_table(args.queries, ["sentence"])["sentence"].tolist()
+    sentences = labels.with_sentences(store.read_table(args.queries, ["sentence", "label"]))["sentence"].tolist()
     rows = {}
     for model, method in s.methods.items():
         rows[model] = measure(prepare(method, files[model], sentences, where), s)

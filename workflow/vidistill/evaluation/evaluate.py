@@ -78,7 +78,7 @@ def evaluate(
     }
     training = trainings[s.model][s.seeds[0]]
     data = DataSet(
-        store.read_table(files.queries, ["query_id", "video_id", "split", "duration", "sentence"]),
+        inputs.read_queries(files.queries),
         inputs.read_moments(files.moments),
         {name: states.read(name, shards) for name, shards in files.features.items()},
     )

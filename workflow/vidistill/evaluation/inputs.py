@@ -14,6 +14,7 @@ import pandas as pd
 
 from vidistill.base import stage, store
 from vidistill.base.stage import UserError
+from vidistill.data import labels
 from vidistill.evaluation import doubts, predictions, video_free
 from vidistill.features import states
 from vidistill.features.states import Stream
@@ -148,6 +149,12 @@ def read_training(path: Path) -> Training:
         )
     except (KeyError, ValueError, TypeError) as error:
         raise UserError(f"{path} is not a model of this workflow ({error!r}); train it again.") from error
+
+
+def read_queries(path: Path) -> pd.DataFrame:
+    """The queries: query_id, video_id, split, duration and sentence, which of a label is its words."""
+    columns = ["query_id", "video_id", "split", "duration", "sentence", "label"]
+    return labels.with_sentences(store.read_table(path, columns)).drop(columns="label")
 
 
 def read_moments(path: Path) -> dict[str, np.ndarray]:

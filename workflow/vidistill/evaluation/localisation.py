@@ -3,6 +3,7 @@ confidence intervals, baselines, coverage."""
 
 import logging
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -12,7 +13,7 @@ from vidistill.base import store
 from vidistill.base.stage import UserError, run
 from vidistill.evaluation import cost, coverage, detected, inputs, summary, terminal
 from vidistill.evaluation import localisation_numbers as numbers
-from vidistill.evaluation.inputs import DataSet, Files, Training
+from vidistill.evaluation.inputs import DataSet, Files, Labelled, Training
 from vidistill.evaluation.localisation_numbers import Seeds
 from vidistill.evaluation.truth import Truth
 from vidistill.features import states
@@ -42,16 +43,11 @@ def evaluate(s: LocalisationSettings, files: Files, measured: Mapping[str, Any])
         for model in (s.model, *s.compare_with)
     }
     training = trainings[s.model][s.seeds[0]]
-    queries = store.read_table(files.queries, ["query_id", "video_id", "split", "duration", "label"])
-    data = DataSet(
-        queries.assign(sentence=queries["label"].fillna("")),
-        inputs.read_moments(files.moments),
-        {name: states.read(name, shards) for name, shards in files.features.items()},
-    )
+    data = read_data(files.queries, files.moments, files.features)
     videos = sort_videos(data.queries["video_id"], training.select(data.features))
     check_bad(videos, s.max_bad_share)
     truth = Truth(s, data)
-    found = {model: read_seeds(s, files, model, truth) for model in trainings}
+    found = {model: read_seeds(s, files.predictions, model, truth) for model in trainings}
     scored = numbers.scored_videos([found[s.model]], s.exclude_videos)
     segments = truth.of(scored)
     return {
@@ -77,21 +73,35 @@ def evaluate(s: LocalisationSettings, files: Files, measured: Mapping[str, Any])
     }
 
 
-def read_seeds(s: LocalisationSettings, files: Files, model: str, truth: Truth) -> Seeds:
+def read_data(queries: Path, moments: Path, features: Mapping[str, Sequence[Path]]) -> DataSet:
+    """The data set; a query's sentence is its label, empty for a video without labels.
+
+    Args:
+        features: stream -> shards.
+    """
+    table = store.read_table(queries, ["query_id", "video_id", "split", "duration", "label"])
+    return DataSet(
+        table.assign(sentence=table["label"].fillna("")),
+        inputs.read_moments(moments),
+        {name: states.read(name, shards) for name, shards in features.items()},
+    )
+
+
+def read_seeds(s: LocalisationSettings, predictions: Labelled, model: str, truth: Truth) -> Seeds:
     """A model's predictions by seed, all of the same videos; empty if it predicts no video of the split.
 
     Raises:
         UserError: seeds predict different videos, or videos of another data set.
     """
-    read = {seed: detected.read(files.predictions[model, seed], s.split) for seed in s.seeds}
+    read = {seed: detected.read(predictions[model, seed], s.split) for seed in s.seeds}
     first = read[s.seeds[0]]
     found = {seed: one for seed, one in read.items() if one is not None}
     for seed in s.seeds:
-        path, one = files.predictions[model, seed], read[seed]
+        path, one = predictions[model, seed], read[seed]
         if (one and one.videos) != (first and first.videos):
             raise UserError(f"{path} has other videos than seed {s.seeds[0]}; train {model} again.")
         if one is not None and not one.videos <= truth.videos:
-            raise UserError(f"{path} has videos that {files.queries} lacks; train {model} on this data set.")
+            raise UserError(f"{path} has videos that the data set lacks; train {model} on this data set.")
     return found
 
 

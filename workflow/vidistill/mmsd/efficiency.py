@@ -31,6 +31,6 @@ def prepare(path: Path, sentences: Sequence[str], device: torch.device) -> Prepa
     settings = LocaliseSettings(device="auto")  # its defaults; the device is the given one
 
     def answer() -> Answer:
-        return ask.ask(model, settings, features, None, SECONDS, device)
+        return ask.ask(model, settings, features, {}, SECONDS, device)
 
     return Prepared(efficiency.parameters(model.network), 0, snippets, answer)

@@ -7,7 +7,16 @@ import pandas as pd
 
 from vidistill.report import page
 
-RULES = ("demo", "decode", "flow", "extract", "flow_features", "train", "export")  # in the order of the workflow
+RULES = (
+    "demo",
+    "decode",
+    "flow",
+    "extract",
+    "flow_features",
+    "train",
+    "export",
+    "localise",
+)  # in the order of the workflow
 
 
 def read(folder: Path, dataset: str, collection: str, models: Iterable[str]) -> pd.DataFrame:
@@ -16,7 +25,7 @@ def read(folder: Path, dataset: str, collection: str, models: Iterable[str]) -> 
     for path in sorted(folder.rglob("*.tsv")):
         rule, *rest = path.relative_to(folder).with_suffix("").parts
         of = rest[1] if len(rest) > 2 else ""
-        training = rule in ("train", "export")
+        training = rule in ("train", "export", "localise")
         belongs = rest[:1] == [dataset if training else collection] and (not training or of in wanted)
         if rule not in RULES or not (belongs or (rule == "demo" and collection == "demo")):
             continue

@@ -1,6 +1,5 @@
 """Stage `figures`: figures and pages of a model's report."""
 
-import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +8,6 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from vidistill.base import settings as settings_module
-from vidistill.base import store
 from vidistill.base.stage import arguments, run
 from vidistill.data.queries import video_files
 from vidistill.evaluation import inputs, terminal
@@ -35,8 +33,6 @@ from vidistill.settings.decode import DecodeSettings
 from vidistill.settings.figures import FiguresSection
 from vidistill.settings.flow import FlowSettings
 
-log = logging.getLogger(__name__)
-
 
 class FiguresSettings(FiguresSection):
     evaluate: EvaluateSettings
@@ -55,6 +51,18 @@ class Drawn:
     title: str
     about: tuple[str, ...]
     figure: Figure
+
+    def write(self, folder: Path, of: str) -> None:
+        """Write the picture and its page.
+
+        Args:
+            of: the model and the data set, for titles.
+        """
+        path, title = folder / self.file, f"{self.title}: {of}"
+        kind = path.suffix.removeprefix(".")
+        data = style.encode(self.figure, kind)
+        page.write(path, data)
+        page.write(path.with_suffix(".html"), page.document(title, *self.about, page.picture(data, kind, title)))
 
 
 def drawings(s: FiguresSettings, m: Material, files: dict[str, Path]) -> Iterator[Drawn]:
@@ -105,26 +113,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     m = material.read(s.evaluate, paths)
     files = video_files(path for path in args.videos if path.exists())
     for drawn in drawings(s, m, files):
-        path = args.folder / drawn.file
-        kind = path.suffix.removeprefix(".")
-        data = style.encode(drawn.figure, kind)
-        _write(path, data)
-        title = f"{drawn.title}: {s.evaluate.model} on {s.evaluate.dataset}"
-        _write(path.with_suffix(".html"), page.document(title, *drawn.about, page.picture(data, kind, title)))
+        drawn.write(args.folder, f"{s.evaluate.model} on {s.evaluate.dataset}")
     teacher = s.teachers[0] if s.teachers else None
     for group, cards in queries.cards(m, teacher, s.queries, key_frames(s, m, files)).items():
         text = queries.make(group, cards, models[0], teacher, s.frames, scored=bool(m.result["metrics"]))
-        _write(args.folder / f"queries-{group}.html", text)
+        page.write(args.folder / f"queries-{group}.html", text)
     measured = costs.read(args.benchmarks, s.evaluate.dataset, s.collection, [*m.models, *s.exported])
-    _write(args.folder / "costs.html", costs.make(measured, s.evaluate.dataset))
-    _write(args.folder / "coverage.html", coverage.make(m.result, m.data.queries))
-    _write(args.folder / "results.html", results.make(m))
-
-
-def _write(path: Path, data: str | bytes) -> None:
-    with store.atomic(path) as temporary:
-        temporary.write_bytes(data.encode() if isinstance(data, str) else data)
-    log.info("%s", path)
+    page.write(args.folder / "costs.html", costs.make(measured, s.evaluate.dataset))
+    page.write(args.folder / "coverage.html", coverage.make(m.result, m.data.queries))
+    page.write(args.folder / "results.html", results.make(m))
 
 
 if __name__ == "__main__":

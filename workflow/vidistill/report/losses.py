@@ -43,15 +43,18 @@ TITLES = {
 }
 
 
-def draw(histories: Mapping[tuple[str, int], pd.DataFrame], models: Sequence[str]) -> Figure:
+def draw(
+    histories: Mapping[tuple[str, int], pd.DataFrame], models: Sequence[str], titles: Mapping[str, str] = TITLES
+) -> Figure:
     """One panel per column of the histories that has numbers.
 
     Args:
         histories: (model, seed) -> history.parquet.
         models: the report's own model first.
+        titles: of columns, in the order of the figure.
     """
     there = {term for h in histories.values() for term in h.columns if np.isfinite(h[term].astype(float)).any()}
-    terms = [term for term in TITLES if term in there] + sorted(there - {*TITLES, "epoch"})
+    terms = [term for term in titles if term in there] + sorted(there - {*titles, "epoch"})
     rows = -(-len(terms) // COLUMNS)
     figure, looks = style.new(0.5 + 2.15 * rows), style.looks(models)
     grid = figure.subplots(rows, COLUMNS, squeeze=False).ravel()
@@ -59,7 +62,7 @@ def draw(histories: Mapping[tuple[str, int], pd.DataFrame], models: Sequence[str
         axes.set_axis_off()
     seeds = sorted({seed for _, seed in histories})
     for axes, term in zip(grid, terms, strict=False):
-        axes.set_title(TITLES.get(term, term), fontsize=9.5)
+        axes.set_title(titles.get(term, term), fontsize=9.5)
         for (model, seed), history in histories.items():
             if term not in history or not np.isfinite(history[term].astype(float)).any():
                 continue

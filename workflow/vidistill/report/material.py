@@ -110,7 +110,7 @@ def read(s: EvaluateSettings, paths: Paths) -> Material:
         UserError: files do not match, as in stage `evaluate`.
     """
     data = DataSet(
-        store.read_table(paths.queries, ["query_id", "video_id", "split", "duration", "sentence"]),
+        inputs.read_queries(paths.queries),
         inputs.read_moments(paths.moments),
         {name: states.read(name, shards) for name, shards in paths.features.items()},
     )

@@ -1,9 +1,15 @@
 """Self-contained HTML pages: no scripts, and no external fonts or pictures."""
 
 import base64
+import logging
 import re
 from collections.abc import Iterable, Sequence
 from html import escape
+from pathlib import Path
+
+from vidistill.base import store
+
+log = logging.getLogger(__name__)
 
 _CSS = """
 :root { color-scheme: light; }
@@ -75,6 +81,13 @@ def document(title: str, *parts: str) -> str:
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
         f"<style>{_CSS}</style></head>{_OPEN}<h1>{escape(title)}</h1>\n{body}{_CLOSE}"
     )
+
+
+def write(path: Path, data: str | bytes) -> None:
+    """Write a page or a picture whole or not at all."""
+    with store.atomic(path) as temporary:
+        temporary.write_bytes(data.encode() if isinstance(data, str) else data)
+    log.info("%s", path)
 
 
 def joined(title: str, documents: Iterable[str]) -> str:

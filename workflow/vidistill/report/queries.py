@@ -149,7 +149,7 @@ def draw(card: Card, model: str, teacher: str | None, frames: int) -> Figure:
     """One query: the teacher, if any, on the left, the model on the right, frames below."""
     columns = [*([teacher] if teacher else []), model]
     rows = [1.4, 1.0] if any(name in card.maps for name in columns) else [1.0]
-    height, below = sum(rows) + 0.35, _frame_height(card, frames)
+    height, below = sum(rows) + 0.35, frame_height(card.frames, frames)
     figure = style.new(height + below)
     parts = figure.subfigures(2 if below else 1, 1, squeeze=False, height_ratios=(height, below) if below else None)[
         :, 0
@@ -162,16 +162,16 @@ def draw(card: Card, model: str, teacher: str | None, frames: int) -> Figure:
             grid[0, column].set_title(name)
         _moments(grid[-1, column], card, name)
     if below:
-        _frames(parts[1], card, frames)
+        draw_frames(parts[1], card.frames, card.moments, frames)
     return figure
 
 
-def _frame_height(card: Card, frames: int) -> float:
-    """Inches."""
-    if not card.frames:
+def frame_height(frames: Sequence[tuple[float, np.ndarray]], count: int) -> float:
+    """Inches of a row of `count` key frames; 0 if there are none."""
+    if not frames:
         return 0.0
-    height, width = card.frames[0][1].shape[:2]
-    return float(style.WIDTH / frames * height / width * 0.95 + 0.2)
+    height, width = frames[0][1].shape[:2]
+    return float(style.WIDTH / count * height / width * 0.95 + 0.2)
 
 
 def _map(axes: Axes, card: Card, model: str) -> None:
@@ -187,7 +187,7 @@ def _map(axes: Axes, card: Card, model: str) -> None:
     for stream, values in sorted(streams.items(), key=lambda item: item[0] == FUSED):
         colour, line = STREAMS.get(stream, (colours.GREEN, (0, (6, 2, 1.2, 2))))
         edges = np.linspace(0, card.duration, len(values) + 1)
-        name = "mean of both" if stream == FUSED and len(streams) > 1 else stream
+        name = "mean of both" if stream == FUSED and _is_mean(streams) else stream
         axes.stairs(values, edges, baseline=None, color=colour, ls=line, lw=2 if stream == FUSED else 1.2, label=name)
     if len(streams) > 1:
         axes.legend(loc="upper right", fontsize=8, ncols=3, handlelength=2.4, borderaxespad=0.1)
@@ -195,6 +195,13 @@ def _map(axes: Axes, card: Card, model: str) -> None:
         axes.set_ylim(low, high + 0.3 * (high - low))  # room for the legend
     axes.locator_params(axis="y", nbins=4)
     axes.set_ylabel("similarity" if is_map else "probability")
+
+
+def _is_mean(streams: Mapping[str, np.ndarray]) -> bool:
+    """Whether the fused map is the mean of the others, as MMDist's teacher has it; MMSD's is a stream of its own."""
+    others = [values for stream, values in streams.items() if stream != FUSED]
+    alike = len({len(values) for values in streams.values()}) == 1
+    return bool(others) and alike and np.allclose(streams[FUSED], np.mean(others, axis=0), atol=1e-5)
 
 
 def _moments(axes: Axes, card: Card, model: str) -> None:
@@ -215,16 +222,16 @@ def _moments(axes: Axes, card: Card, model: str) -> None:
     axes.grid(axis="y", visible=False)
 
 
-def _frames(figure: SubFigure, card: Card, frames: int) -> None:
-    """Key frames; those within the true moment have a yellow frame."""
-    grid = np.atleast_1d(figure.subplots(1, frames))
+def draw_frames(figure: SubFigure, frames: Sequence[tuple[float, np.ndarray]], moments: np.ndarray, count: int) -> None:
+    """A row of `count` key frames; those within a true moment (G, 2) have a yellow frame."""
+    grid = np.atleast_1d(figure.subplots(1, count))
     for axes in grid:
         axes.set(xticks=[], yticks=[])
         axes.spines[:].set_visible(False)
         axes.grid(visible=False)
-    for axes, (second, image) in zip(grid, card.frames, strict=False):
+    for axes, (second, image) in zip(grid, frames, strict=False):
         axes.imshow(pictures.small(image, PIXELS), interpolation="none")
-        inside = any(start <= second <= end for start, end in card.moments)
+        inside = any(start <= second <= end for start, end in moments)
         axes.set_title(f"{second:.1f} s", fontsize=9, fontweight="bold" if inside else "normal", loc="center", pad=3)
         if inside:
             axes.spines[:].set(visible=True, color="#d9b800", linewidth=4)

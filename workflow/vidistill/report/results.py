@@ -74,11 +74,12 @@ def verdict(result: Mapping[str, Any], thresholds: Sequence[float]) -> str:
     text = f"The {result['model']} finds {found} % at IoU {middle:g}"
     for other, compared in result["comparisons"].items():
         if about := compared["metrics"].get(name):
-            text += _against(other, about, compared["queries"])
+            text += against(other, about, compared["queries"])
     return f"{text}."
 
 
-def _against(other: str, about: Mapping[str, Any], queries: int) -> str:
+def against(other: str, about: Mapping[str, Any], queries: int) -> str:
+    """A difference as a part of the verdict."""
     points, below = percent(abs(about["difference"]), queries), about["difference"] < 0
     difference = f"{points} points {'below' if below else 'above'}"
     if other == "video_free":
