@@ -45,6 +45,10 @@ class Video:
     pictures: tuple[tuple[float, np.ndarray], ...] = ()
 
 
+class UnusableVideoError(UserError):
+    """A file that is no video in which a moment can be found."""
+
+
 class Watch(Protocol):
     """Returns a context for a step `what`; `so_far` tells its progress."""
 
@@ -127,11 +131,12 @@ def _decode(video: Path, output: Path, settings: DecodeSettings, watch: Watch) -
         with watch("decoding", lambda: f"{len(group['frames']) if 'frames' in group else 0} frames"):
             decode(video.stem, group, sources={video.stem: video}, settings=settings)
         if group.attrs["status"] == "bad":
-            raise UserError(f"{video} cannot be read as a video ({group.attrs['reason']}); give a video that plays.")
+            reason = group.attrs["reason"]
+            raise UnusableVideoError(f"{video} cannot be read as a video ({reason}); give a video that plays.")
         if group.attrs["status"] != "ok":
             log.warning("%s: %s", video, group.attrs["reason"])
         if len(group["frames"]) < 2:
-            raise UserError(f"{video} has a single frame, so no moment can be found; {REMEDY}.")
+            raise UnusableVideoError(f"{video} has a single frame, so no moment can be found; {REMEDY}.")
 
 
 def _extract(group: h5py.Group, decoded: Path, recipe: Recipe, extractor: Extractor, place: str) -> None:
