@@ -48,7 +48,7 @@ def read(path: Path) -> tuple[list[tuple[float, float]], np.ndarray]:
     with av.open(str(path)) as container:
         if not container.streams.audio:
             return shown, np.empty(0)
-        sound = np.concatenate([frame.to_ndarray()[0] for frame in container.decode(audio=0)])
+        sound = np.concatenate([frame.to_ndarray()[0].astype(float) for frame in container.decode(audio=0)])
     pieces = sound[: len(sound) // 480 * 480].reshape(-1, 480)
     return shown, np.sqrt((pieces**2).mean(1))
 
