@@ -106,10 +106,24 @@ def test_a_named_variant_is_built_like_any_model(tmp_path: Path) -> None:
     assert any("results/charades/teacher/seed-4/pseudo_labels.parquet" in files for files in outcome.inputs("train"))
 
 
+def test_the_seeds_that_are_teachers_are_trained_whatever_the_seed_of_the_student(tmp_path: Path) -> None:
+    charades_tree(tmp_path)
+    changes = {"models": {"student-voting": {"compare_with": []}}, "seeds": [4]}
+    outcome = run(tmp_path, "results/student-voting_charades.json", changes=changes, dry=True)
+    assert (outcome.jobs["train"], outcome.jobs["export"]) == (4, 3), outcome.text
+    taught = next(files for files in outcome.inputs("train") if "pseudo_labels" in str(files))
+    assert [f"seed-{seed}" in str(taught) for seed in range(5)] == [True, True, True, False, False]
+
+
 def test_the_tables_need_every_ablation_and_share_what_they_can(tmp_path: Path) -> None:
     charades_tree(tmp_path)
     left_out = {
-        name: [] for name in ("EMTM", *(f"EMTM {of}" for of in ("teachers", "ablations", "widths", "without moments")))
+        name: []
+        for name in (
+            "Several teachers",
+            "EMTM",
+            *(f"EMTM {of}" for of in ("teachers", "ablations", "widths", "without moments")),
+        )
     }
     outcome = run(tmp_path, "results/tables_charades.md", changes={"tables": left_out}, dry=True)
     chain = whole_chain(shards(IDS, 200))

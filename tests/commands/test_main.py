@@ -26,6 +26,7 @@ def test_commands_are_listed(arguments: list[str]) -> None:
     done = python("-m", "vidistill", *arguments)
     assert done.returncode == 0
     assert "ground" in done.stdout
+    assert "locate" in done.stdout
     assert "onnx" in done.stdout
 
 
@@ -43,6 +44,8 @@ def test_the_version() -> None:
         (["ground", "v.mp4", "a door", "--pic=a.png", "--model", "m.json"], "--pic", "--picture"),
         (["ground", "v.mp4", "a door", "-model", "m.json"], "-model", "--model"),
         (["ground", "v.mp4", "a door", "\N{EM DASH}model", "m.json"], "\N{EM DASH}model", "--model"),
+        (["locat"], "locat", "locate"),
+        (["locate", "v.mp4", "--segmnt", "dive", "0", "1", "--model", "m.json"], "--segmnt", "--segment"),
         (["onnx", "m.json", "m.onnx", "--hlep"], "--hlep", "--help"),
     ],
 )

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from vidistill.base.stage import UserError
-from vidistill.commands import picture
+from vidistill.commands import canvas, picture
 from vidistill.commands.picture import Question
 
 LONG = "a person in a $5 hat_{x} opens the door, " * 9
@@ -88,21 +88,21 @@ def test_the_curve_is_the_map_over_the_whole_video() -> None:
     ],
 )
 def test_ticks_are_round_and_few(duration: float, names: list[str]) -> None:
-    times, found = picture.ticks(duration)
+    times, found = canvas.ticks(duration)
     assert found == names
     assert times[-1] <= duration
 
 
 @pytest.mark.parametrize("duration", [0.02, 1e5, 1e6])
 def test_there_is_a_tick_whatever_the_length(duration: float) -> None:
-    assert 1 <= len(picture.ticks(duration)[0]) <= picture.TICKS + 1
+    assert 1 <= len(canvas.ticks(duration)[0]) <= canvas.TICKS + 1
 
 
 @pytest.mark.parametrize(("name", "start"), [("p.png", b"\x89PNG"), ("p.svg", b"<?xml"), ("p.pdf", b"%PDF")])
 def test_pictures_are_files_of_their_kind_and_equal_when_made_again(tmp_path: Path, name: str, start: bytes) -> None:
     made = []
     for _ in range(2):
-        picture.save(
+        canvas.save(
             picture.timeline("v.mp4", 5.0, [question(WINDOWS["moments"], LONG)], pictures(9, 16)), tmp_path / name
         )
         made.append((tmp_path / name).read_bytes())
@@ -113,4 +113,4 @@ def test_pictures_are_files_of_their_kind_and_equal_when_made_again(tmp_path: Pa
 
 def test_no_other_kind_of_picture(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"p\.gif: cannot write \.gif; use \.png"):
-        picture.check(tmp_path / "p.gif")
+        canvas.check(tmp_path / "p.gif")

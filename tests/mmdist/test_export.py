@@ -10,7 +10,7 @@ from small import load
 from vidistill.base import store
 from vidistill.base.stage import UserError
 from vidistill.mmdist import export, targets
-from vidistill.training import knowledge
+from vidistill.training import knowledge, samples
 
 
 @pytest.fixture(scope="module")
@@ -28,6 +28,12 @@ def export_run(folder, model, out=None, **changes):
     arguments = ["--settings", settings, "--model", model, *names[:2], *names[6:]]
     outputs = ["--pseudo-labels", out / "labels.parquet", "--activation-maps", out / "maps.parquet"]
     export.main([*map(str, [*arguments, *outputs])])
+
+
+def read(config, queries, labels, taught, **changes):
+    return targets.read(
+        queries, [labels], [taught / "maps.parquet"], small.train_settings(config, "student", **changes)
+    )
 
 
 def test_pseudo_labels_are_the_proposals_by_rank(taught):
@@ -112,23 +118,23 @@ def test_a_student_refuses_tables_of_a_supervised_teacher(config, taught, tmp_pa
         run(taught, small.train_section(config, "student"), "refused", tables)
 
 
-def test_targets_are_joined_by_query_not_by_row(taught, tmp_path):
+def test_targets_are_joined_by_query_not_by_row(config, taught, tmp_path):
     loaded = load(taught)
     shuffled = store.read_table(taught / "labels.parquet").sample(frac=1, random_state=0)
     shuffled.to_parquet(tmp_path / "labels.parquet")
     for path in (taught / "labels.parquet", tmp_path / "labels.parquet"):
-        known, found = targets.read(loaded, path, taught / "maps.parquet", 12)
+        known, found = read(config, loaded, path, taught)
         assert known.query_ids == loaded.query_ids
         first = shuffled[(shuffled["rank"] == 0)].set_index("query_id").loc[loaded.query_ids]
         np.testing.assert_allclose(found.proposal[:, 0], first["center"])
 
 
-def test_a_teacher_from_elsewhere_may_know_moments_alone(taught, tmp_path):
+def test_a_teacher_from_elsewhere_may_know_moments_alone(config, taught, tmp_path):
     labels = store.read_table(taught / "labels.parquet")
     labels[["proposal_index", "center", "width", "reconstruction_error"]] = None
     labels = labels[labels["query_id"] != "v1#0"]
     labels.to_parquet(tmp_path / "labels.parquet")
-    known, found = targets.read(load(taught), tmp_path / "labels.parquet", taught / "maps.parquet", 12)
+    known, found = read(config, load(taught), tmp_path / "labels.parquet", taught)
     assert len(known) == 19
     assert "v1#0" not in known.query_ids
     first = labels[labels["rank"] == 0].set_index("query_id").loc[known.query_ids]
@@ -137,13 +143,13 @@ def test_a_teacher_from_elsewhere_may_know_moments_alone(taught, tmp_path):
     assert (found.index == -1).all()
 
 
-def test_moments_without_a_known_duration_teach_nothing(taught, tmp_path):
+def test_moments_without_a_known_duration_teach_nothing(config, taught, tmp_path):
     labels = store.read_table(taught / "labels.parquet")
     labels[["center", "width"]] = None
     labels.to_parquet(tmp_path / "labels.parquet")
     loaded = load(taught)
     loaded = dataclasses.replace(loaded, durations=np.where(np.arange(len(loaded)) < 2, np.nan, loaded.durations))
-    known, found = targets.read(loaded, tmp_path / "labels.parquet", taught / "maps.parquet", 12)
+    known, found = read(config, loaded, tmp_path / "labels.parquet", taught)
     assert known.query_ids == loaded.query_ids[2:]
     assert not found.proposal.isnan().any()
 
@@ -158,9 +164,12 @@ def test_an_index_that_the_teacher_does_not_give_is_an_error(config, taught, tmp
         run(taught, literal, "student", tables)
 
 
-def test_maps_of_another_length_are_an_error(taught):
-    with pytest.raises(UserError, match="12 snippets, the student 24"):
-        targets.read(load(taught, snippets=24), taught / "labels.parquet", taught / "maps.parquet", 24)
+def test_maps_of_another_length_are_resampled_like_features(config, taught):
+    same = read(config, load(taught), taught / "labels.parquet", taught)[1].maps.numpy()
+    for snippets in (24, 5):
+        loaded = load(taught, snippets=snippets)
+        found = read(config, loaded, taught / "labels.parquet", taught, snippets=snippets)[1].maps
+        np.testing.assert_array_equal(found, [samples.resample(row[:, None], snippets, "none")[:, 0] for row in same])
 
 
 @pytest.mark.parametrize(
@@ -179,7 +188,7 @@ def test_a_student_asks_for_no_table_that_it_does_not_learn_from(config, taught,
 
 
 def test_a_table_that_a_student_needs_is_asked_for(config, taught):
-    with pytest.raises(UserError, match="--activation-maps, not 0"):
+    with pytest.raises(UserError, match="--activation-maps, 1 in all, not 0"):
         run(
             taught,
             small.train_section(config, "student"),

@@ -153,7 +153,7 @@ def test_one_video_is_answered_as_the_stage_answers(trained):
             features[stream] = file["v6"]["features"][:]
     model = models.load(files["model"])
     settings = LocaliseSettings(device="cpu", **thresholds)
-    answer = ask.ask(model, settings, features, None, 16.0, CPU)
+    answer = ask.ask(model, settings, features, {}, 16.0, CPU)
     assert {x.label for x in answer.classes} == set(expected["label"])
     assert [x.video_score for x in answer.classes] == sorted((x.video_score for x in answer.classes), reverse=True)
     for found in answer.classes:

@@ -185,6 +185,26 @@ def test_a_student_of_emtm_reads_the_maps_of_its_teachers_in_their_order(plan: P
     assert plan.tables_of_teachers("demo", "fast") == {}
 
 
+def test_several_seeds_of_a_model_are_several_teachers_of_each_student(plan: Plan) -> None:
+    files = [f"results/demo/teacher/seed-{seed}/{{}}.parquet" for seed in (0, 1, 2)]
+    expected = {table: [file.format(table) for file in files] for table in ("pseudo_labels", "activation_maps")}
+    assert plan.tables_of_teachers("demo", "student-voting") == expected
+    assert plan.train("demo", "student-voting", 7)["teachers"] == ["teacher:0", "teacher:1", "teacher:2"]
+    assert plan.with_teachers(["student-voting"]) == ["student-voting", "teacher"]
+    about = reports.figures(plan, "demo", "student-voting")
+    assert (about["teachers"], about["exported"]) == (["teacher"], ["student-voting", "teacher"])
+    # Without maps as targets, they are still needed to choose among pseudo labels.
+    levels = {"models": {"student-voting": {"mmdist": {"distillation": {"local_level": False}}}}}
+    assert Plan(merge(plan.config, levels)).tables_of_teachers("demo", "student-voting") == expected
+
+
+def test_several_teachers_of_mmdist_must_be_aggregated(plan: Plan) -> None:
+    several = {"models": {"student": {"teachers": ["teacher", "baseline"]}}}
+    (message,) = needs.lacks(Plan(merge(plan.config, several)), "demo", ["student"])
+    assert message.startswith("configuration, student on demo: mmdist.distillation.aggregation single takes one")
+    assert "2 teachers and 1 streams" in message
+
+
 def test_a_run_ends_with_the_sentences(tmp_path: Path) -> None:
     outcome = run(tmp_path, changes={"device": "gpu", "sed": [1], "datasets": {2024: {}}}, dry=True)
     assert outcome.status == 1

@@ -47,6 +47,22 @@ WRONG = [
     ({"models": {"b": {"parent": "c"}, "c": {"parent": "b"}}}, "models.b", "its own parent"),
     ({"models": {"b": {"parent": "baselin"}}}, "models.b.parent", "there is no 'baselin' in models"),
     ({"models": {"b": {"parent": "student", "teachers": ["c"]}}}, "models.b.teachers", "there is no 'c' in models"),
+    (
+        {"models": {"b": {"parent": "student-mean", "teachers": [{"model": "c", "seeds": [0]}]}}},
+        "models.b.teachers",
+        "there is no 'c' in models",
+    ),
+    (
+        {"models": {"b": {"parent": "student-mean", "teachers": ["teacher", {"model": "teacher", "seeds": [0]}]}}},
+        "models.b.teachers",
+        "'teacher' is named twice",
+    ),
+    ({"models": {"student-mean": {"teachers": [{"model": "teacher"}]}}}, "models.student-mean.teachers.0", "'seeds'"),
+    (
+        {"models": {"student-mean": {"mmdist": {"distillation": {"reliable": 0.5}}}}},
+        "models.student-mean.mmdist.distillation.reliable",
+        "aggregation is mean",
+    ),
     ({"flow_in_memory": True, "keep_flow": True}, "", "keep_flow"),
     ({"tables": {"Table 1": ["b"]}}, "tables.Table 1", "there is no 'b' in models"),
     ({"collections": {"demo": {"streams": {"x": {"recipe": "lgi"}}}}}, "collections.demo.streams.x", "recipe 'lgi'"),

@@ -9,6 +9,7 @@ from vidistill.commands.command_line import is_option, meant
 COMMANDS = {  # name: (module with a `main`, what it does)
     "ground": ("vidistill.commands.ground_cli", "find the moments of a video that sentences describe"),
     "search": ("vidistill.commands.search_cli", "find moments in a folder of videos"),
+    "locate": ("vidistill.commands.locate_cli", "find the segments of a video in which actions happen"),
     "onnx": ("vidistill.commands.onnx", "export a model to ONNX, for runtimes other than PyTorch"),
 }
 HELP = ("-h", "--help")
@@ -27,7 +28,7 @@ def main() -> None:
         print(f"usage: vidistill COMMAND ...\n\n{listed}\n\n`vidistill COMMAND --help` lists the options of a command.")
         return
     kind, known = ("option", (*HELP, "--version")) if is_option(name) else ("command", COMMANDS)
-    sys.exit(f"error: unknown {kind} {name!r}{meant(name, known)} commands are {' and '.join(COMMANDS)}.")
+    sys.exit(f"error: unknown {kind} {name!r}{meant(name, known)} commands are {', '.join(COMMANDS)}.")
 
 
 if __name__ == "__main__":

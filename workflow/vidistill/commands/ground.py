@@ -6,31 +6,21 @@ from vidistill.commands.ground import ground
 print(answer.moments[0].start, answer.moments[0].end)
 """
 
-import functools
-import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import get_args
 
 import numpy as np
-import torch
 from torch import Tensor
 
-from vidistill.base import device as devices
-from vidistill.base.files import check_input
 from vidistill.base.gpus import Device
 from vidistill.base.spelling import nfc
 from vidistill.base.stage import UserError
-from vidistill.commands import one_video, recipe, trained, words
-from vidistill.commands.one_video import Video, Watch, unwatched
-from vidistill.commands.recipe import Recipe
+from vidistill.commands import trained, watcher, words
+from vidistill.commands.one_video import Video
+from vidistill.commands.watcher import Watcher
 from vidistill.evaluation import ranking
-from vidistill.features import networks
-from vidistill.features.networks import Extractor
 from vidistill.training.predictions import Found
-
-PICTURES = 8  # frames of a video kept for its picture
 
 
 @dataclass(frozen=True)
@@ -92,7 +82,7 @@ def ground(
     return grounder.ask(grounder.watch(video), asked)
 
 
-class Grounder:
+class Grounder(Watcher):
     """A trained model for several videos or questions.
 
     Args:
@@ -109,36 +99,10 @@ class Grounder:
         threads: int | None = None,
         any_code: bool = False,
     ):
-        if device not in get_args(Device):
-            raise UserError(f"device is {device!r}; use one of {', '.join(get_args(Device))}.")
-        for path in weights:  # even if the model needs none
-            check_input(path, "correct --weights")
+        watcher.check(device, weights)
         self.trained = trained.load(model)
-        self._weights, self._any_code = [Path(path) for path in weights], any_code
-        self._device, self._threads = device, threads or torch.get_num_threads()
-        self._place = devices.choose(device, self._threads, "use --device cpu, in Python device='cpu'")
-        self.trained.network.to(self._place)
+        super().__init__(self.trained, weights=weights, device=device, threads=threads, any_code=any_code)
         self._last: tuple[Video, list[Tensor]] | None = None  # the last video asked about, and its snippets
-
-    @functools.cached_property
-    def _recipes(self) -> dict[str, Recipe]:
-        about = self.trained
-        return {
-            stream: recipe.recipe(
-                stream,
-                provenance,
-                about.files.get(stream, {}),
-                self._weights,
-                device=self._device,
-                threads=self._threads,
-                any_code=self._any_code,
-            )
-            for stream, provenance in about.features.items()
-        }
-
-    @functools.cached_property
-    def _extractors(self) -> dict[str, Extractor]:
-        return {stream: networks.build(recipe.extract, self._place) for stream, recipe in self._recipes.items()}
 
     def check(self, sentences: Sequence[str]) -> None:
         """Raise UserError for an empty sentence, or one without a content word that the model knows."""
@@ -146,49 +110,6 @@ class Grounder:
             raise UserError("no sentence is given; describe what to find.")
         for sentence in sentences:
             words.check(sentence, self.trained.vocabulary, self.trained.known_words(sentence))
-
-    def watch(self, video: str | Path, *, work: str | Path | None = None, watch: Watch = unwatched) -> Video:
-        """Extract a video's features in the same way as for training the model.
-
-        Args:
-            work: an existing folder for decoded frames, which are deleted at the end; None for the system's.
-            watch: reports progress.
-
-        Raises:
-            UserError: the video cannot be decoded, or features like the model's cannot be made here.
-        """
-        check_input(video, one_video.REMEDY)
-        extractors = self._extractors
-        with tempfile.TemporaryDirectory(prefix="vidistill-", dir=work) as folder:
-            return one_video.make(
-                Path(video),
-                self._recipes,
-                extractors,
-                Path(folder),
-                place=str(self._place),
-                pictures=PICTURES,
-                watch=watch,
-            )
-
-    def read(self, features: Mapping[str, str | Path], video_id: str) -> Video:
-        """Read a video's features from the workflow's files, one per stream of the model.
-
-        Raises:
-            UserError: the files are for other streams, lack the video, or were made in another way.
-        """
-        wanted = self.trained.features
-        if set(features) != set(wanted):
-            raise UserError(
-                f"--features gives {', '.join(features)}, but the model reads {', '.join(wanted)}; give these."
-            )
-        video, provenance = one_video.read({stream: Path(features[stream]) for stream in wanted}, video_id)
-        for stream, ours in provenance.items():
-            if other := recipe.differences(ours, wanted[stream]):
-                raise UserError(
-                    f"{features[stream]}: these {stream} features were made in another way than the model's "
-                    f"({'; '.join(other[:3])}); make them with the settings of its training."
-                )
-        return video
 
     def ask(self, video: Video, sentences: Sequence[str], query_ids: Sequence[str] | None = None) -> tuple[Answer, ...]:
         """One answer per sentence, in order.
@@ -204,7 +125,7 @@ class Grounder:
         about = self.trained
         keys = query_ids or list(map(nfc, sentences))
         answers: dict[int, Answer] = {}
-        for found in about.ask(self._snippets(video), sentences, keys, self._place):
+        for found in about.ask(self._snippets(video), sentences, keys, self.place):
             (order,) = ranking.rank("score", np.empty(0), found.score[None], np.empty(0))
             answers[found.row] = Answer(
                 sentences[found.row],

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -37,12 +37,14 @@ class Video:
         duration: seconds.
         features: stream -> (T, D).
         pictures: (seconds, RGB image) of small frames, evenly over the video; empty if features were given.
+        times: stream -> (T, 2) seconds of the rows, where they are known.
     """
 
     video_id: str
     duration: float
     features: dict[str, np.ndarray]
     pictures: tuple[tuple[float, np.ndarray], ...] = ()
+    times: dict[str, np.ndarray] = field(default_factory=dict)
 
 
 class UnusableVideoError(UserError):
@@ -82,7 +84,7 @@ def make(
         UserError: the video cannot be decoded, or its features are not finite.
     """
     decoded: dict[DecodeSettings, Path] = {}
-    features = {}
+    features, times = {}, {}
     for number, (stream, recipe) in enumerate(recipes.items()):
         if recipe.decode not in decoded:
             decoded[recipe.decode] = work / f"frames-{number}.h5"
@@ -90,10 +92,10 @@ def make(
         watched = _Watched(extractors[stream])
         with watch(f"{stream} features", watched.so_far), _group(work / f"{stream}.h5", video.stem) as group:
             _extract(group, decoded[recipe.decode], recipe, watched, place)
-            features[stream] = group["features"][:]
+            features[stream], times[stream] = group["features"][:], group["times"][:]
     with h5py.File(next(iter(decoded.values()))) as file:
         (group,) = file.values()
-        return Video(video.stem, float(group.attrs["duration"]), features, tuple(_pictures(group, pictures)))
+        return Video(video.stem, float(group.attrs["duration"]), features, tuple(_pictures(group, pictures)), times)
 
 
 def read(files: Mapping[str, Path], video_id: str) -> tuple[Video, dict[str, str]]:
@@ -102,7 +104,7 @@ def read(files: Mapping[str, Path], video_id: str) -> tuple[Video, dict[str, str
     Raises:
         UserError: a file cannot be read or lacks the video.
     """
-    features: dict[str, np.ndarray] = {}
+    features, times = dict[str, np.ndarray](), dict[str, np.ndarray]()
     provenance, duration = {}, float("nan")
     for stream, path in files.items():
         check_input(path, "correct --features")
@@ -115,6 +117,7 @@ def read(files: Mapping[str, Path], video_id: str) -> tuple[Video, dict[str, str
                 some.append(found)
                 if nfc(found) == nfc(video_id) and "features" in group:
                     features[stream] = group["features"][:]
+                    times |= {stream: group["times"][:]} if "times" in group else {}
                     duration = float(group.attrs.get("duration", duration))
         except KeyError as error:
             raise UserError(f"{path} is not a feature file of this workflow ({error}); correct --features.") from error
@@ -123,7 +126,7 @@ def read(files: Mapping[str, Path], video_id: str) -> tuple[Video, dict[str, str
             raise UserError(f"{path} has no features of the video {video_id!r}, but of {has}, ...; correct --video-id.")
     if np.isnan(duration):
         raise UserError(f"{path} does not give the duration of {video_id!r}; set `seconds_per_row` of its stream.")
-    return Video(video_id, duration, features), provenance
+    return Video(video_id, duration, features, times=times), provenance
 
 
 def _decode(video: Path, output: Path, settings: DecodeSettings, watch: Watch) -> None:

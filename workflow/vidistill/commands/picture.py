@@ -1,52 +1,22 @@
 """Draw a model's answers along the time line of a video.
 
-Colours are Okabe and Ito's, which colour-blind people can distinguish. In greyscale they differ in lightness, and the
-true moment is hatched. Figures are made without pyplot: no window, no global state.
+In greyscale colours differ in lightness, and the true moment is hatched.
 """
 
-import math
 import textwrap
 from collections.abc import Iterable, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from vidistill.base import store
 from vidistill.base.colours import BLACK, BLUE, ORANGE, SKY
-from vidistill.base.stage import UserError
-from vidistill.commands import clock
+from vidistill.commands import canvas, clock
+from vidistill.commands.canvas import GAP, GREY, LINE, PALE, SCORE, WRAP, number
 
-GREY, PALE = "#595959", "#D9D9D9"
-STYLE: Any = {
-    "font.family": "sans-serif",
-    "font.size": 9.0,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.edgecolor": GREY,
-    "axes.linewidth": 0.6,
-    "xtick.color": GREY,
-    "ytick.color": GREY,
-    "hatch.linewidth": 0.6,
-    "savefig.dpi": 160,
-    "svg.fonttype": "none",  # keep text as text
-    "svg.hashsalt": "vidistill",  # equal pictures are equal files
-}
-FORMATS = (".png", ".svg", ".pdf")
-
-STEPS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400)  # seconds between ticks
-TICKS = 9  # at most
-# Inches.
-WIDTH, LEFT, RIGHT, MARGIN = 10.0, 0.75, 2.0, 0.2
-MAP, BAR, LINE, GAP = 0.75, 0.23, 0.2, 0.12
-STRIP = (0.35, 1.6)  # smallest and largest height of the frames
-SCORE = 1 + (RIGHT - MARGIN) / (WIDTH - LEFT - RIGHT)  # right edge of scores, as a share of the time line
-WRAP = 105  # characters per line of a sentence
+MAP, BAR = 0.75, 0.23  # inches
 
 
 @dataclass(frozen=True)
@@ -69,39 +39,6 @@ class Question:
     note: str = ""
 
 
-def style() -> AbstractContextManager[None]:
-    """The context for making and saving figures."""
-    return mpl.rc_context(STYLE)
-
-
-def save(figure: Figure, path: str | Path) -> None:
-    """Write a figure whole or not at all.
-
-    Raises:
-        UserError: the format is not PNG, SVG or PDF.
-    """
-    check(path)
-    kind = Path(path).suffix[1:].lower()
-    with style(), store.atomic(path) as temporary:
-        figure.savefig(
-            temporary, format=kind, metadata={"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(kind)
-        )
-
-
-def check(path: str | Path) -> None:
-    """Raise UserError if the file name has an unsupported suffix."""
-    if Path(path).suffix.lower() not in FORMATS:
-        suffix = Path(path).suffix or "a picture without a suffix"
-        raise UserError(f"{path}: cannot write {suffix}; use {', '.join(FORMATS[:-1])} or {FORMATS[-1]}.")
-
-
-def ticks(duration: float) -> tuple[np.ndarray, list[str]]:
-    """At most TICKS round times from 0 to `duration`, and their labels."""
-    step = next((step for step in STEPS if duration / step < TICKS), 3600 * math.ceil(duration / 3600 / (TICKS - 1)))
-    times = np.arange(0, duration + 1e-9, step)
-    return times, [clock.text(time, tenths=step < 1) for time in times]
-
-
 def timeline(
     title: str,
     duration: float,
@@ -115,90 +52,31 @@ def timeline(
         duration: seconds.
         pictures: (seconds, RGB image) of frames at the centres of equal parts of the video.
     """
-    across = WIDTH - LEFT - RIGHT
-    strip = 0.0
-    if pictures:
-        height, width = pictures[0][1].shape[:2]
-        strip = min(max(across / len(pictures) * height / width, STRIP[0]), STRIP[1])
     wrapped = [textwrap.wrap(f"\u201c{' '.join(q.sentence.split())}\u201d", WRAP) for q in questions]
     heights = [
         LINE * (len(lines) + bool(q.note)) + (MAP + GAP if q.activation is not None else 0) + BAR * _rows(q) + 2.5 * GAP
         for q, lines in zip(questions, wrapped, strict=True)
     ]
-    total = MARGIN + LINE + GAP + strip + GAP + sum(heights) + 0.28 + MARGIN + (LINE if footer else 0)
-    with style():
-        figure = Figure(figsize=(WIDTH, total))
-        page = _Page(figure, total)
-        page.text(_fitting(title), weight="bold", size=10)
-        page.skip(GAP)
-        if pictures:
-            _strip(page.axes(strip, duration), duration, pictures)
-        page.skip(GAP)
+    with canvas.style():
+        page = canvas.Page(sum(heights), title, duration, pictures, footer)
         for q, lines in zip(questions, wrapped, strict=True):
             page.skip(GAP)
             for line in lines:
                 page.text(line, size=11)
             if q.note:
-                page.text(_fitting(q.note), size=8.5, color=GREY)
+                page.text(canvas.fitting(q.note), size=8.5, color=GREY)
             page.skip(GAP / 2)
             if q.activation is not None:
-                _curve(page.axes(MAP, duration), duration, q)
+                _curve(page.axes(MAP), duration, q)
                 page.skip(GAP)
-            bars = page.axes(BAR * _rows(q), duration)
+            bars = page.axes(BAR * _rows(q))
             _bars(bars, duration, q)
             page.skip(GAP)
-        times, names = ticks(duration)
-        bars.set_xticks(times, names)
-        bars.tick_params(axis="x", length=3, labelbottom=True)
-        bars.spines["bottom"].set_visible(True)
-        page.skip(0.28)
-        if footer:
-            page.text(footer, size=7.5, color=GREY)
-    return figure
-
-
-class _Page:
-    """A figure filled from the top, in inches, so that nothing overlaps."""
-
-    def __init__(self, figure: Figure, height: float):
-        self._figure, self._height, self._at = figure, height, MARGIN
-
-    def skip(self, inches: float) -> None:
-        self._at += inches
-
-    def text(self, text: str, **options: Any) -> None:
-        y = 1 - (self._at + LINE / 2) / self._height
-        # Literally: a "$" in a sentence does not start a formula.
-        self._figure.text(LEFT / WIDTH, y, text, va="center", parse_math=False, **options)
-        self._at += LINE
-
-    def axes(self, height: float, duration: float) -> Axes:
-        self._at += height
-        box = (LEFT / WIDTH, 1 - self._at / self._height, 1 - (LEFT + RIGHT) / WIDTH, height / self._height)
-        axes = self._figure.add_axes(box, xlim=(0, duration))
-        axes.set_xticks(ticks(duration)[0])
-        axes.tick_params(axis="x", length=0, labelbottom=False)
-        axes.spines["bottom"].set_visible(False)
-        return axes
-
-
-def _fitting(text: str) -> str:
-    """The text, shortened in the middle if it is too long for the page."""
-    return text if len(text) <= WRAP else f"{text[: WRAP // 2]}...{text[-WRAP // 2 :]}"
+        return page.end(bars)
 
 
 def _rows(question: Question) -> int:
     return len(question.windows) + (question.truth is not None)
-
-
-def _strip(axes: Axes, duration: float, pictures: Sequence[tuple[float, np.ndarray]]) -> None:
-    edges = np.linspace(0, duration, len(pictures) + 1)
-    for (_, image), left, right in zip(pictures, edges, edges[1:], strict=False):
-        axes.imshow(image, extent=(left, right, 0, 1), aspect="auto", interpolation="antialiased")
-    for edge in edges[1:-1]:
-        axes.axvline(edge, color="white", linewidth=1.5)
-    axes.set(xlim=(0, duration), ylim=(0, 1), yticks=[])
-    axes.set_axis_off()
 
 
 def _curve(axes: Axes, duration: float, question: Question) -> None:
@@ -212,7 +90,7 @@ def _curve(axes: Axes, duration: float, question: Question) -> None:
     axes.fill_between(times, low - room, values, color=SKY, alpha=0.35, linewidth=0)
     axes.plot(times, values, color=BLUE, linewidth=1.4)
     axes.set(ylim=(low - room, high + room))
-    axes.set_yticks([low, high], [_number(low), _number(high)], size=7.5)
+    axes.set_yticks([low, high], [number(low), number(high)], size=7.5)
     axes.text(1.015, 0.5, "semantic activation", transform=axes.transAxes, va="center", size=8.5, color=GREY)
     axes.grid(axis="x", color=PALE, linewidth=0.5)
     axes.set_axisbelow(True)
@@ -224,7 +102,7 @@ def _bars(axes: Axes, duration: float, question: Question) -> None:
     for row, ((start, end), score) in enumerate(rows):
         best = row == 0
         _bar(axes, row, start, end, color=BLUE if best else SKY, edgecolor=BLUE, alpha=1.0 if best else 0.75)
-        _labels(axes, row, f"{row + 1}", (start, end), _number(score), "bold" if best else "normal")
+        _labels(axes, row, f"{row + 1}", (start, end), number(score), "bold" if best else "normal")
     axes.text(SCORE, -0.62, "score", transform=axes.get_yaxis_transform(), ha="right", size=7.5, color=GREY)
     if question.truth is not None:
         start, end = question.truth
@@ -257,10 +135,6 @@ def _labels(axes: Axes, row: int, name: str, window: Iterable[float], score: str
         size=8.5,
         weight=weight,
     )
-
-
-def _number(value: float) -> str:
-    return f"{value:.2f}".replace("-", "\N{MINUS SIGN}")
 
 
 def _shade(axes: Axes, question: Question) -> None:

@@ -106,14 +106,13 @@ def load(path: str | Path) -> Trained:
     """Load a model file, or the model of the first seed of a result (JSON).
 
     Raises:
-        UserError: `path` is neither, or the result's model file is missing or has changed.
+        UserError: `path` is neither, the result's model file is missing or has changed, or the model reads no sentence.
     """
-    path = Path(path)
-    files.check_input(path, REMEDY)
-    if path.suffix == ".json":
-        path = of_result(path)
+    path = file_of(path)
     metadata = store.read_model_metadata(path)
     is_emtm = metadata.get("method") == "emtm"
+    if metadata.get("method") == "mmsd":
+        raise UserError(f"{path} is a model of actions, which reads no sentence; ask it with `vidistill locate`.")
     try:
         settings = parse(EMTMSettings if is_emtm else MMDistSettings, metadata["settings"])
         features = json.loads(metadata["features"])
@@ -132,6 +131,17 @@ def load(path: str | Path) -> Trained:
         return EMTMModel(path, emtm.load(path)[0], settings, *about, tuple(json.loads(metadata["characters"])))
     assert isinstance(settings, MMDistSettings)
     return MMDistModel(path, mmdist.load(path)[0], settings, *about)
+
+
+def file_of(path: str | Path) -> Path:
+    """The model file that a person names, itself or by a result.
+
+    Raises:
+        UserError: it cannot be read, or see `of_result`.
+    """
+    path = Path(path)
+    files.check_input(path, REMEDY)
+    return of_result(path) if path.suffix == ".json" else path
 
 
 def of_result(path: Path) -> Path:

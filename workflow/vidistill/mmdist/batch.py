@@ -28,6 +28,7 @@ class Batch(NamedTuple):
     teacher_proposal: Tensor | None = None  # (B, 2) normalised center and width of the pseudo label
     teacher_index: Tensor | None = None  # (B,) its index among the teacher's proposals
     teacher_map: Tensor | None = None  # (B, L)
+    teacher_mask: Tensor | None = None  # (B, L) bool, where it counts; None for everywhere
 
 
 @dataclass(frozen=True)

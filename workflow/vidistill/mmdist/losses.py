@@ -88,10 +88,15 @@ def baseline_loss(global_loss: Tensor, local_loss: Tensor, alpha: float) -> Tens
     return global_loss + alpha * local_loss
 
 
-def map_difference(student: Tensor, target: Tensor, form: str) -> Tensor:
-    """phi of Eq. 11 and 13: mean absolute (or square) difference of maps (B, L); no gradient into `target` -> (B,)."""
+def map_difference(student: Tensor, target: Tensor, form: str, mask: Tensor | None = None) -> Tensor:
+    """phi of Eq. 11 and 13: mean absolute (or square) difference of maps (B, L); no gradient into `target` -> (B,).
+
+    Args:
+        mask: (B, L), the snippets that count; 0 for a map without any. None for all.
+    """
     difference = student - target.detach()
-    return (difference.abs() if form == "absolute" else difference.square()).mean(-1)
+    difference = difference.abs() if form == "absolute" else difference.square()
+    return difference.mean(-1) if mask is None else (difference * mask).sum(-1) / mask.sum(-1).clamp(min=1)
 
 
 def distillation_loss(global_loss: Tensor, map_difference: Tensor, alpha: float) -> Tensor:

@@ -150,7 +150,7 @@ class Objective:
             from_proposal = terms["distillation_global"] = distilled[0]
         if maps and self.distillation.local_level:
             assert batch.teacher_map is not None
-            from_map = losses.map_difference(maps[0], batch.teacher_map, self.loss.agreement)
+            from_map = losses.map_difference(maps[0], batch.teacher_map, self.loss.agreement, batch.teacher_mask)
             terms["distillation_local"] = from_map
         added = losses.distillation_loss(from_proposal, from_map, self.loss.local_weight)
         return losses.student_loss(baseline, added, self.distillation.weight)

@@ -37,12 +37,9 @@ def score(center: Tensor, width: Tensor, errors: Tensor, semantic: Tensor | None
 
 def map_mean(center: Tensor, width: Tensor, semantic: Tensor) -> Tensor:
     """Mean (B, K) of maps (B, L) over each proposal: snippets from floor(sL) to ceil(eL) - 1, at least one."""
-    size = semantic.shape[-1]
-    start, end = (proposals.moments(center, width).double() * size).unbind(-1)
-    first = start.floor().long().clamp(max=size - 1)
-    last = torch.maximum(first, end.ceil().long() - 1)
+    first, stop = proposals.snippets(proposals.moments(center, width), semantic.shape[-1])
     sums = torch.cat([torch.zeros_like(semantic[:, :1]), semantic], dim=1).double().cumsum(1)
-    return ((sums.gather(1, last + 1) - sums.gather(1, first)) / (last + 1 - first)).float()
+    return ((sums.gather(1, stop) - sums.gather(1, first)) / (stop - first)).float()
 
 
 @torch.no_grad()

@@ -44,6 +44,13 @@ def moments(center: Tensor, width: Tensor) -> Tensor:
     return torch.stack([(center - width / 2).clamp(min=0), (center + width / 2).clamp(max=1)], dim=-1)
 
 
+def snippets(moments: Tensor, size: int) -> tuple[Tensor, Tensor]:
+    """The snippets [first, stop) of L that normalised moments (..., 2) cover: floor(sL) to ceil(eL), at least one."""
+    start, end = (moments.double() * size).unbind(-1)
+    first = start.floor().long().clamp(max=size - 1)
+    return first, torch.maximum(first + 1, end.ceil().long())
+
+
 def overlap(a: Tensor, b: Tensor) -> Tensor:
     """IoU of intervals a, b (..., 2); 0 where both are empty."""
     intersection = (torch.minimum(a[..., 1], b[..., 1]) - torch.maximum(a[..., 0], b[..., 0])).clamp(min=0)

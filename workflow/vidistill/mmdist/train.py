@@ -41,7 +41,7 @@ def train(
 
     Args:
         network: on its device; trained in place.
-        taught: the teacher's targets for `training`, in the same order; None without a teacher.
+        taught: the teachers' targets for `training`, in the same order; None without a teacher.
         watched: test and held-out queries.
         at_last: queries that are predicted only after the last epoch.
     """
@@ -102,31 +102,30 @@ def held_out_loss(objective: Objective, settings: TrainSettings, held_out: Queri
 def read_targets(
     settings: TrainSettings, training: Queries, pseudo_labels: list[Path], activation_maps: list[Path]
 ) -> tuple[Queries, Targets, list[Path]]:
-    """The queries for which the teacher has targets, the targets, and the tables that the losses read.
+    """The queries for which the teachers have targets, the targets, and the tables that are read.
 
     Raises:
-        UserError: there are several teachers, a table is missing, or a table does not match the student.
+        UserError: a table is missing, or does not match the student.
     """
-    s = settings
-    if len(s.teachers) > 1:
-        raise UserError(
-            f"{s.model} has several teachers ({', '.join(s.teachers)}); MMDist's student learns from exactly one."
-        )
+    s, levels = settings, settings.distillation
+    choosing = levels.global_level and len(s.teachers) > 1  # between pseudo labels, by the maps
     wanted = {
-        "--pseudo-labels": (s.distillation.global_level, pseudo_labels),
-        "--activation-maps": (s.distillation.local_level and s.loss.local_learning, activation_maps),
+        "--pseudo-labels": (levels.global_level, pseudo_labels),
+        "--activation-maps": ((levels.local_level and s.loss.local_learning) or choosing, activation_maps),
     }
     for option, (needed, files) in wanted.items():
-        if needed and len(files) != 1:
-            raise UserError(f"{s.model} needs one table of its teacher for {option}, not {len(files)}.")
-    labels, maps = (files[0] if needed else None for needed, files in wanted.values())
-    training, taught = targets.read(training, labels, maps, s.snippets)
-    if s.distillation.proposal == "index" and not taught.names_proposals(s.network.proposals):
+        if needed and len(files) != len(s.teachers):
+            raise UserError(
+                f"{s.model} needs a table of each teacher for {option}, {len(s.teachers)} in all, not {len(files)}."
+            )
+    labels, maps = (files if needed else [] for needed, files in wanted.values())
+    training, taught = targets.read(training, labels, maps, s)
+    if levels.proposal == "index" and not taught.names_proposals(s.network.proposals):
         raise UserError(
-            f"{labels} has a proposal_index outside the student's {s.network.proposals} proposals; set "
-            "mmdist.distillation.proposal: overlap."
+            f"{' or '.join(map(str, labels))} has a proposal_index outside the student's {s.network.proposals} "
+            "proposals; set mmdist.distillation.proposal: overlap."
         )
-    return training, taught, [file for file in (labels, maps) if file is not None]
+    return training, taught, [*labels, *maps]
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from vidistill.base.stage import UserError
 from vidistill.mmsd import predict, segments
 from vidistill.mmsd.model import Model
 from vidistill.mmsd.videos import Videos
@@ -36,7 +37,7 @@ def ask(
     model: Model,
     settings: LocaliseSettings,
     features: Mapping[str, np.ndarray],
-    times: np.ndarray | None,
+    times: Mapping[str, np.ndarray],
     duration: float,
     device: torch.device,
 ) -> Answer:
@@ -45,11 +46,17 @@ def ask(
     Args:
         model: its network on `device`.
         features: stream -> (T, D).
-        times: (T, 2) seconds of the rows, None where unknown.
+        times: stream -> (T, 2) seconds of the rows, where they are known.
         duration: of the video, seconds.
+
+    Raises:
+        UserError: the streams differ by more than one row.
     """
     s = model.settings
-    stored = [Stored(features[stream], times) for stream in s.streams]
+    stored = [Stored(features[stream], times.get(stream)) for stream in s.streams]
+    if s.snippets == "native" and not native.fit(stored):
+        counts = " and ".join(f"{len(features[stream])} of {stream}" for stream in s.streams)
+        raise UserError(f"the video has {counts} rows of features, which differ by more than one; make them alike.")
     one = native.features(stored, duration, s.snippets, s.normalise)
     asked = Videos(["asked"], ["asked"], [one], [[]], len(model.classes))
     (video,) = predict.predict(model.network, asked, device)

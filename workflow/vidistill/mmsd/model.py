@@ -28,6 +28,7 @@ class Model(NamedTuple):
 def save(path: Path, network: Network, classes: tuple[str, ...], settings: TrainSettings, **metadata: str) -> None:
     """Write the network; `metadata` are further texts in the file."""
     about = {
+        "method": "mmsd",
         "settings": json.dumps(settings.model_dump(), sort_keys=True),
         "shape": json.dumps({"feature_dims": network.feature_dims}),
         "classes": json.dumps(classes),

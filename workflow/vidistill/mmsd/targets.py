@@ -12,7 +12,7 @@ from vidistill.mmsd import tables
 from vidistill.mmsd.objective import PseudoLabels
 from vidistill.mmsd.videos import Videos
 from vidistill.settings.mmsd import TrainSettings
-from vidistill.training.voting import vote
+from vidistill.training.voting import consensus
 
 log = logging.getLogger(__name__)
 
@@ -42,8 +42,6 @@ def read(videos: Videos, files: Sequence[Path], settings: TrainSettings) -> tupl
     for sources in found:
         if (several := [x for x in sources if x is not None]) and len(several) == len(sources):
             values, confidence = (torch.cat(parts) for parts in zip(*several, strict=True))
-            target, mask = vote(values, confidence, reliable=s.reliable, margin=s.margin)
-            count = mask.sum(0, keepdim=True)
-            mean = (target * mask).sum(0, keepdim=True) / count.clamp(min=1)
-            labels.append(PseudoLabels(mean, count > 0))
+            target, mask = consensus(values, confidence, reliable=s.reliable, margin=s.margin)
+            labels.append(PseudoLabels(target.unsqueeze(0), mask.unsqueeze(0)))
     return videos.take(known), labels

@@ -46,9 +46,22 @@ class Elsewhere(Section):
     activation_maps: Text = absent("Its table of semantic activation maps.")
 
 
+class OfSeeds(Section):
+    """One model of this configuration as several teachers."""
+
+    model: str = Field(description="The model.")
+    seeds: Seeds = Field(description="Its seeds, each a teacher of the students of all seeds.")
+
+
+def _form(teacher: object) -> str:
+    if isinstance(teacher, str):
+        return "name"
+    return "seeds" if isinstance(teacher, OfSeeds) or (isinstance(teacher, dict) and "model" in teacher) else "tables"
+
+
 Teacher = Annotated[
-    Annotated[str, Tag("name")] | Annotated[Elsewhere, Tag("tables")],
-    Discriminator(lambda value: "name" if isinstance(value, str) else "tables"),
+    Annotated[str, Tag("name")] | Annotated[OfSeeds, Tag("seeds")] | Annotated[Elsewhere, Tag("tables")],
+    Discriminator(_form),
 ]
 
 
@@ -71,8 +84,9 @@ class Model(Section):
     teachers: tuple[Teacher, ...] = absent(
         "What a student learns from: models of this configuration, or tables from elsewhere, given by a name and two "
         "paths in which {seed} stands for the student's seed (a table that no loss of the student reads may be "
-        "absent). The teacher of a seed teaches the student of that seed. A student of MMDist has one teacher, one of "
-        "EMTM any number."
+        "absent). The teacher of a seed teaches the student of that seed, unless seeds are named, as in {model: "
+        "teacher, seeds: [0, 1, 2]}: each of them is then a teacher of every student. Students of MMDist have several "
+        "with mmdist.distillation.aggregation."
     )
     compare_with: tuple[str, ...] = absent(
         "Models that the result compares this one with, query by query; they are trained too."

@@ -17,12 +17,12 @@ def tables_read(method: str, settings: Settings) -> dict[str, str]:
     if method == "emtm":
         return {"activation_maps": "remove this teacher"}
     levels, local = settings["distillation"], settings["loss"]["local_learning"]
-    read = {"pseudo_labels": ("global_level", True), "activation_maps": ("local_level", local)}
-    return {
-        table: f"set mmdist.distillation.{level}: false"
-        for table, (level, possible) in read.items()
-        if levels[level] and possible
-    }
+    read = {"pseudo_labels": "set mmdist.distillation.global_level: false"} if levels["global_level"] else {}
+    if read and len(settings["teachers"]) > 1:  # maps choose among pseudo labels
+        read["activation_maps"] = "remove this teacher"
+    elif levels["local_level"] and local:
+        read["activation_maps"] = "set mmdist.distillation.local_level: false"
+    return read
 
 
 def without(model: str, own: Settings, about: Settings, settings: Settings) -> Iterator[str]:
@@ -55,6 +55,9 @@ def _unread(key: str, why: str, instead: str = "remove it") -> str:
     return f"{key}: it has no effect, since {why}; {instead}."
 
 
+OF_VOTING = ("reliable", "margin", "unreliable")  # keys of `mmdist.distillation`
+
+
 def _of_mmdist(where: str, own: Settings, about: Settings, settings: Settings) -> Iterator[str]:
     given, method = own.get("mmdist", {}), settings["mmdist"]
     levels, local = method["distillation"], method["loss"]["local_learning"]
@@ -70,6 +73,9 @@ def _of_mmdist(where: str, own: Settings, about: Settings, settings: Settings) -
             f"{where}: its teachers have no effect, since mmdist.distillation.global_level and local_level are false; "
             "set one of them to true, or teachers: []."
         )
+    given_levels, way = given.get("distillation", {}), levels["aggregation"]
+    if unread := [key for key in OF_VOTING if key in given_levels and way != "self_voting"]:
+        yield _unread(f"{where}.mmdist.distillation.{unread[0]}", f"aggregation is {way}", "set it to self_voting")
     several = about["network"] == "multimodal" and len(about["streams"]) > 1 and local
     if "mutual_weight" in given.get("loss", {}) and not several:
         yield _unread(

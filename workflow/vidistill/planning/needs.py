@@ -100,9 +100,7 @@ def _stream_files(plan: Plan, collection: str, stream: str) -> Iterator[Need]:
 
 def _tables_from_elsewhere(plan: Plan, dataset: str, model: str) -> Iterator[Need]:
     tables = plan.tables_of_teachers(dataset, model)
-    for teacher in plan.teachers(model):
-        if isinstance(teacher, str):
-            continue
+    for teacher in plan.elsewhere(model):
         for table in tables:
             for seed in plan.seeds(dataset):
                 yield Need(teacher[table].replace("{seed}", str(seed)), f"models.{model}.teachers", None)

@@ -47,8 +47,13 @@ class Plan:
         return list(dict.fromkeys([model, *self.models[model].get("compare_with", [])]))
 
     def teachers(self, model: str) -> list[str | Settings]:
-        """The name of each teacher, or, for external tables, the keys name, pseudo_labels and activation_maps."""
+        """The name of each teacher; for several seeds of a model, the keys model and seeds, and for external tables,
+        name, pseudo_labels and activation_maps."""
         return self.models[model].get("teachers", [])
+
+    def elsewhere(self, model: str) -> list[Settings]:
+        """The keys of each teacher that is tables from elsewhere."""
+        return [t for t in self.teachers(model) if not isinstance(t, str) and "model" not in t]
 
     def supervision(self, model: str) -> str:
         """`weak`, `full` or `pseudo`."""
@@ -69,15 +74,18 @@ class Plan:
         for table, unread in effects.tables_read(self.method(model), self.train(dataset, model, 0)).items():
             for teacher in self.teachers(model):
                 if isinstance(teacher, str):
-                    path = self._exported(dataset, teacher, table)
+                    paths = [self._exported(dataset, teacher, table)]
+                elif "model" in teacher:
+                    path = self._exported(dataset, teacher["model"], table)
+                    paths = [path.replace("{seed}", str(seed)) for seed in teacher["seeds"]]
                 elif table in teacher:
-                    path = teacher[table]
+                    paths = [teacher[table]]
                 else:
                     raise UserError(
                         f"configuration, models.{model}.teachers: {teacher['name']} has no {table}, which {model} "
                         f"learns from; set its file as {table}, or {unread}."
                     )
-                tables.setdefault(table, []).append(path)
+                tables.setdefault(table, []).extend(paths)
         return tables
 
     def _exported(self, dataset: str, model: str, table: str) -> str:
@@ -198,7 +206,7 @@ class Plan:
             own = {key: value for key, value in own.items() if key not in effects.UNREAD[about["network"]]}
             kind = {key: about[key] for key in ("network", "supervision")}
             kind |= {"labels": supervision.labels(self.models, model)}
-        teachers = [t if isinstance(t, str) else t["name"] for t in self.teachers(model)]
+        teachers = [name for teacher in self.teachers(model) for name in _named(teacher)]
         return merge(
             train,
             own,
@@ -254,6 +262,13 @@ class Plan:
         own = dict(self.config["models"][name])
         parent = own.pop("parent", None)
         return merge(self._inherit(parent, (*heirs, name)), own) if parent else own
+
+
+def _named(teacher: str | Settings) -> list[str]:
+    """The names of the teachers that an entry of `teachers` stands for."""
+    if isinstance(teacher, str):
+        return [teacher]
+    return [f"{teacher['model']}:{seed}" for seed in teacher["seeds"]] if "model" in teacher else [teacher["name"]]
 
 
 def _tell(*wrong: Iterable[str]) -> None:

@@ -61,9 +61,14 @@ def models(config: Settings, inherited: Settings) -> Iterator[str]:
     for model, about in inherited.items():
         for name in about.get("compare_with", ()):
             yield from _unknown(config, f"models.{model}.compare_with", name, "models")
-        for teacher in about.get("teachers", ()):
-            if isinstance(teacher, str):
-                yield from _unknown(config, f"models.{model}.teachers", teacher, "models")
+        named = [teacher for teacher in map(supervision.model_of, about.get("teachers", ())) if teacher]
+        for teacher in dict.fromkeys(named):
+            yield from _unknown(config, f"models.{model}.teachers", teacher, "models")
+            if named.count(teacher) > 1:
+                yield (
+                    f"configuration, models.{model}.teachers: {teacher!r} is named twice; name it once, for several "
+                    f"seeds as {{model: {teacher}, seeds: [0, 1]}}."
+                )
         if labels := supervision.labels(inherited, model):
             yield from _unknown(config, f"models.{model}.labels", labels, "models")
         method, own = about.get("method", "mmdist"), config["models"][model]

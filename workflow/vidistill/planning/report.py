@@ -15,13 +15,13 @@ def exported(plan: Plan, model: str) -> list[str]:
 
 def elsewhere(plan: Plan, model: str) -> dict[str, Settings]:
     """The model's external teachers: name -> their tables."""
-    return {teacher["name"]: teacher for teacher in plan.teachers(model) if not isinstance(teacher, str)}
+    return {teacher["name"]: teacher for teacher in plan.elsewhere(model)}
 
 
 def figures(plan: Plan, dataset: str, model: str) -> Settings:
     """Settings of stage `figures`."""
     collection = plan.datasets[dataset]["collection"]
-    named = [teacher if isinstance(teacher, str) else teacher["name"] for teacher in plan.teachers(model)]
+    named = [t if isinstance(t, str) else str(t.get("model") or t["name"]) for t in plan.teachers(model)]
     teachers = list(dict.fromkeys([*named, *exported(plan, model)[1:]]))
     frames, flow = _folders(plan, dataset, model)
     return {

@@ -18,9 +18,13 @@ def labels(models: Models, name: str) -> str | None:
 
 def teachers(models: Models, name: str) -> list[str]:
     """The models that a model learns from directly: its teachers in this configuration, and its labels' model."""
-    named = [teacher for teacher in models[name].get("teachers", ()) if isinstance(teacher, str)]
-    source = labels(models, name)
-    return list(dict.fromkeys([*named, *([source] if source else [])]))
+    named = [model_of(teacher) for teacher in models[name].get("teachers", ())]
+    return list(dict.fromkeys(filter(None, [*named, labels(models, name)])))
+
+
+def model_of(teacher: str | Mapping[str, Any]) -> str | None:
+    """The model of this configuration that an entry of `teachers` names; None for tables from elsewhere."""
+    return teacher if isinstance(teacher, str) else teacher.get("model")
 
 
 def above(models: Models, name: str) -> dict[str, list[str]]:

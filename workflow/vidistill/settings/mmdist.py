@@ -1,10 +1,10 @@
 """Section `mmdist`: network, losses and distillation of MMDist."""
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from vidistill.base.settings import Section
+from vidistill.base.settings import Distinct, Section
 from vidistill.settings.train import ModelSettings, Precision
 
 
@@ -83,6 +83,28 @@ class DistillationSettings(Section):
         description="Which of the student's proposals stands for the pseudo label: the one that overlaps it most, the "
         "one of the same index, or the teacher's Gaussian itself.",
     )
+    aggregation: Literal["single", "mean", "self_voting"] = Field(
+        "single",
+        description="How the maps of several sources become one, a source being one stream of one teacher: single for "
+        "one source, as in the paper; mean; or self_voting, by which at each snippet the most confident sources "
+        "decide, as MMSD's streams do. Of several teachers' pseudo labels the student learns the one that stands out "
+        "most from the rest of that map.",
+    )
+    streams: Distinct[str] = Field(
+        ("fused",), description="The streams of each teacher whose semantic activation maps are sources."
+    )
+    reliable: float = Field(
+        0.6,
+        ge=0,
+        le=1,
+        description="Confidence from which on a source counts at a snippet. Where a table states none, it is how near "
+        "the map is to its lowest or highest value.",
+    )
+    margin: float = Field(0.3, ge=0, description="How much more confident a source must be to vote for another.")
+    unreliable: Literal["mask", "mean"] = Field(
+        "mask",
+        description="Snippets at which no source is reliable: mask, nothing is learned there; mean, the mean of all.",
+    )
 
 
 class MMDistSection(Section):
@@ -114,3 +136,13 @@ class TrainSettings(ModelSettings, MMDistSection):
     """Stage train of MMDist; they travel with the model."""
 
     network: NetworkSettings
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        teachers, streams = len(self.teachers), len(self.distillation.streams)
+        if self.distillation.aggregation == "single" and teachers and (teachers > 1 or streams > 1):
+            raise ValueError(
+                f"mmdist.distillation.aggregation single takes one stream of one teacher, but there are {teachers} "
+                f"teachers and {streams} streams; set it to mean or self_voting"
+            )
+        return self

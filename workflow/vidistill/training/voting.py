@@ -24,6 +24,16 @@ def vote(labels: Tensor, confidence: Tensor, *, reliable: float, margin: float) 
     return torch.einsum("mnt,nt->mt", votes, labels) / count.clamp(min=1), count > 0
 
 
+def consensus(labels: Tensor, confidence: Tensor, *, reliable: float, margin: float) -> tuple[Tensor, Tensor]:
+    """One target (T,) for each snippet, the mean of those of the sources, and a mask (T,): false where none has one.
+
+    Arguments as in `vote`.
+    """
+    target, mask = vote(labels, confidence, reliable=reliable, margin=margin)
+    count = mask.sum(0)
+    return (target * mask).sum(0) / count.clamp(min=1), count > 0
+
+
 def implied_confidence(values: Tensor) -> Tensor:
     """(..., T) of sequences that state none: |2u - 1|, u being the values scaled to 0..1; 0 for a constant sequence."""
     lowest, highest = values.amin(-1, keepdim=True), values.amax(-1, keepdim=True)

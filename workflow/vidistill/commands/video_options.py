@@ -1,0 +1,92 @@
+"""Options of the commands that ask a trained model about one video, and their checks."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from vidistill.base import files, store
+from vidistill.base.stage import UserError
+from vidistill.commands import clock, one_video
+from vidistill.commands.command_line import Parser
+from vidistill.commands.one_video import Video
+from vidistill.commands.watcher import Watcher
+from vidistill.settings.train import ModelSettings
+
+
+def add(parser: Parser) -> None:
+    """Add the options."""
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write everything that was found")
+    parser.add_argument("--picture", type=Path, metavar="FILE", help="draw what was found (.png, .svg or .pdf)")
+    parser.add_argument(
+        "--weights", type=Path, nargs="+", default=[], metavar="FILE", help="files of the feature extractor"
+    )
+    parser.add_argument(
+        "--features",
+        nargs="+",
+        default=[],
+        metavar="[STREAM=]H5",
+        help="features made by the workflow, instead of a video; one per stream of the model",
+    )
+    parser.add_argument("--video-id", metavar="ID", help="video in --features")
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    parser.add_argument("--threads", type=int, metavar="N", help="CPU threads (default: PyTorch's choice)")
+    parser.add_argument("--work", type=Path, metavar="DIR", help="folder for decoded frames (default: the system's)")
+    parser.add_argument("--any-code", action="store_true", help="accept features made by different code")
+
+
+def check(args: argparse.Namespace, video: str | None) -> None:
+    """Raise UserError for mistakes that can be found before a model is loaded."""
+    if not args.features and video is None:
+        raise UserError("no video is given; give one, or --features FILE --video-id ID.")
+    if bool(args.features) != bool(args.video_id):
+        raise UserError("--features and --video-id belong together; give both, or a video.")
+    if args.top < 1 or (args.threads is not None and args.threads < 1):
+        raise UserError("--top and --threads must be at least 1; correct them.")
+    if video is not None:
+        files.check_input(video, one_video.REMEDY)
+    if args.work is not None:
+        files.check_folder(args.work, "correct --work")
+    if args.picture:
+        from vidistill.commands import canvas  # importing matplotlib takes time
+
+        canvas.check(args.picture)
+    if args.json and args.json == args.picture:
+        raise UserError(f"--json and --picture are both {args.json}; give two different files.")
+
+
+def check_outputs(args: argparse.Namespace, video: str | None, model: Path) -> None:
+    """Raise UserError for an output that cannot be written, or that is an input.
+
+    Args:
+        model: the file of the model that --model names.
+    """
+    features = [entry.partition("=")[2] or entry for entry in args.features]
+    inputs: list[str | Path] = [video or "", args.model, model, *args.weights, *features]
+    for option, path in (("--json", args.json), ("--picture", args.picture)):
+        if path is not None:
+            files.check_output(path, f"correct {option}", inputs)
+
+
+def watch(args: argparse.Namespace, watcher: Watcher, video: str | None, streams: list[str]) -> Video:
+    """The video that is asked about, or its features."""
+    if video is None:
+        return watcher.read(by_stream(args.features, streams), args.video_id)
+    return watcher.watch(video, work=args.work, watch=clock.running)
+
+
+def by_stream(given: Sequence[str], streams: list[str]) -> dict[str, str]:
+    """`STREAM=H5` by stream; the name may be omitted for a model with one stream."""
+    pairs = [entry.partition("=") for entry in given]
+    if len(given) == 1 and len(streams) == 1 and pairs[0][0] != streams[0]:
+        return {streams[0]: given[0]}
+    if not all(equals for _, equals, _ in pairs):
+        raise UserError(f"--features {' '.join(given)} does not say which stream is which; give STREAM=FILE.")
+    return {stream: path for stream, _, path in pairs}
+
+
+def describe(path: Path, settings: ModelSettings) -> dict[str, Any]:
+    """The model and versions, for JSON."""
+    s = settings
+    about = {"file": str(path), "sha256": store.file_digest(path), "model": s.model, "dataset": s.dataset}
+    return {"model": {**about, "seed": s.seed}, "versions": store.versions("numpy", "torch")}
