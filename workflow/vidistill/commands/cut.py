@@ -14,6 +14,7 @@ from vidistill.video import source
 from vidistill.video.source import BadVideoError, Source
 
 CLOCK = Fraction(1, 90_000)  # seconds; fine enough for every rate
+MAX_PIXELS = 2**31  # of a frame: no limit
 RATE = Fraction(25)  # frames per second that the encoder reckons with, where a file states none
 SOUND = 48_000  # samples per second
 
@@ -57,8 +58,10 @@ class Clip:
             self._target.mux(self._audio.encode(part))
 
     def finish(self) -> None:
-        for stream in filter(None, (self._video, self._audio)):
-            self._target.mux(stream.encode(None))
+        if self._video is not None:
+            self._target.mux(self._video.encode(None))
+        if self._audio is not None:
+            self._target.mux(self._audio.encode(None))
 
 
 def clips(video: Path, moments: Sequence[tuple[float, float]], outputs: Sequence[Path]) -> None:
@@ -70,7 +73,7 @@ def clips(video: Path, moments: Sequence[tuple[float, float]], outputs: Sequence
         UserError: the video cannot be read, or a file cannot be written.
     """
     try:
-        with ExitStack() as stack, source.opened(video, max_pixels=2**31) as opened:
+        with ExitStack() as stack, source.opened(video, max_pixels=MAX_PIXELS) as opened:
             begun = []
             for (start, end), output in zip(moments, outputs, strict=True):
                 temporary = stack.enter_context(store.atomic(output))

@@ -11,7 +11,10 @@ import numpy as np
 
 from vidistill.base import store
 from vidistill.base.stage import UserError
-from vidistill.commands.one_video import Video
+from vidistill.commands import one_video
+from vidistill.commands.clock import Watch
+from vidistill.commands.one_video import UnusableVideoError, Video
+from vidistill.commands.watcher import Watcher
 from vidistill.data.annotations.annotation import VIDEO_SUFFIXES
 
 FOLDER = ".vidistill"  # in the folder of videos
@@ -88,11 +91,11 @@ class Kept:
 
     def keep(self, video: Path, made: Video | None, reason: str = "") -> Known:
         """Keep a video's features, or the reason why there are none."""
-        features = made.features if made else {}
-        about = {"stamp": _stamp(video), "sha256": store.file_digest(video), "streams": list(features)}
-        about |= {"duration": made.duration if made else None, "reason": reason}
+        features, duration = (made.features, made.duration) if made else ({}, None)
+        known = Known(store.file_digest(video), reason)
+        about = {"stamp": _stamp(video), "streams": list(features), "duration": duration, **known._asdict()}
         self._write(video, about, features)
-        return Known(about["sha256"], reason)
+        return known
 
     def _read(self, video: Path, with_features: bool = False) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         with np.load(self._file(video)) as arrays:
@@ -101,12 +104,13 @@ class Kept:
             return about, {name: arrays[f"features/{name}"] for name in streams}
 
     def _write(self, video: Path, about: Mapping[str, Any], features: Mapping[str, np.ndarray]) -> None:
-        arrays = {f"features/{name}": values for name, values in features.items()}
+        arrays: dict[str, Any] = {f"features/{name}": values for name, values in features.items()}
+        arrays["about"] = np.array(json.dumps(about))
         with store.atomic(self._file(video)) as temporary, open(temporary, "wb") as file:
-            np.savez(file, about=np.array(json.dumps(about)), **arrays)
+            np.savez(file, **arrays)
 
     def _file(self, video: Path) -> Path:
-        name = video.relative_to(self.folder).as_posix()
+        name = Path(os.path.relpath(video, self.folder)).as_posix()
         return self.place / f"{store.digest(name)[:32]}.npz"
 
 
@@ -114,3 +118,21 @@ def _stamp(video: Path) -> list[int]:
     """Changes with the file, as far as the file system says it."""
     about = video.stat()
     return [about.st_size, about.st_mtime_ns]
+
+
+def ready(watcher: Watcher, video: Path, kept: Kept, work: str | Path | None, watch: Watch) -> str:
+    """Make and keep a video's features, unless they are kept; its file's SHA-256.
+
+    Raises:
+        UnusableVideoError: it cannot be used.
+        UserError: features like the model's cannot be made here.
+    """
+    one_video.check(video)  # nothing is kept of what may be mended without a change of the file
+    if (known := kept.look(video)) is None:
+        try:
+            known = kept.keep(video, watcher.watch(video, work=work, watch=watch))
+        except UnusableVideoError as error:
+            known = kept.keep(video, None, str(error))
+    if known.reason:
+        raise UnusableVideoError(known.reason)
+    return known.sha256

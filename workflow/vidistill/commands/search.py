@@ -8,6 +8,7 @@ library.read()
 print(found[0].path, found[0].moments[0].start)
 """
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,13 +21,13 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from vidistill.base import store
-from vidistill.base.files import check_input
 from vidistill.base.stage import UserError
 from vidistill.base.wording import plural
-from vidistill.commands import kept
+from vidistill.commands import clock, kept
+from vidistill.commands.clock import Watch, unwatched
 from vidistill.commands.ground import Grounder, Moment
-from vidistill.commands.kept import Kept, Known
-from vidistill.commands.one_video import UnusableVideoError, Watch, unwatched
+from vidistill.commands.kept import Kept
+from vidistill.commands.one_video import UnusableVideoError
 from vidistill.commands.trained import MMDistModel
 from vidistill.mmdist import search
 
@@ -84,17 +85,22 @@ class Library:
         Raises:
             UserError: no video can be used, or features like the model's cannot be made here.
         """
-        known = {path: self._kept.look(path) for path in self.paths}
-        missing = [path for path, found in known.items() if found is None]
-        for number, path in enumerate(missing, 1):
-            known[path] = self._made(path, _counted(watch, f"video {number} of {len(missing)}"), work)
-        found = {path: entry for path, entry in known.items() if entry is not None}
-        self.failed = {path: entry.reason for path, entry in found.items() if entry.reason}
-        self._readable = [path for path, entry in found.items() if not entry.reason]
+        missing = sum(self._kept.look(path) is None for path in self.paths)
+        digests, since = [], time.monotonic()
+        self.failed, self._readable, made = {}, [], 0
+        for path in self.paths:
+            is_known = self._kept.look(path) is not None
+            try:
+                counted = clock.of_many(watch, "video", made, missing, since)
+                digests.append(kept.ready(self.grounder, path, self._kept, work, counted))
+                self._readable.append(path)
+            except UnusableVideoError as error:
+                self.failed[path] = str(error)
+            made += not is_known
         if not self._readable:
             why = next(iter(self.failed.values()))
             raise UserError(f"none of {plural(len(self.paths), 'video')} can be used; the first: {why}")
-        self._snippets = self._indexed(store.digest(*(found[path].sha256 for path in self._readable)))
+        self._snippets = self._indexed(store.digest(*digests))
 
     def search(self, sentences: Sequence[str], top: int = 5) -> list[list[Found]]:
         """The `top` videos for each sentence, best first, after `read`.
@@ -117,17 +123,6 @@ class Library:
             for v, video in zip(order, videos, strict=True)
         ]
 
-    def _made(self, path: Path, watch: Watch, work: str | Path | None) -> Known:
-        """Make and keep a video's features."""
-        try:
-            check_input(path, "give a video that plays")
-        except UserError as error:  # may be mended without a change of the file
-            return Known("", str(error))
-        try:
-            return self._kept.keep(path, self.grounder.watch(path, work=work, watch=watch))
-        except UnusableVideoError as error:
-            return self._kept.keep(path, None, str(error))
-
     def _indexed(self, videos: str) -> Tensor:
         """The snippets of all videos, from a file if it is of these; `videos` is a digest of their contents."""
         file = self._kept.place / f"snippets-{store.file_digest(self.model.path)[:16]}.safetensors"
@@ -149,8 +144,3 @@ class Library:
     def _features(self, path: Path) -> list[Tensor]:
         """(1, L, D) per stream."""
         return self.model.snippets(self._kept.load(path).features)
-
-
-def _counted(watch: Watch, what: str) -> Watch:
-    """A `Watch` that says before each step `what` it belongs to."""
-    return lambda step, so_far: watch(f"{what}, {step}", so_far)

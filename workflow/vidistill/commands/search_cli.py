@@ -10,7 +10,7 @@ from typing import Any
 from vidistill.base import files, store
 from vidistill.base.stage import UserError, run
 from vidistill.base.wording import plural
-from vidistill.commands import clock
+from vidistill.commands import clock, video_options
 from vidistill.commands.command_line import Parser
 from vidistill.commands.search import Found, Library
 
@@ -32,11 +32,7 @@ def parser() -> Parser:
     found.add_argument("--top", type=int, default=5, metavar="N", help="videos per sentence (default: 5)")
     found.add_argument("--json", type=Path, metavar="FILE", help="write what was found")
     found.add_argument("--keep", type=Path, metavar="DIR", help="folder for features (default: FOLDER/.vidistill)")
-    found.add_argument("--weights", type=Path, nargs="+", default=[], metavar="FILE", help="files of the extractor")
-    found.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
-    found.add_argument("--threads", type=int, metavar="N", help="CPU threads (default: PyTorch's choice)")
-    found.add_argument("--work", type=Path, metavar="DIR", help="folder for decoded frames (default: the system's)")
-    found.add_argument("--any-code", action="store_true", help="accept features made by different code")
+    video_options.add_making(found)
     return found
 
 
@@ -47,10 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def answer(args: argparse.Namespace) -> None:
     """Answer the sentences of the command line, or of the standard input."""
-    if args.top < 1 or (args.threads is not None and args.threads < 1):
-        raise UserError("--top and --threads must be at least 1; correct them.")
-    if args.work is not None:
-        files.check_folder(args.work, "correct --work")
+    video_options.check_making(args)
     if args.json:
         files.check_output(args.json, "correct --json", [args.model])
     library = Library(
