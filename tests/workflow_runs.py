@@ -1,5 +1,6 @@
 """Running the workflow as a person does, through Snakemake's command line, and reading what it says."""
 
+import logging
 import multiprocessing
 import os
 import re
@@ -119,7 +120,10 @@ def snakemake(words: list[str], folder: Path, said: Any) -> None:
         os.dup2(said.detach() if stream == 1 else 1, stream)
     sys.argv = ["snakemake", *words]
     sys.path.insert(0, str(folder))
-    runpy.run_module("snakemake", run_name="__main__", alter_sys=True)
+    try:
+        runpy.run_module("snakemake", run_name="__main__", alter_sys=True)
+    finally:
+        logging.shutdown()  # as at the end of any process but those of multiprocessing
 
 
 def clone(folder: Path) -> None:
