@@ -4,10 +4,21 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import TextIO
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Protocol, TextIO
 
 EVERY = 0.5  # seconds
+
+
+class Watch(Protocol):
+    """Returns a context for a step `what`; `so_far` tells its progress."""
+
+    def __call__(self, what: str, so_far: Callable[[], str]) -> AbstractContextManager[None]: ...
+
+
+def unwatched(what: str, so_far: Callable[[], str]) -> AbstractContextManager[None]:
+    """A `Watch` that reports nothing."""
+    return nullcontext()
 
 
 def text(seconds: float, tenths: bool = False) -> str:
@@ -44,3 +55,15 @@ def running(what: str, so_far: Callable[[], str], stream: TextIO | None = None) 
         thread.join()
         stream.write("\r\x1b[K")
         stream.flush()
+
+
+def of_many(watch: Watch, what: str, done: int, total: int, since: float) -> Watch:
+    """A `Watch` that says before each step which of `total` things it belongs to, and how much time all need.
+
+    Args:
+        done: how many are finished since `since`, a time of `time.monotonic`.
+    """
+    passed = time.monotonic() - since
+    left = f", {text(passed / done * (total - done))} left" if done else ""
+    before = f"{what} {done + 1} of {total}{left}; " if total > 1 else ""
+    return lambda step, so_far: watch(f"{before}{step}", so_far)

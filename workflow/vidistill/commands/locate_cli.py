@@ -55,7 +55,7 @@ def answer(args: argparse.Namespace) -> None:
     """Answer the command line."""
     if args.features and args.video is not None:
         raise UserError("a video and --features are given; give one of them.")
-    video_options.check(args, args.video)
+    video_options.check(args, [args.video] if args.video else [])
     locator = Locator(
         args.model,
         class_threshold=args.class_threshold,

@@ -1,11 +1,10 @@
 """Extract the features of one video, with the functions of the workflow's stages."""
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
 
 import cv2
 import h5py
@@ -15,6 +14,7 @@ from vidistill.base import store
 from vidistill.base.files import check_input
 from vidistill.base.spelling import nfc
 from vidistill.base.stage import UserError
+from vidistill.commands.clock import Watch, unwatched
 from vidistill.commands.recipe import Recipe
 from vidistill.features import extract, flow_features
 from vidistill.features.networks import Extractor
@@ -47,15 +47,16 @@ class Video:
     times: dict[str, np.ndarray] = field(default_factory=dict)
 
 
-class Watch(Protocol):
-    """Returns a context for a step `what`; `so_far` tells its progress."""
-
-    def __call__(self, what: str, so_far: Callable[[], str]) -> AbstractContextManager[None]: ...
+class UnusableVideoError(UserError):
+    """A file that is no video in which a moment can be found."""
 
 
-def unwatched(what: str, so_far: Callable[[], str]) -> AbstractContextManager[None]:
-    """A `Watch` that reports nothing."""
-    return nullcontext()
+def check(video: str | Path) -> None:
+    """Raise UnusableVideoError for a file that cannot be read, is empty or is none."""
+    try:
+        check_input(video, REMEDY)
+    except UserError as error:
+        raise UnusableVideoError(str(error)) from error
 
 
 def make(
@@ -130,11 +131,12 @@ def _decode(video: Path, output: Path, settings: DecodeSettings, watch: Watch) -
         with watch("decoding", lambda: f"{len(group['frames']) if 'frames' in group else 0} frames"):
             decode(video.stem, group, sources={video.stem: video}, settings=settings)
         if group.attrs["status"] == "bad":
-            raise UserError(f"{video} cannot be read as a video ({group.attrs['reason']}); give a video that plays.")
+            reason = group.attrs["reason"]
+            raise UnusableVideoError(f"{video} cannot be read as a video ({reason}); give a video that plays.")
         if group.attrs["status"] != "ok":
             log.warning("%s: %s", video, group.attrs["reason"])
         if len(group["frames"]) < 2:
-            raise UserError(f"{video} has a single frame, so no moment can be found; {REMEDY}.")
+            raise UnusableVideoError(f"{video} has a single frame, so no moment can be found; {REMEDY}.")
 
 
 def _extract(group: h5py.Group, decoded: Path, recipe: Recipe, extractor: Extractor, place: str) -> None:

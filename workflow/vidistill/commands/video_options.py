@@ -19,9 +19,6 @@ def add(parser: Parser) -> None:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything that was found")
     parser.add_argument("--picture", type=Path, metavar="FILE", help="draw what was found (.png, .svg or .pdf)")
     parser.add_argument(
-        "--weights", type=Path, nargs="+", default=[], metavar="FILE", help="files of the feature extractor"
-    )
-    parser.add_argument(
         "--features",
         nargs="+",
         default=[],
@@ -29,30 +26,43 @@ def add(parser: Parser) -> None:
         help="features made by the workflow, instead of a video; one per stream of the model",
     )
     parser.add_argument("--video-id", metavar="ID", help="video in --features")
+    add_making(parser)
+
+
+def add_making(parser: Parser) -> None:
+    """Add the options that say how features are made."""
+    parser.add_argument(
+        "--weights", type=Path, nargs="+", default=[], metavar="FILE", help="files of the feature extractor"
+    )
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument("--threads", type=int, metavar="N", help="CPU threads (default: PyTorch's choice)")
     parser.add_argument("--work", type=Path, metavar="DIR", help="folder for decoded frames (default: the system's)")
     parser.add_argument("--any-code", action="store_true", help="accept features made by different code")
 
 
-def check(args: argparse.Namespace, video: str | None) -> None:
+def check(args: argparse.Namespace, videos: Sequence[str | Path]) -> None:
     """Raise UserError for mistakes that can be found before a model is loaded."""
-    if not args.features and video is None:
+    if not args.features and not videos:
         raise UserError("no video is given; give one, or --features FILE --video-id ID.")
     if bool(args.features) != bool(args.video_id):
         raise UserError("--features and --video-id belong together; give both, or a video.")
-    if args.top < 1 or (args.threads is not None and args.threads < 1):
-        raise UserError("--top and --threads must be at least 1; correct them.")
-    if video is not None:
-        files.check_input(video, one_video.REMEDY)
-    if args.work is not None:
-        files.check_folder(args.work, "correct --work")
+    check_making(args)
+    if len(videos) == 1 and not args.features:
+        files.check_input(videos[0], one_video.REMEDY)
     if args.picture:
         from vidistill.commands import canvas  # importing matplotlib takes time
 
         canvas.check(args.picture)
     if args.json and args.json == args.picture:
         raise UserError(f"--json and --picture are both {args.json}; give two different files.")
+
+
+def check_making(args: argparse.Namespace) -> None:
+    """Raise UserError for wrong numbers and folders."""
+    if args.top < 1 or (args.threads is not None and args.threads < 1):
+        raise UserError("--top and --threads must be at least 1; correct them.")
+    if args.work is not None:
+        files.check_folder(args.work, "correct --work")
 
 
 def check_outputs(args: argparse.Namespace, video: str | None, model: Path) -> None:

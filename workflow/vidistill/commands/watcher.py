@@ -14,7 +14,8 @@ from vidistill.base.files import check_input
 from vidistill.base.gpus import Device
 from vidistill.base.stage import UserError
 from vidistill.commands import one_video, recipe
-from vidistill.commands.one_video import Video, Watch, unwatched
+from vidistill.commands.clock import Watch, unwatched
+from vidistill.commands.one_video import Video
 from vidistill.commands.recipe import Recipe
 from vidistill.features import networks
 from vidistill.features.networks import Extractor
@@ -89,7 +90,7 @@ class Watcher:
         Raises:
             UserError: the video cannot be decoded, or features like the model's cannot be made here.
         """
-        check_input(video, one_video.REMEDY)
+        one_video.check(video)
         extractors = self._extractors
         with tempfile.TemporaryDirectory(prefix="vidistill-", dir=work) as folder:
             return one_video.make(
