@@ -1,72 +1,81 @@
-"""How long one training step takes, and its parts, beside the same model computing all 25 reconstructions as CPL does.
+"""How long a training step and an evaluation batch take, beside a plain implementation of CPL's computation.
 
-CPL reconstructs each sentence from 8 proposals, twice 8 negatives and the whole video, all with gradients. Here k* is
-selected without gradients, then k*, its negatives and the whole video are reconstructed. Random features; the defaults
-are the paper's sizes. On a GPU the settings `precision: bf16` and `compile` are measured too.
+CPL reconstructs each sentence from 8 proposals, twice 8 negatives and the whole video, all with gradients, and in
+evaluation too: see `plain_cpl.py`. Here k* is selected without gradients, then k*, its negatives and the whole video
+are reconstructed; evaluation needs the 8 proposals alone. Random features; the defaults are the paper's sizes. The ways
+alternate; times are medians. On a GPU `compile: true` is measured too.
 
-    PYTHONPATH=workflow python benchmarks/train_step.py --threads 2
+    PYTHONPATH=workflow python benchmarks/train_step.py --threads 1
 """
 
 import argparse
-import contextlib
 import resource
+import statistics
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 
 import torch
+from plain_cpl import PlainCPL
 from torch import Tensor
 
-from vidistill.mmdist import losses, proposals
+from vidistill.mmdist import losses, predict
 from vidistill.mmdist.batch import Batch
 from vidistill.mmdist.network import Network, Sentence, encode
 from vidistill.mmdist.objective import Objective
 from vidistill.settings.mmdist import LossSettings, NetworkSettings
+from vidistill.settings.train import OptimisationSettings
+from vidistill.training import optimiser
 
-REFERENCE = "all 25 with gradients, fp32"
 LOSS = LossSettings(local_learning=False)
+GAMMA = 3.0
+Ways = dict[str, Callable[[], object]]
 
 
-def all_25(network: Network, batch: Batch) -> Tensor:
-    """L_global with every proposal and every negative reconstructed with gradients."""
-    s, encoded = network.settings, encode(network, batch.features, batch.tokens)
-    masks = [encoded.masks]
-    masks += proposals.negative_masks(encoded.center, encoded.width, s.positions, s.width_divisor, 0.5, 0.5)
-    masks += [torch.ones_like(encoded.masks[:, :1])]
-    logits = network.reconstruct(encoded.frames, encoded.sentence, batch.masked_words, torch.cat(masks, dim=1))
-    errors = losses.reconstruction_error(logits, batch.tokens, LOSS.label_smoothing)
-    positive, left, right = (errors[:, i * s.proposals : (i + 1) * s.proposals] for i in range(3))
-    best = positive.argmin(1, keepdim=True)
-    chosen, left, right = (x.gather(1, best).squeeze(1) for x in (positive, left, right))
-    full = errors[:, -1]
-    loss = losses.reconstruction_loss(chosen, full, LOSS.reconstruction)
-    loss = loss + losses.ranking_loss(chosen, full, left, right, LOSS.margin_full, LOSS.margin_negative)
-    return (loss + LOSS.diversity_weight * losses.diversity_loss(encoded.masks, LOSS.diversity_lambda)).mean()
-
-
-def seconds(run: Callable[[], object], device: torch.device, repeats: int) -> float:
-    """The fastest of `repeats` runs after one to warm up."""
-    run()
-    times = []
+def measure(ways: Ways, device: torch.device, repeats: int) -> None:
+    """Print what each way takes beside the last, by the clock and in processor time, and the peak memory."""
+    # A CPU process tells only its highest peak so far: the least comes first.
+    peaks = [peak_memory(way, device) for way in ways.values()]
+    taken: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
     for _ in range(repeats):
-        _synchronise(device)
-        started = time.perf_counter()
-        run()
-        _synchronise(device)
-        times.append(time.perf_counter() - started)
-    return min(times)
+        for name, way in ways.items():
+            taken[name].append(seconds(way, device))
+    medians = {name: tuple(map(statistics.median, zip(*values, strict=True))) for name, values in taken.items()}
+    for (name, found), peak in zip(medians.items(), peaks, strict=True):
+        wall, cpu = (last / own for last, own in zip([*medians.values()][-1], found, strict=True))
+        print(
+            f"{name:50}{found[0]:8.3f} s, {wall:5.2f} times as fast; processor {found[1]:8.3f} s, {cpu:5.2f} times;"
+            f" peak memory {peak:6.0f} MB"
+        )
 
 
-def _synchronise(device: torch.device) -> None:
+def seconds(run: Callable[[], object], device: torch.device) -> tuple[float, float]:
+    """By the clock, and of the processor."""
+    started = time.perf_counter(), time.process_time()
+    run()
     if device.type == "cuda":
         torch.cuda.synchronize()
+    return time.perf_counter() - started[0], time.process_time() - started[1]
+
+
+def peak_memory(run: Callable[[], object], device: torch.device) -> float:
+    """MB, of a second run: of the device, or of the process since its start."""
+    run()
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+    run()
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated() / 2**20
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--shortest", type=int, help="words of the shortest sentence; those of all by default")
+    parser.add_argument("--width", type=float, default=0.5, help="of the proposals; 0.5 is that of a new network")
     defaults = {"batch": 32, "features": 1024, "snippets": 200, "words": 10, "vocabulary": 1111, "dim": 256}
     for name, value in defaults.items():
         parser.add_argument(f"--{name}", type=int, default=value)
@@ -77,57 +86,75 @@ def main() -> None:
     settings = NetworkSettings(kind="single", dim=a.dim, feed_forward=2 * a.dim)
     vectors = torch.randn(a.vocabulary + 1, 300)
     network = Network(settings, [a.features], vectors, learned_words=False, local=False).to(device).train()
+    network.proposal_head.bias.data[1::2] = torch.tensor(a.width).logit()
+    plain = PlainCPL(settings, a.features, vectors).to(device).train()
+    plain.load_state_dict(network.state_dict())
+    tokens = torch.randint(1, a.vocabulary + 1, (a.batch, a.words))
+    tokens[torch.arange(a.words) >= torch.randint(a.shortest or a.words, a.words + 1, (a.batch, 1))] = 0
     batch = Batch(
         features=[torch.randn(a.batch, a.snippets, a.features, device=device)],
         video_index=torch.arange(a.batch, device=device),
-        tokens=torch.randint(1, a.vocabulary + 1, (a.batch, a.words), device=device),
+        tokens=tokens.to(device),
         masked_words=(torch.arange(a.words, device=device) % 3 == 0).expand(a.batch, -1),
     )
-    parameters = [p for p in network.parameters() if p.requires_grad]
-    optimiser = torch.optim.Adam(parameters, lr=1e-4)
 
     def autocast(on: bool) -> AbstractContextManager[None]:
-        return torch.autocast(device.type, dtype=torch.bfloat16) if on else contextlib.nullcontext()
+        return torch.autocast(device.type, dtype=torch.bfloat16, enabled=on)
 
-    def step(loss: Callable[[], Tensor], bf16: bool) -> None:
-        with autocast(bf16):
-            value = loss()
-        optimiser.zero_grad()
-        value.backward()
-        torch.nn.utils.clip_grad_norm_(parameters, 10.0)
-        optimiser.step()
+    def step(of: torch.nn.Module, loss: Callable[[], Tensor], bf16: bool) -> Callable[[], None]:
+        parameters = [p for p in of.parameters() if p.requires_grad]
+        adam = optimiser.build(of, OptimisationSettings())
 
-    def objective(selection_bf16: bool) -> Callable[[], Tensor]:
+        def run() -> None:
+            with autocast(bf16):
+                value = loss()
+            adam.zero_grad()
+            value.backward()
+            torch.nn.utils.clip_grad_norm_(parameters, 10.0)
+            adam.step()
+
+        return run
+
+    def ours(selection_bf16: bool, bf16: bool) -> Callable[[], None]:
         made = Objective(network, LOSS, None, autocast(selection_bf16))
-        return lambda: made(batch, 0.5)[0]
+        return step(network, lambda: made(batch, 0.5)[0], bf16)
 
-    ways: list[tuple[str, Callable[[], None]]] = [  # a CPU process tells only its highest peak so far: the least first
-        ("k* first, precision: bf16", lambda: step(objective(True), True)),
-        ("k* first, selection_precision: bf16", lambda: step(objective(True), False)),
-        ("k* first, fp32", lambda: step(objective(False), False)),
-        ("all 25 with gradients, bf16", lambda: step(lambda: all_25(network, batch), True)),
-        (REFERENCE, lambda: step(lambda: all_25(network, batch), False)),
-    ]
+    def evaluation(of: torch.nn.Module, answer: Callable[[], object]) -> Callable[[], None]:
+        @torch.no_grad()
+        def run() -> None:
+            of.eval()
+            answer()
+            of.train()
+
+        return run
+
     print(f"{device}, {a.threads} threads, torch {torch.__version__}, {vars(a)}")
-    measured = {name: (seconds(way, device, a.repeats), peak_memory(device)) for name, way in ways}
-    parts(network, batch, device, a.repeats)
+    steps: Ways = {
+        "step, precision: bf16": ours(True, True),
+        "step, selection_precision: bf16": ours(True, False),
+        "step, fp32": ours(False, False),
+        "step, plain CPL, bf16": step(plain, lambda: plain.loss(batch, 0.5, LOSS), True),
+        "step, plain CPL, fp32": step(plain, lambda: plain.loss(batch, 0.5, LOSS), False),
+    }
     if device.type == "cuda":
-        for stack in (network.video_stack, network.text_stack):
+        compiled = Network(settings, [a.features], vectors, learned_words=False, local=False).to(device).train()
+        for stack in (compiled.video_stack, compiled.text_stack):
             stack.compile(dynamic=True)
-        for name, way in (ways[0], ways[2]):
-            measured[f"{name}, compile: true"] = seconds(way, device, a.repeats), peak_memory(device)
-    for name, (taken, peak) in measured.items():
-        ratio = measured[REFERENCE][0] / taken
-        print(f"{name:50}{taken:8.3f} s, {ratio:5.2f} times as fast, peak memory {peak:6.0f} MB")
-
-
-def peak_memory(device: torch.device) -> float:
-    """MB: of the device since the last call, or of the process since its start."""
-    if device.type != "cuda":
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
-    peak = torch.cuda.max_memory_allocated() / 2**20
-    torch.cuda.reset_peak_memory_stats()
-    return peak
+        for bf16 in (True, False):
+            made = Objective(compiled, LOSS, None, autocast(bf16))
+            name = f"step, compile: true, {'bf16' if bf16 else 'fp32'}"
+            steps = {name: step(compiled, lambda made=made: made(batch, 0.5)[0], bf16), **steps}
+    measure(steps, device, a.repeats)
+    measure(
+        {
+            "evaluation batch": evaluation(network, lambda: predict.infer(network, batch, LOSS, GAMMA)),
+            "evaluation, plain CPL, the proposals alone": evaluation(plain, lambda: plain(batch, 0.5, LOSS, False)),
+            "evaluation, plain CPL": evaluation(plain, lambda: plain(batch, 0.5, LOSS)),
+        },
+        device,
+        a.repeats,
+    )
+    parts(network, batch, device, a.repeats)
 
 
 def parts(network: Network, batch: Batch, device: torch.device, repeats: int) -> None:
@@ -140,21 +167,24 @@ def parts(network: Network, batch: Batch, device: torch.device, repeats: int) ->
         found = encode(network, batch.features, batch.tokens)
         (found.center.sum() + found.width.sum()).backward()
 
+    def reconstruct(count: int) -> Tensor:
+        logits = network.reconstruct(frames, sentence, batch.masked_words, masks[:, :count])
+        return losses.reconstruction_error(logits, batch.tokens, LOSS.label_smoothing).mean()
+
     def select() -> None:
         network.eval()
         with torch.no_grad():
-            network.reconstruct(frames, sentence, batch.masked_words, masks)
+            reconstruct(network.settings.proposals)
         network.train()
 
-    def reconstruct() -> None:
-        network.reconstruct(frames, sentence, batch.masked_words, masks[:, :4]).float().square().mean().backward()
-
-    for name, part in (
-        ("proposals, with gradients", generate),
-        ("selection of k*", select),
-        ("four reconstructions, with gradients", reconstruct),
-    ):
-        print(f"part of a step: {name:40}{seconds(part, device, repeats):9.3f} s")
+    ways: Ways = {
+        "part of a step: proposals, with gradients": generate,
+        "part of a step: selection of k*": select,
+        "part of a step: four reconstructions": lambda: reconstruct(4).backward(),
+    }
+    for name, way in ways.items():
+        cpu = statistics.median(seconds(way, device)[1] for _ in range(repeats))
+        print(f"{name:50}processor {cpu:8.3f} s")
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import torch
 
 from vidistill.emtm.attention import ContextQueryAttention, DualAttention
 from vidistill.emtm.embedding import QueryEmbedding
-from vidistill.emtm.layers import ConvolutionBlocks, Dropout, FeatureEncoder, initialise
+from vidistill.emtm.layers import ConvolutionBlocks, FeatureEncoder, initialise
 
 SNIPPETS = torch.tensor([[True] * 5, [True] * 3 + [False] * 2])
 WORDS = torch.tensor([[True] * 2 + [False], [True] * 3])
@@ -138,14 +138,6 @@ def test_a_word_is_its_vector_and_the_maxima_of_its_characters():
             assert len(maxima) == 100
             expected = embedding.norm(embedding.projection(torch.cat([vector, torch.tensor(maxima)])))
             torch.testing.assert_close(found[b, w], expected, atol=1e-5, rtol=1e-4)
-
-
-def test_dropout_scales_what_it_keeps():
-    x = torch.ones(100_000)
-    dropped = Dropout(0.3).train()(x)
-    assert dropped.unique().tolist() == [0, pytest.approx(1 / 0.7)]
-    assert dropped.mean().item() == pytest.approx(1, abs=0.01)
-    assert Dropout(0.3).eval()(x) is x
 
 
 def test_layers_begin_as_the_specification_says():

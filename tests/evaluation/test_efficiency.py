@@ -15,10 +15,10 @@ from torch import nn
 from vidistill.base import store
 from vidistill.base.stage import UserError
 from vidistill.evaluation import efficiency
-from vidistill.mmdist.attention import Attention
+from vidistill.mmdist.attention import Attention, Rows
 from vidistill.training.efficiency import Prepared, median_sentence, parameters
 
-T, S, D = 5, 7, 16
+T, D = 5, 16
 
 
 def counted(network: nn.Module, *inputs: torch.Tensor) -> int:
@@ -35,9 +35,9 @@ def test_products_of_layers_are_counted_one_a_multiply_add() -> None:
 
 
 def test_attention_and_lstms_are_counted_though_they_are_fused() -> None:
-    projections, products = (2 * T + 2 * S) * D * D, 2 * T * S * D
-    attention = Attention(D, 2)
-    assert efficiency.multiply_adds(lambda: attention(torch.zeros(1, T, D), torch.zeros(1, S, D), None)) == (
+    projections, products = 4 * T * D * D, 2 * T * T * D
+    attention, rows = Attention(D, 2), Rows(1, T)
+    assert efficiency.multiply_adds(lambda: attention(torch.zeros(T, D), rows, rows, torch.zeros(1, T, T))) == (
         projections + products
     )
     assert counted(nn.LSTM(D, 8, 2, batch_first=True), torch.zeros(1, T, D)) == T * 4 * 8 * (D + 8 + 8 + 8)

@@ -44,7 +44,7 @@ def test_the_prediction_token_reads_the_snippets_and_is_read_by_none(config):
     frames = network.project_frames([torch.randn(2, 12, 8)])
     sentence = network.encode_sentence(TOKENS)
     seen = []
-    handle = network.video_stack.layers[-1].register_forward_hook(lambda _m, _i, out: seen.append(out))
+    handle = network.video_stack.layers[0].register_forward_hook(lambda _m, _i, out: seen.append(out.view(2, 13, -1)))
     network.propose(frames, sentence)
     changed = frames.clone()
     changed[:, -1] += 1

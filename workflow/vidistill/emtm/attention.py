@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor, nn
 
-from vidistill.emtm.layers import Dropout, attend, norm, parameter, zeroed
+from vidistill.emtm.layers import attend, norm, parameter, zeroed
+from vidistill.training.dropout import Dropout
 
 
 class ContextQueryAttention(nn.Module):

@@ -4,7 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vidistill.emtm.layers import Dropout, norm, parameter
+from vidistill.emtm.layers import norm, parameter
+from vidistill.training.dropout import Dropout
 
 FILTERS = {1: 10, 2: 20, 3: 30, 4: 40}  # kernel -> filters
 

@@ -7,8 +7,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vidistill.mmdist import proposals
-from vidistill.mmdist.attention import Stack, causal_bias, padding_bias, word_positions
+from vidistill.mmdist.attention import Rows, Stack, causal_bias, padding_bias, rows_of, word_positions
 from vidistill.settings.mmdist import NetworkSettings
+from vidistill.training.dropout import Dropout
+
+NEGLIGIBLE = 1e-9  # weight of a position under a mask whose maximum is 1; single precision keeps no such share
 
 
 class Sentence(NamedTuple):
@@ -62,6 +65,7 @@ class Network(nn.Module):
         self.prediction_token = nn.Parameter(torch.zeros(sum(feature_dims)))
         self.video_stack = Stack(s.dim, s.heads, s.feed_forward, s.layers, s.dropout)
         self.text_stack = Stack(s.dim, s.heads, s.feed_forward, s.layers, s.dropout)
+        self.dropout = Dropout(s.dropout)
         self.proposal_head = nn.Linear(s.dim, 2 * s.proposals)
         self.word_head = nn.Linear(s.dim, len(word_vectors))
         if local:
@@ -81,26 +85,29 @@ class Network(nn.Module):
         token = self.prediction_token.expand(
             raw.shape[0], 1, -1
         )  # len() would fix the batch size of an exported network
-        return self.frame_projection(self._dropout(torch.cat([raw, token], dim=1)))
+        # Apart, so that no gradient of the features is computed.
+        return torch.cat([self.frame_projection(self.dropout(x)) for x in (raw, token)], dim=1)
 
     def encode_sentence(self, tokens: Tensor) -> Sentence:
         """Token ids (B, W), 0 for padding -> the projected sentence and its encodings without the video."""
         valid = tokens > 0
         start = self.start_token.expand(tokens.shape[0], 1, -1)
-        words = self.word_projection(self._dropout(torch.cat([start, self.embedding(tokens)], dim=1)))
-        context = self.text_stack(words + self._positions(words), self._text_bias(valid))
+        words = self.word_projection(self.dropout(torch.cat([start, self.embedding(tokens)], dim=1)))
+        rows = Rows(*words.shape[:2])
+        bias = causal_bias(rows.length, words.device)  # hides the padding, which is at the end, from the words, too
+        context = rows.unpack(self.text_stack(words + self._positions(words), rows, bias))
         mean = (context[:, 1:] * valid.unsqueeze(-1)).sum(1) / valid.sum(1, keepdim=True).clamp(min=1)
         feature = self.sentence_projection(mean) if self.has_local_branch else mean
         return Sentence(words, valid, context, feature)
 
     def propose(self, frames: Tensor, sentence: Sentence) -> tuple[Tensor, Tensor]:
         """Projected frames (B, L+1, d) and sentences -> centres and widths (B, K) of the proposals."""
-        size = frames.shape[1]
-        bias = self._video_bias(size, frames.device).clone()
+        rows = Rows(*frames.shape[:2])
+        bias = self._video_bias(rows.length, frames.device).clone()
         bias[..., -1] = -torch.inf  # nothing attends to the prediction token, not even itself
-        started = F.pad(sentence.valid, (1, 0), value=True)
-        hidden = self.video_stack(frames, bias, sentence.context, padding_bias(started), last_only=True)
-        center, width = self.proposal_head(hidden[:, -1]).view(frames.shape[0], -1, 2).float().sigmoid().unbind(-1)
+        started = padding_bias(F.pad(sentence.valid, (1, 0), value=True))
+        hidden = self.video_stack(frames, rows, bias, sentence.context, started, last_only=True)
+        center, width = self.proposal_head(hidden).view(rows.sequences, -1, 2).float().sigmoid().unbind(-1)
         return center, width
 
     def reconstruct(self, frames: Tensor, sentence: Sentence, masked_words: Tensor, masks: Tensor) -> Tensor:
@@ -112,24 +119,22 @@ class Network(nn.Module):
             masks: (B, R, P) weights of R masks over the P reconstruction positions; all ones for the whole video.
 
         Returns:
-            Logits (B, R, W, V+1).
+            Logits (B, R, W, V+1); those of padding have no meaning.
         """
         b, r, p = masks.shape
         snippets = frames[:, self.reconstruction_index(frames.shape[1] - 1, frames.device)]  # (B, P, d)
         # Multiplying softmaxed attention by (g + 1e-10) and renormalising equals adding its logarithm to the logits.
         mask_bias = (masks.reshape(b * r, 1, p) + 1e-10).log()
-        video = self.video_stack(snippets, self._video_bias(p, frames.device) + mask_bias, copies=r)
+        seen = rows_of(masks.reshape(b * r, p) > NEGLIGIBLE)
+        video = self.video_stack(snippets, seen, self._video_bias(p, frames.device) + mask_bias)
 
         mask_word = self.word_projection(self.mask_token)
         words = torch.where(masked_words.unsqueeze(-1), mask_word, sentence.words[:, 1:])
         words = torch.cat([sentence.words[:, :1], words[:, :-1]], dim=1)
-        words = words + self._positions(words)
-        w = words.shape[1]
-        words = words.unsqueeze(1).expand(b, r, w, -1).reshape(b * r, w, -1)
-        read = F.pad(sentence.valid, (1, 0), value=True)[:, :-1].repeat_interleave(r, 0)
-        bias = causal_bias(w, words.device) + padding_bias(read)
-        out = self.text_stack(words, bias, video, mask_bias)
-        return self.word_head(out).view(b, r, w, -1)
+        read = rows_of(sentence.valid.repeat_interleave(r, 0))
+        bias = causal_bias(read.length, words.device)
+        out = self.text_stack(words + self._positions(words), read, bias, seen.unpack(video), mask_bias)
+        return read.unpack(self.word_head(out)).view(b, r, read.length, -1)
 
     def snippet_features(self, features: list[Tensor], frames: Tensor) -> list[Tensor]:
         """V^ for each map, (B, L, d): here one map, from the projected frames (B, L+1, d)."""
@@ -139,18 +144,11 @@ class Network(nn.Module):
         """The snippets that reconstruction sees: linspace(0, L-1, P), truncated."""
         return torch.linspace(0, snippets - 1, self.settings.positions, device=device).long()
 
-    def _dropout(self, x: Tensor) -> Tensor:
-        return F.dropout(x, self.settings.dropout, self.training)
-
     def _positions(self, words: Tensor) -> Tensor:
         return word_positions(words.shape[1], self.settings.dim).to(words.device)
 
     def _video_bias(self, size: int, device: torch.device) -> Tensor:
         return causal_bias(size, device) if self.settings.causal_frames else torch.zeros(1, size, size, device=device)
-
-    def _text_bias(self, valid: Tensor) -> Tensor:
-        started = F.pad(valid, (1, 0), value=True)
-        return causal_bias(started.shape[1], valid.device) + padding_bias(started)
 
 
 def semantic_map(snippets: Tensor, sentence: Tensor) -> Tensor:

@@ -55,8 +55,9 @@ class Objective:
         with torch.no_grad(), self.selection_autocast:
             frames, sentence = encoded.frames, encoded.sentence
             if not torch.is_autocast_enabled(frames.device.type):  # the encoding may have used bf16
-                frames = frames.float()
-                sentence = Sentence(*(part.float() if part.is_floating_point() else part for part in sentence))
+                exact = self.network.word_head.weight.dtype
+                frames = frames.to(exact)
+                sentence = Sentence(*(part.to(exact) if part.is_floating_point() else part for part in sentence))
             logits = self.network.reconstruct(frames, sentence, batch.masked_words, encoded.masks)
             errors = losses.reconstruction_error(logits, batch.tokens, self.loss.label_smoothing)
         self.network.train(training)

@@ -17,6 +17,6 @@ class Teacher(Network):
     def snippet_features(self, features: list[Tensor], frames: Tensor) -> list[Tensor]:
         """V^ of each stream, (B, L, d), from the streams of (B, L, F) themselves."""
         return [
-            branch(projection(self._dropout(stream)))
+            branch(projection(self.dropout(stream)))
             for branch, projection, stream in zip(self.local_branches, self.stream_projections, features, strict=True)
         ]

@@ -114,7 +114,8 @@ class MMDistSection(Section):
         3.0, ge=0, description="gamma of Eq. 9, the weight of the semantic activation map in a proposal's score."
     )
     selection_precision: Precision = Field(
-        "fp32", description="Arithmetic of the pass that selects the best proposal, which needs no gradients."
+        "fp32",
+        description="Arithmetic of the pass that selects the best proposal, which needs no gradients; as precision.",
     )
     compile: bool = Field(
         False,

@@ -45,7 +45,11 @@ class OptimisationSettings(Section):
         True, description="Correct Adam's moments for their start at 0; EMTM's released code does not."
     )
     gradient_norm: float | None = Field(10.0, gt=0, description="Gradients are clipped at this norm; null: not at all.")
-    precision: Precision = Field("fp32", description="Arithmetic of the training pass.")
+    precision: Precision = Field(
+        "fp32",
+        description="Arithmetic of the training pass. Meant for GPUs: on a CPU bf16 can take longer than fp32 "
+        "(docs/performance.md).",
+    )
 
 
 class TrainSection(Section):
