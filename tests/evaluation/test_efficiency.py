@@ -85,7 +85,7 @@ def stage(tmp_path, monkeypatch):
         module = ModuleType(f"vidistill.{method}.efficiency")
         module.prepare = prepare  # type: ignore[attr-defined]
         monkeypatch.setitem(sys.modules, module.__name__, module)
-    table = pd.DataFrame({"query_id": ["p", "q"], "sentence": ["a ball", "a dog runs"]})
+    table = pd.DataFrame({"query_id": ["p", "q"], "sentence": ["a ball", "a dog runs"], "label": [None, None]})
     store.write_table(tmp_path / "q.parquet", table, pa.Schema.from_pandas(table), ["query_id"])
     files = {"first": "3", "second": "5"}
     for model, width in files.items():

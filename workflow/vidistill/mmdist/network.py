@@ -82,9 +82,8 @@ class Network(nn.Module):
     def project_frames(self, features: list[Tensor]) -> Tensor:
         """Streams of (B, L, F) -> (B, L+1, d), the prediction token last."""
         raw = torch.cat(features, dim=-1)
-        token = self.prediction_token.expand(
-            raw.shape[0], 1, -1
-        )  # len() would fix the batch size of an exported network
+        # len() would fix the batch size of an exported network; a view would stop PyTorch's counter of operations.
+        token = self.prediction_token + raw.new_zeros(raw.shape[0], 1, 1)
         # Apart, so that no gradient of the features is computed.
         return torch.cat([self.frame_projection(self.dropout(x)) for x in (raw, token)], dim=1)
 

@@ -125,9 +125,9 @@ def read(
         UserError: the file has several teachers, two rows of a query, or a row that is no distribution.
     """
     unify: Unify = "released" if store.read_metadata(file).get("unify") == "released" else "distribution"
-    tables = [knowledge.maps([file], kind=kind) for kind in ("start", "end")]
-    both = knowledge.of_one(pd.concat(tables, keys=("start", "end"), names=["boundary"]), file)
-    found = {kind: both.xs(kind) for kind in ("start", "end")}
+    tables = {kind: knowledge.maps([file], kind=kind) for kind in ("start", "end")}
+    knowledge.of_one(pd.concat(tables.values()), file)  # the teacher of one is that of the other
+    found = {kind: knowledge.of_one(table, file) for kind, table in tables.items()}
     values = np.zeros((2, len(query_ids), size), np.float32)
     known = np.array([all(query in table.index for table in found.values()) for query in query_ids], dtype=bool)
     for which, (kind, table) in enumerate(found.items()):
