@@ -282,6 +282,7 @@ def test_a_corrected_label_or_segment_reaches_what_sees_it(
         assert reruns(finished, target=MMSD) == expected
 
 
+@pytest.mark.long
 def test_neither_cores_nor_kept_frames_change_a_byte(finished: Path, tmp_path: Path) -> None:
     own_videos.write(tmp_path)
     for name in ("train.csv", "mine.yaml"):
@@ -449,6 +450,7 @@ def test_another_file_with_an_older_date_counts(finished: Path, file: str, jobs:
     assert reruns(finished) == {}
 
 
+@pytest.mark.long
 def test_a_large_file_that_is_touched_reruns_nothing(finished: Path) -> None:
     """Larger than what Snakemake looks into, so that it would go by the date; the file has holes and takes no space."""
     video = finished / "videos" / "later.mp4"

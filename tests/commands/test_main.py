@@ -8,6 +8,7 @@ import pytest
 
 from conftest import ROOT
 from vidistill import __version__
+from vidistill.__main__ import main
 
 
 def python(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -49,14 +50,22 @@ def test_the_version() -> None:
         (["onnx", "m.json", "m.onnx", "--hlep"], "--hlep", "--help"),
     ],
 )
-def test_what_is_misspelt_is_named_with_what_is_meant(arguments: list[str], misspelt: str, meant: str) -> None:
-    done = python("-m", "vidistill", *arguments)
-    assert done.returncode == 1
-    assert done.stdout == ""
-    assert done.stderr.startswith("error: ")
-    assert f"{misspelt!r}" in done.stderr
-    assert f"did you mean {meant!r}?" in done.stderr
-    assert done.stderr.count("\n") == 1
+def test_what_is_misspelt_is_named_with_what_is_meant(
+    arguments: list[str],
+    misspelt: str,
+    meant: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["vidistill", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    said = str(ended.value)
+    assert said.startswith("error: ")
+    assert f"{misspelt!r}" in said
+    assert f"did you mean {meant!r}?" in said
+    assert "\n" not in said
+    assert capsys.readouterr() == ("", "")
 
 
 def test_what_is_like_nothing_is_not_guessed() -> None:
