@@ -98,6 +98,16 @@ def test_features_are_made_once_and_again_for_what_changed(folder, model, librar
     assert len(fewer.search(SENTENCES[:1])[0]) == COUNT
 
 
+def test_a_video_that_is_gone_is_listed(folder, model, library) -> None:
+    video = next(folder.glob("second.*"))
+    video.unlink()
+    video.symlink_to("nowhere.mp4")
+    again = Library(folder, model, device="cpu", threads=1)
+    again.read()
+    assert "is a link to a file that does not exist" in again.failed[video]
+    assert len(again.search(SENTENCES[:1])[0]) == COUNT - 1
+
+
 def test_what_is_kept_may_be_damaged_or_elsewhere(folder, model, library, tmp_path, monkeypatch) -> None:
     first = library.search(SENTENCES)
     kept = sorted((folder / ".vidistill").rglob("*"))

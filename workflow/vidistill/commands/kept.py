@@ -73,16 +73,16 @@ class Kept:
             ) from error
 
     def look(self, video: Path) -> Known | None:
-        """What is kept of a video, if its file has not changed since."""
+        """What is kept of a video, if its file is there and has not changed since."""
         try:
-            about = self._read(video)[0]
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):  # not there, or damaged
+            about, stamp = self._read(video)[0], _stamp(video)
+            if about["stamp"] != stamp:
+                if about["sha256"] != store.file_digest(video):
+                    return None
+                self._write(video, about | {"stamp": stamp}, self.load(video).features)  # the next look is fast
+            return Known(about["sha256"], about["reason"])
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):  # nothing is kept, or it is damaged
             return None
-        if about["stamp"] != _stamp(video):
-            if about["sha256"] != store.file_digest(video):
-                return None
-            self._write(video, about | {"stamp": _stamp(video)}, self.load(video).features)  # the next look is fast
-        return Known(about["sha256"], about["reason"])
 
     def load(self, video: Path) -> Video:
         """The features of a video that has some."""

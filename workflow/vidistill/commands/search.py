@@ -85,22 +85,21 @@ class Library:
         Raises:
             UserError: no video can be used, or features like the model's cannot be made here.
         """
-        missing = sum(self._kept.look(path) is None for path in self.paths)
+        missing = {path for path in self.paths if self._kept.look(path) is None}
         digests, since = [], time.monotonic()
         self.failed, self._readable, made = {}, [], 0
         for path in self.paths:
-            is_known = self._kept.look(path) is not None
+            counted = clock.of_many(watch, "video", made, len(missing), since)
             try:
-                counted = clock.of_many(watch, "video", made, missing, since)
                 digests.append(kept.ready(self.grounder, path, self._kept, work, counted))
                 self._readable.append(path)
             except UnusableVideoError as error:
                 self.failed[path] = str(error)
-            made += not is_known
+            made += path in missing
         if not self._readable:
             why = next(iter(self.failed.values()))
             raise UserError(f"none of {plural(len(self.paths), 'video')} can be used; the first: {why}")
-        self._snippets = self._indexed(store.digest(*digests))
+        self._snippets = self._indexed(store.digest(*digests)).to(self.grounder.place)
 
     def search(self, sentences: Sequence[str], top: int = 5) -> list[list[Found]]:
         """The `top` videos for each sentence, best first, after `read`.
@@ -112,8 +111,8 @@ class Library:
         s = self.model.settings
         scores = search.similarities(
             self.model.network, self.model.vocabulary, self._snippets, sentences, s.loss.top_share
-        ).numpy()
-        return [self._best(sentence, row, top) for sentence, row in zip(sentences, scores, strict=True)]
+        )
+        return [self._best(sentence, row, top) for sentence, row in zip(sentences, scores.cpu().numpy(), strict=True)]
 
     def _best(self, sentence: str, scores: np.ndarray, top: int) -> list[Found]:
         order = np.argsort(-scores, kind="stable")[:top]
@@ -135,7 +134,8 @@ class Library:
         parts = []
         for first in range(0, len(self._readable), INDEXED):
             features = map(self._features, self._readable[first : first + INDEXED])
-            parts.append(search.snippets(self.model.network, list(map(torch.cat, zip(*features, strict=True)))))
+            streams = [torch.cat(stream).to(self.grounder.place) for stream in zip(*features, strict=True)]
+            parts.append(search.snippets(self.model.network, streams).cpu())
         snippets = torch.cat(parts)
         with store.atomic(file) as temporary:
             save_file({"snippets": snippets}, temporary, {"videos": videos})
