@@ -118,6 +118,18 @@ def test_mistakes_are_said_before_a_video_is_opened(model, folder, arguments, sa
         command(model, folder, SENTENCES[0], *arguments)
 
 
+def test_clips_do_not_replace_each_other_nor_a_video(model, folder, monkeypatch) -> None:
+    monkeypatch.setattr(one_video, "decode", lambda *args, **kwargs: pytest.fail("a video was opened"))
+    video = next(folder.glob("c.*"))
+    (folder / "inner").mkdir()
+    again = shutil.copy(video, folder / "inner" / video.name)
+    with pytest.raises(SystemExit, match=r"--cut .*several videos would be written to .*give each video a name"):
+        command(model, video, again, SENTENCES[0], "--cut", folder)
+    clip = shutil.copy(video, folder / "c-2-1.mp4")
+    with pytest.raises(SystemExit, match=r"--cut .*c-2-1\.mp4 is a video that is asked"):
+        command(model, video, clip, *SENTENCES, "--cut", folder)
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [

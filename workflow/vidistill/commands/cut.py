@@ -15,7 +15,7 @@ from vidistill.video.source import BadVideoError, Source
 
 CLOCK = Fraction(1, 90_000)  # seconds; fine enough for every rate
 MAX_PIXELS = 2**31  # of a frame: no limit
-RATE = Fraction(25)  # frames per second that the encoder reckons with, where a file states none
+RATE = Fraction(25)  # frames per second that are taken for a file that states none
 SOUND = 48_000  # samples per second
 
 

@@ -27,7 +27,6 @@ from vidistill.commands.outputs import Answered
 from vidistill.commands.questions import Asked
 
 STANDARD_OUTPUT = "-"  # in place of a file for --json
-MODEL = "model.safetensors, or a result (.json) for the model of its first seed"
 
 
 def parser() -> Parser:
@@ -44,7 +43,6 @@ def parser() -> Parser:
         help="video files or folders of them, then what to find, each sentence in quotes; omit videos with --features",
     )
     found.add_argument("--table", type=Path, metavar="CSV", help="columns video and sentence, in place of these words")
-    found.add_argument("--model", type=Path, required=True, help=MODEL)
     found.add_argument("--top", type=int, default=3, metavar="N", help="moments per sentence (default: 3)")
     found.add_argument(
         "--output",
@@ -79,9 +77,7 @@ def answer(args: argparse.Namespace) -> None:
     """Answer the questions of the command line."""
     asked = read(args)
     check(args, asked)
-    grounder = Grounder(
-        args.model, weights=args.weights, device=args.device, threads=args.threads, any_code=args.any_code
-    )
+    grounder = Grounder(args.model, **video_options.making(args))
     for one in asked:
         grounder.check(one.sentences)
     check_outputs(args, asked, grounder.trained.path)
@@ -138,9 +134,10 @@ def check(args: argparse.Namespace, asked: Sequence[Asked]) -> None:
 def check_outputs(args: argparse.Namespace, asked: Sequence[Asked], model: Path) -> None:
     """Raise UserError for an output that cannot be written, or that is an input."""
     videos = [one.video for one in asked]
-    features = [entry.partition("=")[2] or entry for entry in args.features]
-    inputs = [args.model, model, *args.weights, *features, *videos, *([args.table] if args.table else [])]
+    inputs = [*video_options.inputs(args, videos, model), *([args.table] if args.table else [])]
     outputs.check(args.output, videos, inputs)
+    if args.cut:
+        outputs.check_clips(args.cut, asked, args.top)
     if args.picture:
         outputs.check_names("--picture", args.picture, videos)
         check_output(outputs.of_video(args.picture, videos[0]), "correct --picture", inputs)

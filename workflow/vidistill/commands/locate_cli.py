@@ -15,8 +15,6 @@ from vidistill.commands.locate import Locator
 from vidistill.commands.one_video import Video
 from vidistill.mmsd.ask import Answer, Found
 
-MODEL = "model.safetensors, or a result (.json) for the model of its first seed"
-
 
 def parser() -> Parser:
     """The command line."""
@@ -26,7 +24,6 @@ def parser() -> Parser:
         "Example: vidistill locate video.mp4 --model results/mmsd_demo-actions.json",
     )
     found.add_argument("video", nargs="?", metavar="VIDEO", help="a video file; omit it with --features")
-    found.add_argument("--model", type=Path, required=True, help=MODEL)
     found.add_argument("--top", type=int, default=3, metavar="N", help="segments per class to print (default: 3)")
     found.add_argument(
         "--class-threshold",
@@ -56,14 +53,7 @@ def answer(args: argparse.Namespace) -> None:
     if args.features and args.video is not None:
         raise UserError("a video and --features are given; give one of them.")
     video_options.check(args, [args.video] if args.video else [])
-    locator = Locator(
-        args.model,
-        class_threshold=args.class_threshold,
-        weights=args.weights,
-        device=args.device,
-        threads=args.threads,
-        any_code=args.any_code,
-    )
+    locator = Locator(args.model, class_threshold=args.class_threshold, **video_options.making(args))
     about = locator.trained
     truths = true_segments(args.segment, about.model.classes)
     video_options.check_outputs(args, args.video, about.path)

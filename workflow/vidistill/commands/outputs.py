@@ -1,7 +1,7 @@
 """Files of answers that `vidistill ground` writes besides JSON and pictures: by suffix, for one video or for all."""
 
+import itertools
 from collections.abc import Callable, Sequence
-from fractions import Fraction
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,10 +11,10 @@ from vidistill.commands import cut, formats, page
 from vidistill.commands.formats import Row
 from vidistill.commands.ground import Answer
 from vidistill.commands.one_video import Video
+from vidistill.commands.questions import Asked
 from vidistill.video import source
 
 VIDEO = "{video}"  # in a file's name: the name of the video, without its suffix
-RATE = Fraction(25)  # frames per second of an edit list, where a video's file states none
 
 
 class Answered(NamedTuple):
@@ -50,7 +50,7 @@ def _page(path: Path, found: Answered, footer: str) -> None:
 
 def _edit_list(found: Answered) -> str:
     with source.opened(found.video, max_pixels=cut.MAX_PIXELS) as video:
-        return formats.as_edl(found.rows, video.rate or RATE)
+        return formats.as_edl(found.rows, video.rate or cut.RATE)
 
 
 OF_ONE: dict[str, Callable[[Answered], str]] = {
@@ -71,9 +71,11 @@ def check(paths: Sequence[Path], videos: Sequence[Path], inputs: Sequence[str | 
     for path in paths:
         if path.suffix.lower() not in SUFFIXES:
             raise UserError(f"--output {path}: there is no such form; use one of {', '.join(SUFFIXES)}.")
+        written = path
         if path.suffix.lower() != ".csv":
             check_names("--output", path, videos)
-        files.check_output(of_video(path, videos[0]), "correct --output", [*inputs, *videos])
+            written = of_video(path, videos[0])
+        files.check_output(written, "correct --output", inputs)
 
 
 def check_names(option: str, path: Path, videos: Sequence[Path]) -> None:
@@ -107,11 +109,27 @@ def write_all(paths: Sequence[Path], found: Sequence[Answered]) -> None:
             _write(path, formats.as_csv(row for one in found for row in one.rows))
 
 
+def check_clips(folder: Path, asked: Sequence[Asked], top: int) -> None:
+    """Raise UserError if a clip would be written over another video's, or over a video that is asked."""
+    videos = [one.video for one in asked]
+    check_names("--cut", folder / f"{VIDEO}.mp4", videos)
+    read = {video.resolve() for video in videos}
+    for one in asked:
+        for number, rank in itertools.product(range(1, len(one.sentences) + 1), range(1, top + 1)):
+            if (clip := clip_of(folder, one.video, number, rank)).resolve() in read:
+                raise UserError(f"--cut {folder}: {clip} is a video that is asked; name another folder.")
+
+
+def clip_of(folder: Path, video: Path, number: int, rank: int) -> Path:
+    """The file of a moment; `number` counts sentences from 1."""
+    return folder / f"{video.stem}-{number}-{rank}.mp4"
+
+
 def write_clips(folder: Path, found: Answered) -> None:
-    """Write the shown moments as FOLDER/{video}-{number of the sentence}-{rank}.mp4."""
+    """Write the shown moments as clips."""
     numbers = {answer.sentence: number for number, answer in enumerate(found.answers, 1)}
     rows = found.rows
-    outputs = [folder / f"{found.video.stem}-{numbers[row.sentence]}-{row.rank}.mp4" for row in rows]
+    outputs = [clip_of(folder, found.video, numbers[row.sentence], row.rank) for row in rows]
     cut.clips(found.video, [(row.start, row.end) for row in rows], outputs)
 
 

@@ -46,14 +46,7 @@ def answer(args: argparse.Namespace) -> None:
     video_options.check_making(args)
     if args.json:
         files.check_output(args.json, "correct --json", [args.model])
-    library = Library(
-        *(args.folder, args.model),
-        keep=args.keep,
-        weights=args.weights,
-        device=args.device,
-        threads=args.threads,
-        any_code=args.any_code,
-    )
+    library = Library(args.folder, args.model, keep=args.keep, **video_options.making(args))
     if args.sentences:
         library.grounder.check(args.sentences)  # before the videos, which take minutes
     library.read(work=args.work, watch=clock.running)

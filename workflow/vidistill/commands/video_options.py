@@ -13,9 +13,12 @@ from vidistill.commands.one_video import Video
 from vidistill.commands.watcher import Watcher
 from vidistill.settings.train import ModelSettings
 
+MODEL = "model.safetensors, or a result (.json) for the model of its first seed"
+
 
 def add(parser: Parser) -> None:
     """Add the options."""
+    parser.add_argument("--model", type=Path, required=True, help=MODEL)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything that was found")
     parser.add_argument("--picture", type=Path, metavar="FILE", help="draw what was found (.png, .svg or .pdf)")
     parser.add_argument(
@@ -38,6 +41,11 @@ def add_making(parser: Parser) -> None:
     parser.add_argument("--threads", type=int, metavar="N", help="CPU threads (default: PyTorch's choice)")
     parser.add_argument("--work", type=Path, metavar="DIR", help="folder for decoded frames (default: the system's)")
     parser.add_argument("--any-code", action="store_true", help="accept features made by different code")
+
+
+def making(args: argparse.Namespace) -> dict[str, Any]:
+    """The arguments of a `Watcher` that say how features are made."""
+    return {name: getattr(args, name) for name in ("weights", "device", "threads", "any_code")}
 
 
 def check(args: argparse.Namespace, videos: Sequence[str | Path]) -> None:
@@ -71,11 +79,16 @@ def check_outputs(args: argparse.Namespace, video: str | None, model: Path) -> N
     Args:
         model: the file of the model that --model names.
     """
-    features = [entry.partition("=")[2] or entry for entry in args.features]
-    inputs: list[str | Path] = [video or "", args.model, model, *args.weights, *features]
+    read = inputs(args, [video] if video else [], model)
     for option, path in (("--json", args.json), ("--picture", args.picture)):
         if path is not None:
-            files.check_output(path, f"correct {option}", inputs)
+            files.check_output(path, f"correct {option}", read)
+
+
+def inputs(args: argparse.Namespace, videos: Sequence[str | Path], model: Path) -> list[str | Path]:
+    """All files that a command reads, and must not write."""
+    features = [entry.partition("=")[2] or entry for entry in args.features]
+    return [*videos, args.model, model, *args.weights, *features]
 
 
 def watch(args: argparse.Namespace, watcher: Watcher, video: str | None, streams: list[str]) -> Video:
