@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from vidistill.evaluation import evaluate
 from vidistill.evaluation.published import published
@@ -65,10 +64,5 @@ def draw(material: Material) -> Figure:
         axes.axvline(m, color="#bbbbbb", lw=1, zorder=0)
     axes.set(xlim=(0, 1), ylim=(0, 100), xlabel="m (smallest IoU that counts)", ylabel="R@m, percent")
     axes.set_xticks(np.arange(0, 1.01, 0.1))
-    handles, labels = axes.get_legend_handles_labels()
-    handles, labels = handles[::-1], labels[::-1]
-    if papers.keys() & set(material.models):
-        handles.append(Line2D([], [], ls="", marker="o", mfc="white", mec=style.GREY, ms=9, mew=1.8))
-        labels.append("published (large, hollow)")
-    axes.legend(handles, labels, loc="upper right", handlelength=3.6)
+    style.legend(axes, published=bool(papers.keys() & set(material.models)))
     return figure

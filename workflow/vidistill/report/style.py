@@ -12,6 +12,7 @@ from typing import Any
 import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from vidistill.base.colours import BLACK, BLUE, GREEN, ORANGE, PURPLE, SKY, VERMILLION
 
@@ -82,6 +83,16 @@ def dash(number: int) -> Any:
 def new(height: float, **options: Any) -> Figure:
     """An empty figure as wide as the page; height in inches."""
     return Figure(figsize=(WIDTH, height), layout="constrained", **options)
+
+
+def legend(axes: Axes, *, published: bool) -> None:
+    """The legend of curves, the last drawn first, and of hollow markers for what is published."""
+    handles, labels = axes.get_legend_handles_labels()
+    handles, labels = handles[::-1], labels[::-1]
+    if published:
+        handles.append(Line2D([], [], ls="", marker="o", mfc="white", mec=GREY, ms=9, mew=1.8))
+        labels.append("published (large, hollow)")
+    axes.legend(handles, labels, loc="upper right", handlelength=3.6)
 
 
 def say(axes: Axes, sentence: str) -> None:

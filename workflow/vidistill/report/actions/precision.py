@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from vidistill.base import colours
 from vidistill.evaluation import localisation_numbers as numbers
@@ -65,10 +64,5 @@ def draw(material: Material) -> Figure:
         axes.axvline(tiou, color="#bbbbbb", lw=1, zorder=0)
     axes.set(xlim=(0.05, 1), xlabel="t (smallest temporal IoU that counts)", ylabel="mAP@t, percent")
     axes.set_ylim(bottom=0)
-    handles, labels = axes.get_legend_handles_labels()
-    handles, labels = handles[::-1], labels[::-1]
-    if papers.keys() & set(m.models):
-        handles.append(Line2D([], [], ls="", marker="o", mfc="white", mec=style.GREY, ms=9, mew=1.8))
-        labels.append("published (large, hollow)")
-    axes.legend(handles, labels, loc="upper right", handlelength=3.6)
+    style.legend(axes, published=bool(papers.keys() & set(m.models)))
     return figure
