@@ -73,11 +73,8 @@ def read(
             len(known),
         )
     queries = queries.take(known)
-    target, mask, moments = (
-        None,
-        None,
-        [_proposals(table.loc[queries.query_ids], queries.durations) for table in labels],
-    )
+    moments = [_proposals(table.loc[queries.query_ids], queries.durations) for table in labels]
+    target = mask = None
     if maps:
         target, mask = sources.together([table.loc[queries.query_ids] for table in maps.values()], settings.snippets, s)
     proposal, index = sources.best(moments, target, mask) if moments else (None, None)
