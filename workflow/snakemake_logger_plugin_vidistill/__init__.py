@@ -71,6 +71,8 @@ class LogHandler(LogHandlerBase):
         if self.stopped or self.failed:
             end = "Stopped." if self.stopped else "Not finished; first mend what the errors above say."
             self.stream.write(f"{end} The same command goes on from here.\n")
+            if self.stopped:  # interrupted in its event loop, Snakemake fails to close that, which helps nobody
+                logging.getLogger("snakemake.logging").disabled = True
             self.stopped = self.failed = False
         super().close()
 
