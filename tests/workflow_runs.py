@@ -1,5 +1,6 @@
 """Running the workflow as a person does, through Snakemake's command line, and reading what it says."""
 
+import functools
 import logging
 import multiprocessing
 import os
@@ -16,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+
+import warm_python
 
 ROOT = Path(__file__).resolve().parent.parent
 TINY = Path(__file__).with_name("tiny.yaml")  # the demo in seconds
@@ -100,7 +103,7 @@ def run(
     words = command(*targets, config=files, root=root, cores=cores, **options)
     words += ["--dry-run"] if dry else []
     with tempfile.TemporaryFile() as said:
-        process = IMPORTED.Process(target=snakemake, args=(words[3:], folder, DupFd(said.fileno())))
+        process = IMPORTED.Process(target=snakemake, args=(words[3:], folder, DupFd(said.fileno()), warm()))
         process.start()
         process.join()
         said.seek(0)
@@ -113,9 +116,13 @@ IMPORTED = multiprocessing.get_context("forkserver")
 IMPORTED.set_forkserver_preload(["snakemake.cli", "snakemake.report", "smart_open", "yte", "pulp", "pandas"])
 
 
-def snakemake(words: list[str], folder: Path, said: Any) -> None:
+warm = functools.cache(warm_python.start)  # jobs are such copies, too
+
+
+def snakemake(words: list[str], folder: Path, said: Any, environment: dict[str, str]) -> None:
     """`python -m snakemake` in a process of its own, all that it says in one file."""
     os.chdir(folder)
+    os.environ.update(environment)
     for stream in (1, 2):
         os.dup2(said.detach() if stream == 1 else 1, stream)
     sys.argv = ["snakemake", *words]
