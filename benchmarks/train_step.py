@@ -145,9 +145,10 @@ def main() -> None:
             name = f"step, compile: true, {'bf16' if bf16 else 'fp32'}"
             steps = {name: step(compiled, lambda made=made: made(batch, 0.5)[0], bf16), **steps}
     measure(steps, device, a.repeats)
+    asked = batch._replace(masked_words=batch.masked_words.unsqueeze(1))
     measure(
         {
-            "evaluation batch": evaluation(network, lambda: predict.infer(network, batch, LOSS, GAMMA)),
+            "evaluation batch": evaluation(network, lambda: predict.infer(network, asked, LOSS, GAMMA)),
             "evaluation, plain CPL, the proposals alone": evaluation(plain, lambda: plain(batch, 0.5, LOSS, False)),
             "evaluation, plain CPL": evaluation(plain, lambda: plain(batch, 0.5, LOSS)),
         },

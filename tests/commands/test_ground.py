@@ -84,7 +84,7 @@ def test_features_and_predictions_are_those_of_training(results: Path, video: Pa
     predictions = pd.read_parquet(model_of(results, name).with_name("predictions.parquet"))
     last = predictions[predictions["epoch"] == predictions["epoch"].max()].set_index("query_id")
     assert len(queries) > 1
-    answers = grounder.ask(watched, queries["sentence"].tolist(), queries["query_id"].tolist())
+    answers = grounder.ask(watched, queries["sentence"].tolist())
     for query, answer in zip(queries.itertuples(), answers, strict=True):
         expected = last.loc[query.query_id].sort_values("score", ascending=False)
         seconds = expected[["start", "end"]].to_numpy() / query.duration

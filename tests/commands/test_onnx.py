@@ -33,7 +33,11 @@ LONGEST = 20  # words
 def folder(config: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Small models trained by the stage, and their ONNX files."""
     found = small.write(tmp_path_factory.mktemp("small"))
-    for model, changes in {"baseline": {}, "teacher": {}, "alone": {"loss": {"local_learning": False}}}.items():
+    for model, changes in {
+        "baseline": {"masks": 2},
+        "teacher": {},
+        "alone": {"loss": {"local_learning": False}},
+    }.items():
         section = small.train_section(config, "teacher" if model == "teacher" else "baseline", **changes)
         training = ["--settings", json.dumps(section), *small.inputs(found)]
         for output in ("history", "predictions", "work"):
@@ -50,8 +54,7 @@ def batch(model: MMDistModel, lengths: list[int]) -> tuple[torch.Tensor, torch.T
     tokens = np.zeros((len(lengths), LONGEST), np.int64)
     for row, length in zip(tokens, lengths, strict=True):
         row[:length] = random.integers(1, words + 1, length)
-    keys = masking.query_keys([str(i) for i in range(len(lengths))])
-    masked = masking.masked_words(keys, (tokens > 0) * 1.0, 0, masking.EVALUATION)
+    masked = masking.draws(masking.keys_of(tokens), (tokens > 0) * 1.0, 0, model.settings.masks)
     features = random.normal(size=(len(lengths), model.settings.snippets, width)).astype(np.float32)
     return torch.from_numpy(features), torch.from_numpy(tokens), torch.from_numpy(masked)
 
@@ -66,7 +69,7 @@ def test_the_file_computes_what_pytorch_does(folder: Path, name: str, lengths: l
         expected = made.module(*inputs)
         # Without the padding: sentences in a batch of their own length.
         longest = max(lengths)
-        cut = made.module(inputs[0], inputs[1][:, :longest], inputs[2][:, :longest])
+        cut = made.module(inputs[0], inputs[1][:, :longest], inputs[2][..., :longest])
     session = onnxruntime.InferenceSession(folder / f"{name}.onnx")
     names = [output.name for output in session.get_outputs()]
     assert names == made.outputs
@@ -121,7 +124,7 @@ def test_the_file_answers_as_a_model_of_emtm_does(emtm: Path, name: str, lengths
         feed["spelling"] = np.stack([characters.spell(words, known) for words in padded])
     moments, scores = session.run(["moments", "scores"], feed)
     for row, (sentence, values) in enumerate(zip(sentences, features, strict=True)):
-        (found,) = model.ask(model.snippets({"rgb": values}), [sentence], ["query"], torch.device("cpu"))
+        (found,) = model.ask(model.snippets({"rgb": values}), [sentence], torch.device("cpu"))
         count = len(found.score)
         np.testing.assert_allclose(moments[row, :count], found.moments, atol=1e-5)
         np.testing.assert_allclose(scores[row, :count], found.score, rtol=1e-3)

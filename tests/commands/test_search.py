@@ -13,10 +13,9 @@ from vidistill.base.stage import UserError
 from vidistill.commands import search_cli, trained
 from vidistill.commands.ground import Grounder
 from vidistill.commands.search import Library
-from vidistill.commands.trained import Trained
+from vidistill.commands.trained import MMDistModel, Trained
 from vidistill.mmdist import predict, search
 from vidistill.mmdist.batch import with_words
-from vidistill.settings.mmdist import LossSettings
 from vidistill.training import samples
 
 SENTENCES = ["the green box goes up", "the red ball slides right"]
@@ -175,6 +174,7 @@ def test_similarities_are_means_over_maps_of_their_best_snippets(tiny_results: P
 
 def semantic_maps(model: Trained, features: list[torch.Tensor], sentence: str) -> torch.Tensor:
     """The map of each stream (maps, L), as a prediction makes them."""
+    assert isinstance(model, MMDistModel)
     queries = with_words(samples.of_sentences(features, [sentence]), model.vocabulary)
-    asked = predict.predict(model.network, queries, LossSettings(), seed=0, score_weight=1, device=torch.device("cpu"))
+    asked = predict.predict(model.network, queries, model.settings, torch.device("cpu"))
     return torch.cat(next(asked).maps)

@@ -69,7 +69,9 @@ def test_evaluation_has_the_errors_of_the_plain_one(config, models):
     ours, plain, batch = models
     loss = parse(LossSettings, config["mmdist"]["loss"], local_learning=False)
     with torch.no_grad():
-        _, _, errors, _, _ = predict.infer(ours.eval(), batch, loss, 3.0)
+        _, _, errors, _, _ = predict.infer(
+            ours.eval(), batch._replace(masked_words=batch.masked_words.unsqueeze(1)), loss, 3.0
+        )
         expected = plain.eval()(batch, 1.0, loss)[0]
     torch.testing.assert_close(errors, expected, rtol=1e-6, atol=0)
 

@@ -19,7 +19,7 @@ def prepared(config, tmp_path_factory):
 
 
 def table(s, network, loaded):
-    parts = predict.predict(network, loaded, s.loss, seed=0, score_weight=3.0, device=torch.device("cpu"))
+    parts = predict.predict(network, loaded, s, torch.device("cpu"))
     frames = [predict.proposal_table(loaded, p) for p in parts]
     return predict.pd.concat(frames).sort_values(["query_id", "proposal_index"], ignore_index=True)
 
@@ -32,6 +32,19 @@ def test_neither_batch_nor_order_matters(prepared, monkeypatch):
     assert (found["query_id"] == expected["query_id"]).all()
     for column in ("start", "end", "score", "reconstruction_error"):
         np.testing.assert_allclose(found[column], expected[column], atol=1e-5)
+
+
+def test_the_errors_of_several_draws_are_averaged(prepared, monkeypatch):
+    s, network, loaded = prepared
+    alone = [table(s, network, loaded)]
+    one_later = predict.masking.EVALUATION - 1
+    with monkeypatch.context() as patch:
+        patch.setattr(predict.masking, "EVALUATION", one_later)
+        alone.append(table(s, network, loaded))
+    both = table(s.model_copy(update={"masks": 2}), network, loaded)["reconstruction_error"]
+    errors = [one["reconstruction_error"] for one in alone]
+    np.testing.assert_allclose(both, sum(errors) / 2, atol=1e-5)
+    assert (errors[0] != errors[1]).mean() > 0.5
 
 
 def test_the_mean_of_the_map_covers_the_snippets_that_the_proposal_touches():

@@ -38,7 +38,7 @@ class Grounding(nn.Module):
         Args:
             features: (B, L, D), resampled to the model's L snippets; streams are concatenated.
             tokens: (B, W) ids of known words, 0 for padding.
-            masked_words: (B, W) bool, the words masked for scoring.
+            masked_words: (B, M, W) bool, the words masked for scoring in each of the M draws of `mmdist.masks`.
 
         Returns:
             Starts and ends (B, K, 2), from 0 to 1; scores and reconstruction errors (B, K); with a local branch, the
@@ -107,7 +107,7 @@ def of(model: Trained) -> Exportable:
     about |= {"word_weights": json.dumps(model.vocabulary.weights), "seed": str(s.seed)}
     return Exportable(
         Grounding(model).eval(),
-        {**inputs, "masked_words": tokens > 0},
+        {**inputs, "masked_words": (tokens > 0).unsqueeze(1).expand(-1, s.masks, -1).clone()},
         [*outputs, "activation_map"] if model.network.has_local_branch else outputs,
         {**about, "snippets": str(s.snippets), "normalise": s.normalise},
     )

@@ -14,7 +14,6 @@ import numpy as np
 from torch import Tensor
 
 from vidistill.base.gpus import Device
-from vidistill.base.spelling import nfc
 from vidistill.base.stage import UserError
 from vidistill.commands import trained, watcher, words
 from vidistill.commands.one_video import Video
@@ -111,21 +110,16 @@ class Grounder(Watcher):
         for sentence in sentences:
             words.check(sentence, self.trained.vocabulary, self.trained.known_words(sentence))
 
-    def ask(self, video: Video, sentences: Sequence[str], query_ids: Sequence[str] | None = None) -> tuple[Answer, ...]:
+    def ask(self, video: Video, sentences: Sequence[str]) -> tuple[Answer, ...]:
         """One answer per sentence, in order.
-
-        Args:
-            query_ids: determine the masked words in scoring, as in `queries.parquet`; None to use the sentences
-                themselves, so that equal sentences get equal answers.
 
         Raises:
             UserError: see `check`.
         """
         self.check(sentences)
         about = self.trained
-        keys = query_ids or list(map(nfc, sentences))
         answers: dict[int, Answer] = {}
-        for found in about.ask(self._snippets(video), sentences, keys, self.place):
+        for found in about.ask(self._snippets(video), sentences, self.place):
             (order,) = ranking.rank("score", np.empty(0), found.score[None], np.empty(0))
             answers[found.row] = Answer(
                 sentences[found.row],

@@ -60,10 +60,8 @@ class Trained(ABC):
         """A video's features (T, D) as the model reads them: (1, L, D) per stream."""
 
     @abstractmethod
-    def ask(
-        self, snippets: list[Tensor], sentences: Sequence[str], query_ids: Sequence[str], device: torch.device
-    ) -> Iterator[Found]:
-        """Moments for each sentence, in any order of sentences; `query_ids` determine the words that MMDist masks."""
+    def ask(self, snippets: list[Tensor], sentences: Sequence[str], device: torch.device) -> Iterator[Found]:
+        """Moments for each sentence, in any order of sentences."""
 
 
 @dataclass(frozen=True)
@@ -77,10 +75,8 @@ class MMDistModel(Trained):
     def snippets(self, features: Mapping[str, np.ndarray]) -> list[Tensor]:
         return mmdist_ask.resampled(self.settings, features)
 
-    def ask(
-        self, snippets: list[Tensor], sentences: Sequence[str], query_ids: Sequence[str], device: torch.device
-    ) -> Iterator[Found]:
-        return mmdist_ask.ask(self.network, self.settings, self.vocabulary, snippets, sentences, query_ids, device)
+    def ask(self, snippets: list[Tensor], sentences: Sequence[str], device: torch.device) -> Iterator[Found]:
+        return mmdist_ask.ask(self.network, self.settings, self.vocabulary, snippets, sentences, device)
 
 
 @dataclass(frozen=True)
@@ -95,9 +91,7 @@ class EMTMModel(Trained):
     def snippets(self, features: Mapping[str, np.ndarray]) -> list[Tensor]:
         return emtm_ask.resampled(self.settings, features)
 
-    def ask(
-        self, snippets: list[Tensor], sentences: Sequence[str], query_ids: Sequence[str], device: torch.device
-    ) -> Iterator[Found]:
+    def ask(self, snippets: list[Tensor], sentences: Sequence[str], device: torch.device) -> Iterator[Found]:
         known = self.characters
         return emtm_ask.ask(self.network, self.settings, self.vocabulary, known, snippets, sentences, device)
 

@@ -27,17 +27,15 @@ def ask(
     vocabulary: Vocabulary,
     features: list[Tensor],
     sentences: Sequence[str],
-    query_ids: Sequence[str],
     device: torch.device,
 ) -> Iterator[Found]:
     """Proposals for each sentence, in any order.
 
     Args:
         features: from `resampled`.
-        query_ids: determine which words are masked for scoring.
     """
-    s, queries = settings, with_words(samples.of_sentences(features, sentences, query_ids), vocabulary)
-    for part in predict.predict(network, queries, s.loss, seed=s.seed, score_weight=s.score_weight, device=device):
+    s, queries = settings, with_words(samples.of_sentences(features, sentences), vocabulary)
+    for part in predict.predict(network, queries, s, device):
         moments = proposals.moments(part.center, part.width).double().numpy()
         fused = predict.fuse(part.maps)
         for b, row in enumerate(part.rows):

@@ -24,7 +24,7 @@ class Batch(NamedTuple):
     features: list[Tensor]  # streams of (B, L, F)
     video_index: Tensor  # (B,)
     tokens: Tensor  # (B, W), 0 for padding
-    masked_words: Tensor  # (B, W) bool
+    masked_words: Tensor  # (B, W) bool; in evaluation (B, M, W), M draws
     teacher_proposal: Tensor | None = None  # (B, 2) normalised center and width of the pseudo label
     teacher_index: Tensor | None = None  # (B,) its index among the teacher's proposals
     teacher_map: Tensor | None = None  # (B, L)
@@ -37,7 +37,7 @@ class Queries(Samples):
 
     tokens: Tensor  # (N, W) int64, 0 for padding
     weights: np.ndarray  # (N, W) of words in masking, 0 for padding
-    keys: np.ndarray  # (N,) for masking
+    keys: np.ndarray  # (N,) of the words, for masking
 
     def take(self, keep: np.ndarray) -> "Queries":
         rows = np.flatnonzero(keep)
@@ -45,7 +45,7 @@ class Queries(Samples):
         return replace(taken, tokens=self.tokens[rows], weights=self.weights[rows], keys=self.keys[rows])
 
     def batch(self, rows: np.ndarray, masked_words: np.ndarray, device: torch.device) -> Batch:
-        """The queries `rows` (B,), cut to their longest sentence; `masked_words` (N, W) is for all queries."""
+        """The queries `rows` (B,), cut to their longest sentence; `masked_words` (N, [M,] W) is for all queries."""
         index = torch.from_numpy(rows)
         tokens = self.tokens[index]
         longest = int((tokens > 0).sum(1).max())
@@ -54,7 +54,7 @@ class Queries(Samples):
             features=self.features_of(videos, device),
             video_index=videos.to(device),
             tokens=tokens[:, :longest].to(device),
-            masked_words=torch.from_numpy(masked_words[rows, :longest]).to(device),
+            masked_words=torch.from_numpy(masked_words[rows, ..., :longest]).to(device),
         )
 
     def digest(self) -> str:
@@ -92,5 +92,5 @@ def with_words(found: Samples, vocabulary: Vocabulary) -> Queries:
         **vars(found),
         tokens=torch.from_numpy(tokens),
         weights=np.concatenate([[0.0], np.asarray(vocabulary.weights)])[tokens],
-        keys=masking.query_keys(found.query_ids),
+        keys=masking.keys_of(tokens),
     )

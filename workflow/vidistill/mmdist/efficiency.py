@@ -36,7 +36,7 @@ def prepare(path: Path, sentences: Sequence[str], device: torch.device) -> Prepa
 
     @torch.no_grad()
     def answer() -> np.ndarray:
-        masked = masking.masked_words(queries.keys, queries.weights, s.seed, masking.EVALUATION)
+        masked = masking.draws(queries.keys, queries.weights, s.seed, s.masks)
         asked = queries.batch(np.zeros(1, dtype=np.int64), masked, device)
         center, width, _, score, _ = predict.infer(network, asked, s.loss, s.score_weight)
         order = score[0].argsort(descending=True, stable=True)

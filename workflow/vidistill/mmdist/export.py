@@ -70,7 +70,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     ).on(where)
     network.to(where)
     labels, maps = [], []
-    for part in predict.predict(network, queries, s.loss, seed=s.seed, score_weight=s.score_weight, device=where):
+    for part in predict.predict(network, queries, s, where):
         labels.append(pseudo_labels(queries, part))
         maps.append(activation_maps(queries, part, s, settings))
     exported.write(args, s, queries, labels, maps, unify=settings.unify, supervision="weak")

@@ -1,4 +1,4 @@
-"""Draw the masked words of a sentence: a pure function of (seed, query id, epoch)."""
+"""Draw the masked words of a sentence: a pure function of (seed, its known words, epoch)."""
 
 import hashlib
 
@@ -7,11 +7,15 @@ import numpy as np
 EVALUATION = 0  # epochs count from 1
 
 
-def query_keys(query_ids: list[str]) -> np.ndarray:
-    """64-bit keys (N,) of query ids."""
-    return np.array(
-        [int.from_bytes(hashlib.sha256(q.encode()).digest()[:8], "big") for q in query_ids], dtype=np.uint64
-    )
+def keys_of(tokens: np.ndarray) -> np.ndarray:
+    """64-bit keys (N,) of sentences (N, W), 0 for padding at their ends, however wide it is."""
+    words = [row[row > 0].astype("<i8").tobytes() for row in tokens]
+    return np.array([int.from_bytes(hashlib.sha256(w).digest()[:8], "big") for w in words], dtype=np.uint64)
+
+
+def draws(keys: np.ndarray, weights: np.ndarray, seed: int, count: int) -> np.ndarray:
+    """(N, count, W) bool: the draws whose reconstruction errors are averaged in evaluation; arguments as below."""
+    return np.stack([masked_words(keys, weights, seed, EVALUATION - i) for i in range(count)], axis=1)
 
 
 def masked_words(keys: np.ndarray, weights: np.ndarray, seed: int, epoch: int) -> np.ndarray:
@@ -20,7 +24,7 @@ def masked_words(keys: np.ndarray, weights: np.ndarray, seed: int, epoch: int) -
     Args:
         keys: (N,) of the queries.
         weights: (N, W) of the words, 0 for padding.
-        epoch: 1, 2, ... in training, `EVALUATION` in evaluation.
+        epoch: 1, 2, ... in training, `EVALUATION` and lower in evaluation.
 
     Returns:
         (N, W) bool.

@@ -11,7 +11,7 @@ from torch import Tensor
 from vidistill.mmdist import losses, masking, proposals
 from vidistill.mmdist.batch import Batch, Queries
 from vidistill.mmdist.network import Network, encode, semantic_map
-from vidistill.settings.mmdist import LossSettings
+from vidistill.settings.mmdist import LossSettings, TrainSettings
 from vidistill.training import predictions
 
 BATCH = 64  # queries; predictions do not depend on it
@@ -43,18 +43,17 @@ def map_mean(center: Tensor, width: Tensor, semantic: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def predict(
-    network: Network, queries: Queries, loss: LossSettings, *, seed: int, score_weight: float, device: torch.device
-) -> Iterator[Predicted]:
-    """Predict all queries. Masked words depend on (seed, query id) only, so order and batches do not matter."""
+def predict(network: Network, queries: Queries, settings: TrainSettings, device: torch.device) -> Iterator[Predicted]:
+    """Predict all queries. Masked words depend on the seed and the words only, so order and batches do not matter."""
     network.eval()
-    masked = masking.masked_words(queries.keys, queries.weights, seed, masking.EVALUATION)
+    s = settings
+    masked = masking.draws(queries.keys, queries.weights, s.seed, s.masks)
     # Sentences of equal length together, since batches are cut to their longest sentence.
     order = np.argsort((queries.weights > 0).sum(1), kind="stable")
     for first in range(0, len(order), BATCH):
         rows = order[first : first + BATCH]
         batch = queries.batch(rows, masked, device)
-        center, width, errors, scores, maps = infer(network, batch, loss, score_weight)
+        center, width, errors, scores, maps = infer(network, batch, s.loss, s.score_weight)
         yield Predicted(rows, center.cpu(), width.cpu(), errors.cpu(), scores.cpu(), [m.cpu() for m in maps])
 
 
@@ -63,8 +62,11 @@ def infer(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, list[Tensor]]:
     """Centres, widths, errors and scores (B, K) of a batch, and the maps (B, L) of its streams, if any."""
     encoded = encode(network, batch.features, batch.tokens)
-    logits = network.reconstruct(encoded.frames, encoded.sentence, batch.masked_words, encoded.masks)
-    errors = losses.reconstruction_error(logits, batch.tokens, loss.label_smoothing)
+    by_draw = []
+    for masked in batch.masked_words.unbind(1):
+        logits = network.reconstruct(encoded.frames, encoded.sentence, masked, encoded.masks)
+        by_draw.append(losses.reconstruction_error(logits, batch.tokens, loss.label_smoothing))
+    errors = torch.stack(by_draw).mean(0)
     maps: list[Tensor] = []
     if network.has_local_branch:
         snippets = network.snippet_features(batch.features, encoded.frames)

@@ -66,7 +66,7 @@ def train(
         tables = [
             predict.proposal_table(asked, part)
             for asked in ([watched, at_last] if last else [watched])
-            for part in predict.predict(network, asked, s.loss, seed=s.seed, score_weight=s.score_weight, device=where)
+            for part in predict.predict(network, asked, s, where)
         ]
         return pd.concat(tables) if tables else predictions.nothing()
 

@@ -113,6 +113,12 @@ class MMDistSection(Section):
     score_weight: float = Field(
         3.0, ge=0, description="gamma of Eq. 9, the weight of the semantic activation map in a proposal's score."
     )
+    masks: int = Field(
+        1,
+        ge=1,
+        description="Draws of masked words whose reconstruction errors are averaged for a score; each costs a pass. "
+        "1 as in the paper.",
+    )
     selection_precision: Precision = Field(
         "fp32",
         description="Arithmetic of the pass that selects the best proposal, which needs no gradients; as precision.",

@@ -77,16 +77,15 @@ class Samples:
         return total.hexdigest()
 
 
-def of_sentences(features: list[Tensor], sentences: Sequence[str], query_ids: Sequence[str] | None = None) -> Samples:
+def of_sentences(features: list[Tensor], sentences: Sequence[str]) -> Samples:
     """Sentences about one video, whose duration counts as 1.
 
     Args:
         features: one per stream, (1, L, F).
-        query_ids: of the sentences; their numbers by default.
     """
     count = len(sentences)
     return Samples(
-        query_ids=list(query_ids or map(str, range(count))),
+        query_ids=list(map(str, range(count))),
         video_ids=[""] * count,
         splits=["asked"] * count,
         sentences=list(sentences),
