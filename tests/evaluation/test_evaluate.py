@@ -210,7 +210,26 @@ def test_rules(runs: Runs, evaluate):
     assert {name: m["per_seed"] for name, m in result["rules"]["vote"].items()} != score
     for table in runs.tables.values():
         table["reconstruction_error"] = np.nan
-    assert evaluate(runs)["rules"] == {"loss": None, "vote": None}
+    rules = evaluate(runs)["rules"]
+    assert [rule for rule, found in rules.items() if found] == ["oracle"]
+
+
+def test_the_map_alone_and_the_best_proposal(runs: Runs, evaluate):
+    """Scores as a map of the proposal's number and random errors give them."""
+    random = np.random.default_rng(0)
+    for table in runs.tables.values():
+        table["reconstruction_error"] = random.uniform(size=len(table))
+        table["score"] = table["proposal_index"] - table["reconstruction_error"]
+    by_map = evaluate(runs)["rules"]["map"]
+    for table in runs.tables.values():
+        table["score"] = table["proposal_index"].astype(float)
+    result = evaluate(runs)
+    assert {name: m["per_seed"] for name, m in by_map.items()} == {
+        name: m["per_seed"] for name, m in result["metrics"].items()
+    }
+    for name, best in result["rules"]["oracle"].items():
+        assert best["mean"] >= result["metrics"][name]["mean"]
+    assert result["rules"]["oracle"]["mIoU"]["mean"] > result["metrics"]["mIoU"]["mean"]
 
 
 def test_coverage_says_why(runs: Runs, evaluate):

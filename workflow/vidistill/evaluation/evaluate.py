@@ -29,7 +29,7 @@ NO_NUMBERS: dict[str, Any] = {
     "comparisons": {},
     "video_free": {"constant": None, "whole_video": None},
     "constant_intervals": None,
-    "rules": dict.fromkeys(summary.CPL_RULES),
+    "rules": dict.fromkeys(summary.OTHER_RULES),
     "selection": None,
 }
 
@@ -134,7 +134,7 @@ def numbers(
             name: None if values is None else summary.means(values, s.names) for name, values in baselines.items()
         },
         "constant_intervals": constants,
-        "rules": {rule: summary.by_rule(ours, rule, s.names) for rule in summary.CPL_RULES},
+        "rules": {rule: summary.by_rule(ours, rule, s.names) for rule in summary.OTHER_RULES},
         "selection": summary.selection(ours, histories, s.names, s.oracle_metric),
     }
 

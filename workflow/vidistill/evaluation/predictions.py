@@ -14,6 +14,7 @@ from vidistill.evaluation import metrics, ranking
 from vidistill.evaluation.ranking import Rule
 from vidistill.settings.evaluate import VoteWeight
 
+FLAT = 1e-5  # float32 scores without a map differ from the errors by less
 COLUMNS = ["epoch", "query_id", "split", "proposal_index", "start", "end", "score", "reconstruction_error"]
 
 
@@ -48,7 +49,7 @@ class Scored:
     query_ids: pd.Index  # (N,) queries with a moment
     epochs: np.ndarray  # (E,)
     by_epoch: np.ndarray  # (E, M) percent, by score
-    values: dict[Rule, np.ndarray]  # (N, M) percent, last epoch; no loss and vote without errors
+    values: dict[Rule, np.ndarray]  # (N, M) percent, last epoch; loss, vote and map need errors, map a map
 
 
 def read_ids(path: Path, split: str) -> set[str]:
@@ -135,8 +136,12 @@ def score(
         scores, errors = predictions.scores[e, kept], predictions.errors[e, kept]
         overlap = metrics.best_iou(windows, moments)
         rules: list[Rule] = ["score"]
-        if e == len(predictions.epochs) - 1 and np.isfinite(errors).all():
-            rules += ["loss", "vote"]
+        if e == len(predictions.epochs) - 1:
+            values["oracle"] = metrics.per_query(overlap.max(axis=1, keepdims=True), thresholds)
+            if np.isfinite(errors).all():
+                rules += ["loss", "vote"]
+                if np.ptp(scores + errors, axis=1).max() > FLAT:
+                    rules.append("map")
         for rule in rules:
             order = ranking.rank(rule, windows, scores, errors, vote_weight)
             values[rule] = metrics.per_query(np.take_along_axis(overlap, order, axis=1), thresholds)

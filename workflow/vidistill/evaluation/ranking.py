@@ -1,4 +1,4 @@
-"""The order of a query's proposals: by score (Eq. 9), and by CPL's loss and vote rules."""
+"""The order of a query's proposals: by score (Eq. 9), by either part of it, and by CPL's vote."""
 
 from typing import Literal
 
@@ -7,7 +7,7 @@ import numpy as np
 from vidistill.evaluation.metrics import iou
 from vidistill.settings.evaluate import VoteWeight
 
-Rule = Literal["score", "loss", "vote"]
+Rule = Literal["score", "loss", "vote", "map", "oracle"]
 
 
 def rank(
@@ -16,7 +16,8 @@ def rank(
     """Proposal indices (N, K), best first; ties go to the lower proposal index.
 
     Args:
-        rule: `score`: highest score; `loss`: lowest reconstruction error; `vote`: most votes, ties by loss.
+        rule: `score`: highest score; `loss`: lowest reconstruction error; `map`: what the score has beside the error;
+            `vote`: most votes, ties by loss. `oracle` needs the moments and is not known here.
         windows: (N, K, 2) seconds.
         scores: (N, K).
         errors: (N, K) reconstruction errors; not used by `score`.
@@ -24,6 +25,8 @@ def rank(
     """
     if rule == "score":
         return np.argsort(-scores, axis=1, kind="stable")
+    if rule == "map":
+        return np.argsort(-(scores + errors), axis=1, kind="stable")
     by_loss = np.argsort(errors, axis=1, kind="stable")
     if rule == "loss":
         return by_loss

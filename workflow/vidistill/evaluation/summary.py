@@ -13,7 +13,12 @@ from vidistill.evaluation.ranking import Rule
 Intervals = Callable[[np.ndarray], np.ndarray | None]  # (N, M) -> (M, 2), `bootstrap.intervals` with its settings
 Seeds = Mapping[int, Scored]
 
-CPL_RULES: tuple[Rule, ...] = ("loss", "vote")
+OTHER_RULES: dict[Rule, str] = {
+    "loss": "by CPL's loss rule",
+    "vote": "by CPL's vote rule",
+    "map": "by the map alone",
+    "oracle": "the best proposal",  # which nobody knows: how far a better choice would get
+}
 ORACLE = "the epoch was chosen on the reported queries: do not report it or compare with it"
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from vidistill.base.wording import percent, plural
-from vidistill.evaluation import cost, doubts
+from vidistill.evaluation import cost, doubts, summary
 
 WIDTH = 15
 # Baselines for segments. All but the last are told the true labels of each video.
@@ -51,7 +51,7 @@ def _table(result: Mapping[str, Any]) -> Iterator[str]:
     rules, count = result["rules"], result["queries"]
     rows = {
         result["model"]: _spread(result["metrics"], count),
-        **{f"  by CPL's {rule} rule": _spread(metrics, count) for rule, metrics in rules.items() if metrics},
+        **{f"  {summary.OTHER_RULES[rule]}": _spread(metrics, count) for rule, metrics in rules.items() if metrics},
         **_compared(result, "queries"),
         "constant interval": _plain(result["video_free"]["constant"], count),
         "whole video": _plain(result["video_free"]["whole_video"], count),

@@ -131,7 +131,7 @@ def _difference(row: pd.Series) -> page.Raw:
 
 
 def _others(result: Mapping[str, Any], names: list[str]) -> list[list[object]]:
-    rows = {f"by CPL's {rule} rule": found for rule, found in result["rules"].items()}
+    rows = {summary.OTHER_RULES[rule]: found for rule, found in result["rules"].items()}
     five = {
         f"R{name[2:]}" if name.startswith("R5") else name: v for name, v in result["metrics"].items() if name[1] == "5"
     }
