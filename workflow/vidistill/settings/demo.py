@@ -13,7 +13,7 @@ class DemoSettings(Section):
         ge=0,
         description="What happens in the videos and how they look; other seeds give other videos of the same kind.",
     )
-    train_videos: int = Field(240, ge=1, description="Videos for training, with about three sentences each.")
+    train_videos: int = Field(480, ge=1, description="Videos for training, with about three sentences each.")
     test_videos: int = Field(310, ge=1, description="Videos for testing, with about three sentences each.")
     seconds: float = Field(
         10.0, ge=2, le=600, description="Mean duration of a video; single ones differ from it by up to a tenth."
