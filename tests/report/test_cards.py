@@ -47,7 +47,7 @@ def frames(count: int = 4) -> list[tuple[float, np.ndarray]]:
 
 def test_a_card_holds_maps_moments_and_predictions_of_both_models(data, config):
     m = read(data, config, "student", "baseline")
-    shown = {video: frames() for video in m.sentences["video_id"]}
+    shown = {query: frames() for query in m.sentences.index}
     cards = queries.cards(m, "baseline", 2, shown)
     assert {group: len(found) for group, found in cards.items()} == {"best": 2, "median": 2, "worst": 2}
     overlaps = [card.overlap for group in ("best", "median", "worst") for card in cards[group]]

@@ -136,3 +136,9 @@ def test_pictures_are_made_small_without_distortion():
     assert pictures.small(image, 200).shape == (50, 200, 3)
     assert pictures.small(image, 400) is image
     assert json.dumps(examples.middles(8.0, 4)) == "[1.0, 3.0, 5.0, 7.0]"
+
+
+def test_frames_go_through_the_middles_of_moments():
+    assert examples.through([], 8.0, 4) == examples.middles(8.0, 4)
+    assert examples.through([3.4, 3.6], 8.0, 4) == [1.0, 3.4, 3.6, 7.0]
+    assert examples.through([0.5, 0.6, 0.7], 8.0, 2) == [0.5, 0.6]

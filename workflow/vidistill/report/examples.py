@@ -43,6 +43,18 @@ def middles(seconds: float, count: int) -> list[float]:
     return [(i + 0.5) / count * seconds for i in range(count)]
 
 
+def through(wanted: Iterable[float], seconds: float, count: int) -> list[float]:
+    """`middles` with the nearest one moved to each wanted time."""
+    times = middles(seconds, count)
+    kept = set(range(count))
+    for time in wanted:
+        if kept:
+            nearest = min(kept, key=lambda i: abs(times[i] - time))
+            times[nearest] = time
+            kept.remove(nearest)
+    return sorted(times)
+
+
 def spread(items: Iterable[str], count: int) -> list[str]:
     """All items; the first `count` are spread evenly over the sorted list."""
     rest = sorted(items)
@@ -59,8 +71,9 @@ def collect(
     *,
     videos: int,
     frames: int,
+    wanted: Iterable[float] = (),
 ) -> list[Example]:
-    """Pictures of the first `videos` candidates that exist and can be read."""
+    """Pictures of the first `videos` candidates that exist and can be read, also at the `wanted` seconds."""
     estimate = pictures.estimator(flow) if flow else None
     found: list[Example] = []
     for video_id in candidates:
@@ -68,7 +81,7 @@ def collect(
             break
         if video_id not in files or video_id not in durations:
             continue
-        times = middles(durations[video_id], frames)
+        times = through(wanted, durations[video_id], frames)
         try:
             video = pictures.read(files[video_id], times, decode)
         except BadVideoError as error:

@@ -80,11 +80,13 @@ def drawings(s: FiguresSettings, m: Material, files: dict[str, Path]) -> Iterato
 
 
 def key_frames(s: FiguresSettings, m: Material, files: dict[str, Path]) -> dict[str, list[tuple[float, np.ndarray]]]:
-    """Video -> (seconds, image), for available videos of the chosen queries."""
-    wanted = [q for group in queries.chosen(m, s.queries).values() for q in group]
-    videos = sorted(set(m.sentences.loc[wanted, "video_id"]))
-    taken = examples.collect(videos, files, m.durations, s.decode, None, videos=len(videos), frames=s.frames)
-    return {example.video_id: [(second, image) for second, image, _ in example.shown] for example in taken}
+    """Query -> (seconds, image), for the chosen queries of available videos."""
+    found = {}
+    for query_id, middles in queries.middles(m, s.queries).items():
+        video = [m.sentences.loc[query_id, "video_id"]]
+        taken = examples.collect(video, files, m.durations, s.decode, None, videos=1, frames=s.frames, wanted=middles)
+        found[query_id] = [(second, image) for example in taken for second, image, _ in example.shown]
+    return found
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -17,6 +17,7 @@ body { font: 15px/1.5 system-ui, -apple-system, "Segoe UI", "DejaVu Sans", Arial
   background: #fff; margin: 1.4rem 1.4rem 3rem; max-width: 68rem; }
 h1 { font-size: 1.45rem; margin: 0 0 .4rem; } h2 { font-size: 1.12rem; margin: 1.9rem 0 .4rem; }
 p { margin: .35rem 0 .8rem; max-width: 52rem; }
+div { overflow-x: auto; }
 table { border-collapse: collapse; margin: .5rem 0 1rem; font-variant-numeric: tabular-nums; }
 th, td { padding: .3rem .8rem; text-align: left; border-bottom: 1px solid #e2e2e2; vertical-align: top; }
 th { border-bottom: 2px solid #444; font-weight: 600; }
@@ -65,7 +66,11 @@ def table(
     lines = [
         f"<tr{' class=own' if own and cells[0] == own else ''}>{row(cells, 'td')}</tr>" for cells in map(list, rows)
     ]
-    return Raw(f"<table><thead><tr>{row(header, 'th')}</tr></thead><tbody>\n" + "\n".join(lines) + "\n</tbody></table>")
+    return Raw(
+        f"<div><table><thead><tr>{row(header, 'th')}</tr></thead><tbody>\n"
+        + "\n".join(lines)
+        + "\n</tbody></table></div>"
+    )
 
 
 def picture(data: bytes, kind: str, words: str) -> Raw:
@@ -78,7 +83,8 @@ def document(title: str, *parts: str) -> str:
     """A complete page; parts that are not `Raw` become paragraphs."""
     body = "\n".join(part if isinstance(part, Raw) else paragraph(part) for part in parts)
     return (
-        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        f'<meta name="viewport" content="width=device-width"><title>{escape(title)}</title>'
         f"<style>{_CSS}</style></head>{_OPEN}<h1>{escape(title)}</h1>\n{body}{_CLOSE}"
     )
 

@@ -17,8 +17,8 @@ UNSCORED = "No query can be scored, so there are no best and worst queries."
 ABOUT = (
     "Chosen by the IoU of the first seed's prediction. Semantic activation maps show the similarity of each snippet "
     "with the sentence; models without them show where they see the start and the end. True moments are shaded yellow. "
-    "Below: the true moment, the prediction, and the other "
-    "proposals, better ones higher and darker. Frames with a yellow border are within the true moment.",
+    "Below: the true moment, the prediction, and the other proposals, better ones higher and darker. Frames with a "
+    "yellow border are within the true moment. The middles of the true moment and of the prediction are among them.",
 )
 STREAMS = {
     FUSED: (colours.BLACK, "-"),
@@ -76,7 +76,7 @@ def cards(
 
     Args:
         teacher: shown beside the model, if any.
-        frames: video -> key frames.
+        frames: query -> key frames.
     """
     s, seed = material.settings, material.settings.seeds[0]
     groups = chosen(material, count)
@@ -101,7 +101,7 @@ def cards(
             moments=material.data.targets.get(query_id, np.empty((0, 2))),
             predicted={model: found[query_id][:, :2] for model, found in windows.items() if query_id in found},
             maps={model: found[query_id] for model, found in maps.items() if query_id in found},
-            frames=frames.get(str(row["video_id"]), ()),
+            frames=frames.get(query_id, ()),
         )
 
     return {group: [card(query_id) for query_id in ids] for group, ids in groups.items()}
@@ -117,6 +117,15 @@ def chosen(material: Material, count: int) -> dict[str, list[str]]:
     if overlap:
         return found
     return {group: (found["best"] if group == "median" else []) for group in GROUPS}
+
+
+def middles(material: Material, count: int) -> dict[str, list[float]]:
+    """Chosen query -> the middles of its true moments and of the prediction, seconds."""
+    answers = material.answers[material.settings.model]
+    first = dict(zip(answers.query_ids, answers.ranked[:, 0, :2].mean(axis=-1).tolist(), strict=True))
+    wanted = [query_id for ids in chosen(material, count).values() for query_id in ids]
+    true = {q: material.data.targets[q].mean(axis=-1).tolist() for q in wanted if q in material.data.targets}
+    return {q: [*true.get(q, []), first[q]] for q in wanted}
 
 
 def _overlap(material: Material) -> dict[str, float]:
