@@ -38,14 +38,16 @@ class Answer:
     """A model's answer to a sentence.
 
     Attributes:
-        unknown_words: words of the sentence that are not in the model's vocabulary. MMDist ignores them; EMTM reads
-            their characters, but for the network map2d, which has none.
+        read_as: words that the model does not know -> those that it knows and read in their place.
+        unknown_words: other words of the sentence that are not in the model's vocabulary. MMDist ignores them; EMTM
+            reads their characters, but for the network map2d, which has none.
         moments: best first.
         duration: of the video, seconds.
         activation_map: (L,) similarity of sentence and video over time, -1 to 1; None without a local branch.
     """
 
     sentence: str
+    read_as: dict[str, str]
     unknown_words: tuple[str, ...]
     moments: tuple[Moment, ...]
     duration: float
@@ -60,6 +62,7 @@ def ground(
     weights: Sequence[str | Path] = (),
     device: Device = "auto",
     threads: int | None = None,
+    word_vectors: str | Path | None = None,
 ) -> tuple[Answer, ...]:
     """The moments of a video that sentences describe.
 
@@ -68,6 +71,8 @@ def ground(
         weights: files of the feature extractor, if they are not where they were in training.
         device: auto, cpu or cuda.
         threads: CPU threads; None for PyTorch's choice.
+        word_vectors: GloVe's text file, by which a word that the model does not know is read as the nearest that it
+            knows; None to leave such words out.
 
     Returns:
         One answer per sentence, in order.
@@ -76,7 +81,7 @@ def ground(
         UserError: the model, the video or a sentence cannot be used; the text says why and what to do.
     """
     asked = [sentences] if isinstance(sentences, str) else list(sentences)
-    grounder = Grounder(model, weights=weights, device=device, threads=threads)
+    grounder = Grounder(model, weights=weights, device=device, threads=threads, word_vectors=word_vectors)
     grounder.check(asked)  # before the video, which takes minutes
     return grounder.ask(grounder.watch(video), asked)
 
@@ -85,7 +90,7 @@ class Grounder(Watcher):
     """A trained model for several videos or questions.
 
     Args:
-        model: as for `ground`, like `weights`, `device` and `threads`.
+        model: as for `ground`, like `weights`, `device`, `threads` and `word_vectors`.
         any_code: accept features made by different code.
     """
 
@@ -97,18 +102,25 @@ class Grounder(Watcher):
         device: Device = "auto",
         threads: int | None = None,
         any_code: bool = False,
+        word_vectors: str | Path | None = None,
     ):
         watcher.check(device, weights)
         self.trained = trained.load(model)
         super().__init__(self.trained, weights=weights, device=device, threads=threads, any_code=any_code)
+        self._nearest = words.Nearest(Path(word_vectors), self.trained.vocabulary) if word_vectors else None
         self._last: tuple[Video, list[Tensor]] | None = None  # the last video asked about, and its snippets
 
     def check(self, sentences: Sequence[str]) -> None:
-        """Raise UserError for an empty sentence, or one without a content word that the model knows."""
+        """Raise UserError for an empty sentence, or one without a content word that the model knows or has near."""
         if not sentences:
             raise UserError("no sentence is given; describe what to find.")
         for sentence in sentences:
-            words.check(sentence, self.trained.vocabulary, self.trained.known_words(sentence))
+            read = words.replaced(sentence, self.read_as(sentence))
+            words.check(sentence, self.trained.vocabulary, self.trained.known_words(read))
+
+    def read_as(self, sentence: str) -> dict[str, str]:
+        """Words of a sentence that the model does not know -> those that it reads in their place."""
+        return self._nearest.known(words.unknown(sentence, self.trained.vocabulary)) if self._nearest else {}
 
     def ask(self, video: Video, sentences: Sequence[str]) -> tuple[Answer, ...]:
         """One answer per sentence, in order.
@@ -118,12 +130,15 @@ class Grounder(Watcher):
         """
         self.check(sentences)
         about = self.trained
+        read_as = [self.read_as(sentence) for sentence in sentences]
+        read = list(map(words.replaced, sentences, read_as))
         answers: dict[int, Answer] = {}
-        for found in about.ask(self._snippets(video), sentences, self.place):
+        for found in about.ask(self._snippets(video), read, self.place):
             (order,) = ranking.rank("score", np.empty(0), found.score[None], np.empty(0))
             answers[found.row] = Answer(
                 sentences[found.row],
-                words.unknown(sentences[found.row], about.vocabulary),
+                read_as[found.row],
+                words.unknown(read[found.row], about.vocabulary),
                 tuple(_moment(found, video.duration, int(k)) for k in order),
                 video.duration,
                 found.activation_map,

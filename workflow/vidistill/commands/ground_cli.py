@@ -17,7 +17,7 @@ from vidistill.base import store
 from vidistill.base.files import check_folder, check_output
 from vidistill.base.stage import UserError, run
 from vidistill.base.wording import plural
-from vidistill.commands import clock, outputs, questions, video_options
+from vidistill.commands import clock, outputs, questions, video_options, words
 from vidistill.commands.clock import Watch
 from vidistill.commands.command_line import Parser
 from vidistill.commands.ground import Answer, Grounder
@@ -65,6 +65,7 @@ def parser() -> Parser:
         help="true moment in seconds, for the picture; once per sentence",
     )
     video_options.add(found)
+    video_options.add_word_vectors(found)
     return found
 
 
@@ -77,7 +78,7 @@ def answer(args: argparse.Namespace) -> None:
     """Answer the questions of the command line."""
     asked = read(args)
     check(args, asked)
-    grounder = Grounder(args.model, **video_options.making(args))
+    grounder = Grounder(args.model, **video_options.making(args), word_vectors=args.word_vectors)
     for one in asked:
         grounder.check(one.sentences)
     check_outputs(args, asked, grounder.trained.path)
@@ -231,7 +232,8 @@ def write_json(
 
 def lines(found: Answer, top: int) -> list[str]:
     """The printed lines of an answer."""
-    rows = [f'"{found.sentence}"' + (f"   ({unknown(found)})" if found.unknown_words else "")]
+    note = unknown(found)
+    rows = [f'"{found.sentence}"' + (f"   ({note})" if note else "")]
     for rank, moment in enumerate(found.moments[:top], 1):
         when = f"{clock.text(moment.start, True)} - {clock.text(moment.end, True)}"
         seconds = f"{moment.start:.1f} s - {moment.end:.1f} s"
@@ -240,8 +242,8 @@ def lines(found: Answer, top: int) -> list[str]:
 
 
 def unknown(found: Answer) -> str:
-    """A note on unknown words; empty without any."""
-    return f"not known to the model: {', '.join(found.unknown_words)}" if found.unknown_words else ""
+    """A note on words that the model does not know; empty without any."""
+    return words.said(found.read_as, found.unknown_words)
 
 
 def as_json(found: Answer) -> dict[str, Any]:
@@ -249,6 +251,7 @@ def as_json(found: Answer) -> dict[str, Any]:
     activation = found.activation_map
     return {
         "sentence": found.sentence,
+        "read_as": found.read_as,
         "unknown_words": list(found.unknown_words),
         "moments": [vars(moment) for moment in found.moments],
         "activation_map": None if activation is None else [float(value) for value in activation],

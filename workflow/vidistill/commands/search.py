@@ -23,7 +23,7 @@ from torch import Tensor
 from vidistill.base import store
 from vidistill.base.stage import UserError
 from vidistill.base.wording import plural
-from vidistill.commands import clock, kept
+from vidistill.commands import clock, kept, words
 from vidistill.commands.clock import Watch, unwatched
 from vidistill.commands.ground import Grounder, Moment
 from vidistill.commands.kept import Kept
@@ -109,9 +109,8 @@ class Library:
         """
         self.grounder.check(sentences)
         s = self.model.settings
-        scores = search.similarities(
-            self.model.network, self.model.vocabulary, self._snippets, sentences, s.loss.top_share
-        )
+        read = [words.replaced(sentence, self.grounder.read_as(sentence)) for sentence in sentences]
+        scores = search.similarities(self.model.network, self.model.vocabulary, self._snippets, read, s.loss.top_share)
         return [self._best(sentence, row, top) for sentence, row in zip(sentences, scores.cpu().numpy(), strict=True)]
 
     def _best(self, sentence: str, scores: np.ndarray, top: int) -> list[Found]:

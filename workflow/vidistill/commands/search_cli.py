@@ -10,7 +10,7 @@ from typing import Any
 from vidistill.base import files, store
 from vidistill.base.stage import UserError, run
 from vidistill.base.wording import plural
-from vidistill.commands import clock, video_options
+from vidistill.commands import clock, video_options, words
 from vidistill.commands.command_line import Parser
 from vidistill.commands.search import Found, Library
 
@@ -33,6 +33,7 @@ def parser() -> Parser:
     found.add_argument("--json", type=Path, metavar="FILE", help="write what was found")
     found.add_argument("--keep", type=Path, metavar="DIR", help="folder for features (default: FOLDER/.vidistill)")
     video_options.add_making(found)
+    video_options.add_word_vectors(found)
     return found
 
 
@@ -46,7 +47,9 @@ def answer(args: argparse.Namespace) -> None:
     video_options.check_making(args)
     if args.json:
         files.check_output(args.json, "correct --json", [args.model])
-    library = Library(args.folder, args.model, keep=args.keep, **video_options.making(args))
+    library = Library(
+        args.folder, args.model, keep=args.keep, **video_options.making(args), word_vectors=args.word_vectors
+    )
     if args.sentences:
         library.grounder.check(args.sentences)  # before the videos, which take minutes
     library.read(work=args.work, watch=clock.running)
@@ -61,7 +64,8 @@ def answer(args: argparse.Namespace) -> None:
                 raise
             print(f"error: {error}", file=sys.stderr)
         else:
-            print("\n".join(lines(sentence, answers[sentence], args.folder)), flush=True)
+            note = words.said(library.grounder.read_as(sentence))
+            print("\n".join(lines(sentence, note, answers[sentence], args.folder)), flush=True)
     if args.json:
         about = {"folder": str(args.folder), "failed": {str(path): why for path, why in library.failed.items()}}
         found = [{"sentence": sentence, "videos": as_json(found)} for sentence, found in answers.items()]
@@ -91,10 +95,10 @@ def failures(library: Library) -> list[str]:
     return [*said, f"  and {more} more, all in --json"] if more else said
 
 
-def lines(sentence: str, found: Sequence[Found], folder: Path) -> list[str]:
+def lines(sentence: str, note: str, found: Sequence[Found], folder: Path) -> list[str]:
     """The printed lines of an answer, in 80 columns if names are short."""
     width = max(len(str(one.path.relative_to(folder))) for one in found)
-    said = [f'"{sentence}"']
+    said = [f'"{sentence}"' + (f"   ({note})" if note else "")]
     for rank, one in enumerate(found, 1):
         best = one.moments[0]
         when = f"{clock.text(best.start, True)} - {clock.text(best.end, True)}"

@@ -43,6 +43,16 @@ def add_making(parser: Parser) -> None:
     parser.add_argument("--any-code", action="store_true", help="accept features made by different code")
 
 
+def add_word_vectors(parser: Parser) -> None:
+    """Add the option for words that a model does not know."""
+    parser.add_argument(
+        "--word-vectors",
+        type=Path,
+        metavar="FILE",
+        help="GloVe's text file, by which unknown words are read as the nearest known ones",
+    )
+
+
 def making(args: argparse.Namespace) -> dict[str, Any]:
     """The arguments of a `Watcher` that say how features are made."""
     return {name: getattr(args, name) for name in ("weights", "device", "threads", "any_code")}

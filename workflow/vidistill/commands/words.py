@@ -1,9 +1,13 @@
 """Check the words of a question against a model's vocabulary, and suggest others."""
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
 
 from vidistill.base.stage import UserError
+from vidistill.data import glove
 from vidistill.data.text import masking_weight, tokenise
 from vidistill.data.vocabulary import Vocabulary
 
@@ -13,6 +17,58 @@ _AUXILIARIES = """
 """
 AUXILIARIES = frozenset(_AUXILIARIES.split())
 SUGGESTED = 5  # words
+NEAR = 0.5  # cosine: of GloVe's pairs of this much, "office" and "house"; of a little less, "stray" and "dog"
+
+
+class Nearest:
+    """The nearest content word that a model knows, for words that it does not know, by word vectors.
+
+    Args:
+        path: GloVe's text file, which is read whole for new words.
+    """
+
+    def __init__(self, path: Path, vocabulary: Vocabulary):
+        self._path, self._vocabulary = path, vocabulary
+        self._words: list[str] = []
+        self._vectors: np.ndarray | None = None
+        self._found: dict[str, str | None] = {}
+
+    def known(self, words: Iterable[str]) -> dict[str, str]:
+        """Word -> known word, without those that have no vector or are near to none.
+
+        Raises:
+            UserError: the file cannot be used.
+        """
+        asked = list(dict.fromkeys(words))
+        if new := [word for word in asked if word not in self._found and is_content(word)]:
+            known = [] if self._vectors is not None else list(filter(is_content, self._vocabulary.words))
+            vectors, _ = glove.read(str(self._path), [*known, *new], glove.dimension_of(self._path))
+            if self._vectors is None:
+                self._words = [word for word in known if word in vectors]
+                self._vectors = np.array([_unit(vectors[word]) for word in self._words])
+            self._found |= {word: self._nearest(vectors.get(word)) for word in new}
+        return {word: near for word in asked if (near := self._found.get(word))}
+
+    def _nearest(self, vector: np.ndarray | None) -> str | None:
+        if vector is None or self._vectors is None or not self._words:
+            return None
+        cosines = self._vectors @ _unit(vector)
+        return self._words[cosines.argmax()] if cosines.max() >= NEAR else None
+
+
+def _unit(vector: np.ndarray) -> np.ndarray:
+    return vector / max(float(np.linalg.norm(vector)), 1e-12)
+
+
+def said(read_as: Mapping[str, str], unknown: Sequence[str] = ()) -> str:
+    """A note on words that are read as others, and on unknown ones; empty without any."""
+    parts = [f"{word} read as {known}" for word, known in read_as.items()]
+    return "; ".join([*parts, f"not known to the model: {', '.join(unknown)}"] if unknown else parts)
+
+
+def replaced(sentence: str, by: Mapping[str, str]) -> str:
+    """The sentence with these words replaced."""
+    return " ".join(by.get(word, word) for word in tokenise(sentence)) if by else sentence
 
 
 def unknown(sentence: str, vocabulary: Vocabulary) -> tuple[str, ...]:

@@ -59,6 +59,19 @@ def read(path: str, words: Collection[str], dimension: int) -> tuple[dict[str, n
     return found, total.hexdigest()
 
 
+def dimension_of(path: str | Path) -> int:
+    """How many numbers the vectors of a file have, by its first line; `read` says what is wrong with it.
+
+    Raises:
+        UserError: the file cannot be read.
+    """
+    try:
+        with open(path, "rb") as file:
+            return file.readline(_FIRST_LINE).rstrip().count(b" ")
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror}); give a file of word vectors.") from None
+
+
 def _check_kind(path: str, first: bytes, dimension: int) -> None:
     where = f"{path}, line 1"
     unpack = "vocabulary.word_vectors must be GloVe's text file, unpacked"
