@@ -257,6 +257,7 @@ def test_a_damaged_input_is_one_sentence(run: Callable[..., Path], tmp_path: Pat
         run(tmp_path / "frames.h5", **SMALL)
 
 
+@pytest.mark.whole_run
 def test_c3d_over_a_shard(run: Callable[..., Path], tmp_path: Path) -> None:
     write_frames(tmp_path / "frames.h5", {"a": moving(20), "b": moving(3)})
     np.save(tmp_path / "mean.npy", np.array([90, 98, 102]))

@@ -164,6 +164,7 @@ def test_the_model_says_how_it_was_made(config, tmp_path):
     assert "person" in metadata["vocabulary"]
 
 
+@pytest.mark.whole_run
 def test_the_stage_runs_by_hand(config, tmp_path):
     folder = small.write(tmp_path)
     section = small.train_section(config, optimisation={"epochs": 1})

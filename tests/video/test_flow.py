@@ -227,6 +227,7 @@ def test_layout(tmp_path, quick):
         }
 
 
+@pytest.mark.whole_run
 def test_the_stage(tmp_path, section):
     one, two = moving(1, 0, 0, 32, 40), moving(2, 1.0, 0.0, 32, 40)
     path = frames_file(tmp_path / "frames.h5", **{"one.a": one, "two": two, "bad": None})
@@ -244,6 +245,7 @@ def test_the_stage(tmp_path, section):
         assert found["two"]["flow"].shape == (2, 32, 40, 2)
 
 
+@pytest.mark.whole_run
 @pytest.mark.parametrize("fast", ["numba", "torch"])
 def test_the_stage_by_other_backends(tmp_path, section, fast):
     """Their flow is OpenCV's."""
@@ -263,6 +265,7 @@ def test_the_stage_by_other_backends(tmp_path, section, fast):
     assert np.abs(flow[fast] - flow["opencv-cpu"]).mean() < 0.1, "levels of 1/6 pixel"
 
 
+@pytest.mark.whole_run
 def test_a_gpu_backend_runs_in_one_process(tmp_path, section, monkeypatch):
     """Several videos at once by threads, here of a CPU that stands for the GPU; their flow is what workers make."""
     videos = {f"v{i}": moving(3, 1.0 + i / 2, 0.5, 32, 40) for i in range(4)}
