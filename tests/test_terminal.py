@@ -59,7 +59,7 @@ def test_a_dry_run_tells_commands_and_inputs_and_not_hundreds_of_outputs(tmp_pat
     outcome = run(tmp_path, dry=True)
     assert "python -m vidistill.data.demo.demo --settings" in outcome.text
     made = next(line for line in outcome.text.splitlines() if line.startswith("    output: results/demo/videos"))
-    assert made.endswith(", and 316 more")
+    assert made.endswith(", and 786 more")
     assert len(outcome.inputs("evaluate")[0]) > 10
 
 
