@@ -154,6 +154,20 @@ def test_ctrl_c_ends_in_a_few_lines(tmp_path: Path) -> None:
     assert run(tmp_path, "results/student_demo.json", config=[TINY], dry=True).status == 0
 
 
+def test_a_job_that_ends_by_ctrl_c_before_snakemake_hears_of_it_is_no_error(tmp_path: Path) -> None:
+    clone(tmp_path / "clone")
+    stage = tmp_path / "clone/workflow/vidistill/data/demo/demo.py"
+    stage.write_text(
+        stage.read_text().replace(
+            "    parser = stage.arguments", "    raise KeyboardInterrupt\n    parser = stage.arguments"
+        )
+    )
+    outcome = run(tmp_path, "results/demo/annotations.csv", config=[TINY], root=tmp_path / "clone")
+    assert outcome.status != 0
+    assert "Error in rule" not in outcome.text
+    assert "same command goes on" in outcome.text
+
+
 @pytest.mark.parametrize("missing", ["snakemake_logger_plugin_vidistill", "restart_times"])
 def test_without_what_is_beyond_snakemakes_interface_runs_are_the_same(tmp_path: Path, missing: str) -> None:
     """A plain clone has no plugin, another version of Snakemake other internals: comforts are lost, and no run."""

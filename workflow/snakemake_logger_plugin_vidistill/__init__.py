@@ -100,9 +100,9 @@ class LogHandler(LogHandlerBase):
     def job_error(self, record: Any) -> str:
         """The sentences for the user where a job ended with some; all that Snakemake says otherwise.
 
-        A job that Ctrl-C ended did nothing wrong.
+        A job that Ctrl-C ended did nothing wrong; it may end before Snakemake itself hears of it.
         """
-        if self.stopped:
+        if self.stopped or any(map(interrupted, record.log)):
             return ""
         if errors := [error for log in record.log for error in user_errors(log)]:
             if (said := (record.jobid, *errors)) in self.said:  # versions of Snakemake report one failure twice
@@ -111,6 +111,15 @@ class LogHandler(LogHandlerBase):
             return "\n".join([f"{clock()} {record.rule_name} failed{in_brackets(record.log)}", *errors])
         record.input = shortened(record.input)
         return self.format(record)
+
+
+def interrupted(log: str) -> bool:
+    """Whether Ctrl-C ended the job with this log."""
+    try:
+        with open(log, "rb") as file:
+            return file.read().rstrip().endswith(b"KeyboardInterrupt")
+    except OSError:
+        return False
 
 
 def user_errors(log: str) -> list[str]:
