@@ -54,10 +54,15 @@ class LogHandler(LogHandlerBase):
         )
         self.stopped = self.failed = False
         self.said: set[tuple[Any, ...]] = set()
+        self.held = ""  # an error that Ctrl-C may have caused, until the next record tells
 
     def emit(self, record: Any) -> None:
         try:
-            if text := self.text(record):
+            held, self.held = self.held, ""
+            text = self.text(record)
+            if held and not self.stopped:
+                text = f"{held}\n{text}" if text else held
+            if text:
                 colour = {"ERROR": RED, "CRITICAL": RED, "WARNING": YELLOW}.get(record.levelname)
                 self.stream.write(f"{colour}{text}{PLAIN}\n" if self.coloured and colour else f"{text}\n")
                 self.stream.flush()
@@ -68,6 +73,8 @@ class LogHandler(LogHandlerBase):
 
     def close(self) -> None:
         """The last lines of a run that did not come to its end."""
+        if self.held:
+            self.stream.write(f"{self.held}\n")
         if self.stopped or self.failed:
             end = "Stopped." if self.stopped else "Not finished; first mend what the errors above say."
             self.stream.write(f"{end} The same command goes on from here.\n")
@@ -110,7 +117,10 @@ class LogHandler(LogHandlerBase):
             self.said.add(said)
             return "\n".join([f"{clock()} {record.rule_name} failed{in_brackets(record.log)}", *errors])
         record.input = shortened(record.input)
-        return self.format(record)
+        if any(map(os.path.exists, record.log)):
+            return self.format(record)
+        self.held = self.format(record)  # it ended before it began
+        return ""
 
 
 def interrupted(log: str) -> bool:
