@@ -99,7 +99,9 @@ def ask(words: list[str]) -> None:
     if words[:1] != ["-m"]:
         os.execv(sys.executable, [sys.executable, *words])
     place = os.environ[PLACE]
+    waited = time.monotonic()
     while not os.path.exists(place):
+        assert time.monotonic() - waited < 120, "there is nothing to copy; see above why"
         time.sleep(0.05)
     with socket.socket(socket.AF_UNIX) as asking:
         asking.connect(place)
