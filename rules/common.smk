@@ -131,7 +131,7 @@ def gpus():
 def alone(threads):
     """Threads of a job that measures time: all cores of this machine, so that no other job runs beside it; a job that is
     submitted asks for what it uses."""
-    return threads if SUBMITTED else internal("cores", threads)
+    return threads if SUBMITTED else internal("resource_settings.cores") or threads
 
 
 def grows(amount):
