@@ -13,8 +13,8 @@ from vidistill.base import settings as settings_module
 from vidistill.base.files import check_input
 from vidistill.base.gpus import Device
 from vidistill.base.stage import UserError
-from vidistill.features import extract, options
-from vidistill.settings.extract import C3DSettings, I3DSettings
+from vidistill.features import options, tracked
+from vidistill.settings.extract import AnySettings
 from vidistill.video.decode import DecodeSettings
 from vidistill.video.flow import FlowSettings
 
@@ -30,7 +30,7 @@ class Recipe:
 
     decode: DecodeSettings
     flow: FlowSettings | None  # None: features are made from frames
-    extract: I3DSettings | C3DSettings
+    extract: AnySettings
 
 
 @dataclass(frozen=True)
@@ -97,10 +97,10 @@ def recipe(
     warn_of_versions(stream, made)
     files = {
         name: located(stream, name, provenance[f"{name}_sha256"], recorded.get(name), given)
-        for name in extract.FILES
+        for name in tracked.FILES
         if provenance.get(f"{name}_sha256")
     }
-    nowhere = {name: None for name in extract.FILES if f"{name}_sha256" in provenance}
+    nowhere = {name: None for name in tracked.FILES if f"{name}_sha256" in provenance}
     here = {"device": device, "threads": threads}
     flow = made[1].settings if len(made) == 3 else None
     return Recipe(
