@@ -36,7 +36,7 @@ def write(folder: Path, **preparation: Any) -> dict[str, str]:
     files["config"].write_text(json.dumps(content))
     import torch
 
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]), clip._quietly():
         torch.manual_seed(7)
         network = package.create_model(f"local-dir:{folder}", load_weights=False)
     save_file({name: value.contiguous() for name, value in network.state_dict().items()}, files["weights"])

@@ -55,6 +55,11 @@ class Trained(ABC):
     def known_words(self, sentence: str) -> list[str]:
         """The words of the vocabulary that the model reads of a sentence; what is too long is cut off."""
 
+    @property
+    @abstractmethod
+    def word_vectors(self) -> np.ndarray:
+        """(V, E) of the vocabulary's words, in its order."""
+
     @abstractmethod
     def snippets(self, features: Mapping[str, np.ndarray]) -> list[Tensor]:
         """A video's features (T, D) as the model reads them: (1, L, D) per stream."""
@@ -72,6 +77,10 @@ class MMDistModel(Trained):
     def known_words(self, sentence: str) -> list[str]:
         return [self.vocabulary.words[index - 1] for index in vocabularies.encode(sentence, self.vocabulary)]
 
+    @property
+    def word_vectors(self) -> np.ndarray:
+        return self.network.embedding.weight[1:].cpu().numpy()
+
     def snippets(self, features: Mapping[str, np.ndarray]) -> list[Tensor]:
         return mmdist_ask.resampled(self.settings, features)
 
@@ -87,6 +96,12 @@ class EMTMModel(Trained):
 
     def known_words(self, sentence: str) -> list[str]:
         return [word for word in tokenise(sentence)[: self.settings.words] if word in self.vocabulary.ids]
+
+    @property
+    def word_vectors(self) -> np.ndarray:
+        tensors = self.network.state_dict()
+        (table,) = (value for name, value in tensors.items() if name.rpartition(".")[2] == "words")
+        return table[1:].cpu().numpy()
 
     def snippets(self, features: Mapping[str, np.ndarray]) -> list[Tensor]:
         return emtm_ask.resampled(self.settings, features)
