@@ -183,6 +183,17 @@ def test_what_does_not_fit_is_said(changes: dict[str, Any], said: str) -> None:
         clip.load(settings(**changes))
 
 
+@pytest.mark.parametrize("name", ["weights", "weights.pt", "state.bin"])
+def test_weights_are_recognised_by_content(files: dict[str, str], tmp_path: Path, name: str) -> None:
+    expected = clip.load(settings(**files)).network.state_dict()
+    if name == "state.bin":
+        torch.save({"state_dict": expected}, tmp_path / name)
+    else:
+        shutil.copy(files["weights"], tmp_path / name)
+    found = clip.load(settings(config=files["config"], weights=str(tmp_path / name))).network.state_dict()
+    torch.testing.assert_close(found, expected)
+
+
 def test_weights_of_another_model_are_refused(files: dict[str, str], tmp_path: Path) -> None:
     content = json.loads(Path(files["config"]).read_text())
     content["model_cfg"]["vision_cfg"]["layers"] = 3

@@ -160,7 +160,8 @@ def _from_hub(open_clip: ModuleType, model: str, file: str | None) -> str:
 
 def _fill(open_clip: ModuleType, network: Any, path: str, settings: OpenCLIPSection) -> None:
     try:
-        open_clip.load_checkpoint(network, path, strict=True, weights_only=True)
+        with _named_by_content(path) as named:
+            open_clip.load_checkpoint(network, named, strict=True, weights_only=True)
     except Exception as error:  # of PyTorch's readers for damaged files, and of open_clip's own conversions
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise UserError(
@@ -169,6 +170,21 @@ def _fill(open_clip: ModuleType, network: Any, path: str, settings: OpenCLIPSect
         ) from error
     if not all(torch.isfinite(value).all() for value in network.state_dict().values()):
         raise UserError(f"{path} has weights that are not finite; download it again.")
+
+
+@contextmanager
+def _named_by_content(path: str) -> Iterator[str]:
+    """The file under a name by which open_clip recognises its form: files of weights are found whatever their names."""
+    with open(path, "rb") as file:
+        # safetensors: the length of a JSON header, then that header.
+        suffix = ".safetensors" if file.read(9)[8:] == b"{" else ".pt"
+    if Path(path).suffix in (suffix, ".npz", ".npy"):
+        yield path
+        return
+    with tempfile.TemporaryDirectory(prefix="vidistill-clip-") as folder:
+        link = Path(folder) / f"weights{suffix}"
+        link.symlink_to(Path(path).resolve())
+        yield str(link)
 
 
 @contextmanager
