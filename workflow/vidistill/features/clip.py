@@ -101,7 +101,8 @@ def _described(
     if settings.model.startswith(HUB) and "config" not in files:
         with _explained(settings, "cannot be fetched from the hub"):
             files["config"] = _from_hub(open_clip, settings.model, CONFIG)
-            files.setdefault("weights", _from_hub(open_clip, settings.model, None))
+            if "weights" not in files:
+                files["weights"] = _from_hub(open_clip, settings.model, None)
     if "config" in files:
         return *_read(files["config"]), files
     config = open_clip.get_model_config(settings.model)
@@ -111,7 +112,7 @@ def _described(
     if tag.get("quick_gelu", False) != config.get("quick_gelu", False) and tag:
         other = settings.model.removesuffix("-quickgelu") + ("-quickgelu" if tag.get("quick_gelu") else "")
         raise UserError(
-            f"clip: the weights {settings.pretrained!r} were trained with other activations than those of the model "
+            f"the CLIP weights {settings.pretrained!r} were trained with other activations than those of the model "
             f"{settings.model}; set model: {other}."
         )
     if tag and "weights" not in files:
@@ -132,8 +133,8 @@ def _of_tag(open_clip: ModuleType, settings: OpenCLIPSection) -> tuple[dict[str,
     found = [_preparation(open_clip, tag) for tag in tags.values()] or [_preparation(open_clip, {})]
     if settings.weights and any(way != found[0] for way in found):
         raise UserError(
-            f"clip.weights is {settings.weights}, and frames are prepared differently for different weights of {name}; "
-            f"set clip.pretrained to their tag, one of {_some(tags)}."
+            f"{settings.weights}: frames are prepared differently for different weights of {name}; set pretrained to "
+            f"the tag of these, one of {_some(tags)}."
         )
     return found[0], {}
 
@@ -151,7 +152,7 @@ def _read(path: str) -> tuple[dict[str, Any], dict[str, Any]]:
         content = json.loads(Path(path).read_text(encoding="utf-8"))
         return content["model_cfg"], _preparation(open_clip, content.get("preprocess_cfg", {}))
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path} is not an {CONFIG} with model_cfg ({error!r}); correct clip.config.") from error
+        raise UserError(f"{path} is not an {CONFIG} with model_cfg ({error!r}); correct config.") from error
 
 
 def _from_hub(open_clip: ModuleType, model: str, file: str | None) -> str:
@@ -166,7 +167,7 @@ def _fill(open_clip: ModuleType, network: Any, path: str, settings: OpenCLIPSect
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise UserError(
             f"{path} has no weights of {settings.config or settings.model} that open_clip reads ({reason}); correct "
-            "clip.model or clip.weights."
+            "model or weights."
         ) from error
     if not all(torch.isfinite(value).all() for value in network.state_dict().values()):
         raise UserError(f"{path} has weights that are not finite; download it again.")
@@ -214,8 +215,8 @@ def _explained(settings: OpenCLIPSection, what: str) -> Iterator[None]:
     except Exception as error:
         reason = " ".join(str(error).split())[:300] or type(error).__name__
         raise UserError(
-            f"the CLIP model {settings.config or settings.model} {what} ({reason}); correct clip.model and "
-            "clip.pretrained, or name local files as clip.config and clip.weights."
+            f"the CLIP model {settings.config or settings.model} {what} ({reason}); correct model and "
+            "pretrained, or name local files as config and weights."
         ) from error
 
 
