@@ -13,10 +13,11 @@ LOWEST := $(VENV)/lowest
 LOWEST_SNAKEMAKE := $(shell sed -n 's/^min_version("\(.*\)")/\1.0/p' Snakefile)
 PINNED := envs/constraints.txt
 TORCH_VERSION := $(shell sed -n 's/^torch==//p' $(PINNED))
+TORCHVISION_VERSION := $(shell sed -n 's/^torchvision==//p' $(PINNED))
 TORCH_INDEX := $(if $(TORCH),--index-url https://download.pytorch.org/whl/$(TORCH))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo report quick check test test-long test-lowest test-slurm docs
+.PHONY: help setup clip demo report quick check test test-long test-lowest test-slurm docs
 
 help: ## this list
 	@echo "vidistill: raw videos and words to a trained model that finds moments. Start with: make demo"
@@ -36,6 +37,10 @@ $(READY): pyproject.toml Makefile $(PINNED)
 	$(RUN) -m pip install --quiet torch==$(TORCH_VERSION) $(TORCH_INDEX)
 	$(RUN) -m pip install --quiet --constraint $(PINNED) --editable '.[dev]'
 	touch $(READY)
+
+clip: $(READY) ## CLIP models: open_clip, and the torchvision that was built for this PyTorch (the same TORCH=...)
+	$(RUN) -m pip install --quiet torchvision==$(TORCHVISION_VERSION) $(TORCH_INDEX)
+	$(RUN) -m pip install --quiet --constraint $(PINNED) --editable '.[clip]'
 
 $(DOCUMENTED): $(READY)
 	$(RUN) -m pip install --quiet --constraint $(PINNED) --editable '.[docs]'

@@ -135,6 +135,53 @@ rule training_labels:
         " --output {output:q} > {log:q} 2>&1"
 
 
+# Of a text encoder: words and their vectors, so that vectors are made again for other words alone.
+rule words:
+    input:
+        "results/{dataset}/queries.parquet",
+    output:
+        "results/{dataset}/words.txt",
+    log:
+        "results/logs/words/{dataset}.log",
+    conda:
+        "../envs/vidistill.yaml"
+    resources:
+        mem_mb=grows(2000),
+        runtime=grows(60),
+    params:
+        settings=settings(words_settings),
+        reads=reads("vidistill.data.words", words_settings),
+    shell:
+        "python -m vidistill.data.words --settings {params.settings:q} --queries {input:q} --output {output:q}"
+        " > {log:q} 2>&1"
+
+
+rule encode_words:
+    input:
+        words="results/{dataset}/words.txt",
+        weights=encoder_files,
+    output:
+        "results/{dataset}/encoded_words.safetensors",
+    log:
+        "results/logs/encode_words/{dataset}.log",
+    benchmark:
+        "results/benchmarks/encode_words/{dataset}.tsv"
+    conda:
+        "../envs/vidistill.yaml"
+    threads: lambda wildcards: encode_words_settings(wildcards)["threads"]
+    resources:
+        gpu=gpus(),
+        mem_mb=grows(4000),
+        runtime=grows(60),
+    params:
+        settings=settings(encode_words_settings),
+        reads=reads("vidistill.features.encode_words", encode_words_settings),
+        content=content(encoder_files),
+    shell:
+        "python -m vidistill.features.encode_words --settings {params.settings:q} --words {input.words:q}"
+        " --weights {input.weights:q} --output {output:q} > {log:q} 2>&1"
+
+
 rule vocabulary:
     input:
         queries="results/{dataset}/queries.parquet",
@@ -153,6 +200,7 @@ rule vocabulary:
         settings=settings(vocabulary_settings),
         reads=reads("vidistill.data.vocabulary", vocabulary_settings),
         content=content(word_vectors),
+        encoded=encoded_words,
     shell:
-        "python -m vidistill.data.vocabulary --settings {params.settings:q} --queries {input.queries:q}"
+        "python -m vidistill.data.vocabulary --settings {params.settings:q} --queries {input.queries:q} {params.encoded:q}"
         " --vocabulary {output.vocabulary:q} --word-vectors {output.vectors:q} > {log:q} 2>&1"

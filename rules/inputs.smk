@@ -58,10 +58,30 @@ def videos_folder(wildcards, input):
     return inventory.videos_folder(plan.datasets[wildcards.dataset]["collection"]) if input.videos else []
 
 
+def words_settings(wildcards):
+    return plan.words(wildcards.dataset)
+
+
+def encode_words_settings(wildcards):
+    return plan.encode_words(wildcards.dataset)
+
+
+def encoder_files(wildcards):
+    return given(inventory.encoder_files(wildcards.dataset))
+
+
 @told
 def word_vectors(wildcards):
+    """GloVe's file, or the words that a text encoder has encoded; empty where vectors are learned."""
     require(wildcards.dataset)
-    return given([path for path in [plan.vocabulary(wildcards.dataset)["word_vectors"]] if path])
+    settings = plan.vocabulary(wildcards.dataset)
+    if settings["text_encoder"]:
+        return [f"results/{wildcards.dataset}/encoded_words.safetensors"]
+    return given([path for path in [settings["word_vectors"]] if path])
+
+
+def encoded_words(wildcards, input):
+    return ["--encoded", *input.vectors] if plan.vocabulary(wildcards.dataset)["text_encoder"] else []
 
 
 # For video.smk.

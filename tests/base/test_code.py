@@ -20,14 +20,19 @@ STAGES = {
     "vidistill.data.training_moments": {"vidistill.data.moments", "vidistill.data.annotations.sources"},
     "vidistill.data.training_labels": {"vidistill.data.annotations.sources", "vidistill.data.rows"},
     "vidistill.data.downloads.download": {"vidistill.data.downloads.transfer", "vidistill.data.downloads.unpack"},
-    "vidistill.data.vocabulary": {"vidistill.data.text", "vidistill.data.glove"},
+    "vidistill.data.words": {"vidistill.data.text"},
+    "vidistill.data.vocabulary": {"vidistill.data.text", "vidistill.data.glove", "vidistill.data.encoded_words"},
     "vidistill.video.decode": {"vidistill.video.source", "vidistill.video.frames"},
     "vidistill.video.flow": {
         "vidistill.video.tvl1.parameters",
         "vidistill.video.frames",
         "vidistill.video.tvl1.kernels",
     },
-    "vidistill.features.extract": {"vidistill.features.i3d", "vidistill.features.c3d", "vidistill.features.weights"},
+    "vidistill.features.extract": {
+        *("vidistill.features.i3d", "vidistill.features.c3d", "vidistill.features.clip"),
+        "vidistill.features.weights",
+    },
+    "vidistill.features.encode_words": {"vidistill.features.clip", "vidistill.features.clip_words"},
     "vidistill.features.flow_features": {
         "vidistill.features.extract",
         "vidistill.video.flow",

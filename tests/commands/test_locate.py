@@ -17,7 +17,7 @@ from test_picture import boxes
 import small_videos
 from vidistill.base import store
 from vidistill.base.stage import UserError
-from vidistill.commands import ground_cli, locate_cli, segments_picture
+from vidistill.commands import ground_cli, locate_cli, pack, packed, segments_picture
 from vidistill.commands.locate import Locator, locate
 from vidistill.commands.one_video import Video
 from vidistill.mmsd import localise, train
@@ -198,3 +198,13 @@ def test_a_picture_has_a_row_for_each_class_with_found_and_true_segments() -> No
         assert min(left, bottom) >= 0, text
         assert right <= width, text
         assert top <= height, text
+
+
+def test_a_packed_model_finds_segments_as_its_predictions_do(model: Path, tmp_path: Path) -> None:
+    about = packed.About({}, store.read_model_metadata(model), store.file_digest(model))
+    shutil.copy(model, tmp_path / packed.MODEL)
+    own = Locator(tmp_path / packed.MODEL, device="cpu", threads=1).trained.segments
+    store.write_json(tmp_path / packed.SETTINGS, pack.settings(model, about))
+    found = Locator(tmp_path / packed.MODEL, device="cpu", threads=1).trained.segments
+    assert own.class_threshold != found.class_threshold == SEGMENTS["class_threshold"]
+    assert list(found.thresholds) == SEGMENTS["thresholds"]

@@ -30,9 +30,8 @@ def write(path: Path, vectors: dict[str, tuple[float, ...]]) -> Path:
 
 @pytest.fixture
 def nearest(tmp_path: Path) -> Nearest:
-    return Nearest(
-        write(tmp_path / "vectors.txt", VECTORS), Vocabulary(KNOWN, (1.0,) * len(KNOWN), 20, kind="given", excluded={})
-    )
+    source = words.of_file(write(tmp_path / "vectors.txt", VECTORS))
+    return Nearest(source, Vocabulary(KNOWN, (1.0,) * len(KNOWN), 20, kind="given", excluded={}))
 
 
 def test_the_nearest_content_word_is_read(nearest: Nearest) -> None:

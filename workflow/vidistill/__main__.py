@@ -10,6 +10,8 @@ COMMANDS = {  # name: (module with a `main`, what it does)
     "ground": ("vidistill.commands.ground_cli", "find the moments of a video that sentences describe"),
     "search": ("vidistill.commands.search_cli", "find moments in a folder of videos"),
     "locate": ("vidistill.commands.locate_cli", "find the segments of a video in which actions happen"),
+    "pack": ("vidistill.commands.pack", "write a trained model as one folder to hand on, with a card"),
+    "card": ("vidistill.commands.card", "check the card of such a folder"),
     "onnx": ("vidistill.commands.onnx", "export a model to ONNX, for runtimes other than PyTorch"),
 }
 HELP = ("-h", "--help")

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from vidistill.base.gpus import Device
 from vidistill.base.stage import UserError
-from vidistill.commands import trained, watcher, words
+from vidistill.commands import text_encoder, trained, watcher, words
 from vidistill.commands.one_video import Video
 from vidistill.commands.watcher import Watcher
 from vidistill.evaluation import ranking
@@ -72,7 +72,7 @@ def ground(
         device: auto, cpu or cuda.
         threads: CPU threads; None for PyTorch's choice.
         word_vectors: GloVe's text file, by which a word that the model does not know is read as the nearest that it
-            knows; None to leave such words out.
+            knows; None for the text encoder that the model was trained with, and to leave such words out without one.
 
     Returns:
         One answer per sentence, in order.
@@ -107,7 +107,9 @@ class Grounder(Watcher):
         watcher.check(device, weights)
         self.trained = trained.load(model)
         super().__init__(self.trained, weights=weights, device=device, threads=threads, any_code=any_code)
-        self._nearest = words.Nearest(Path(word_vectors), self.trained.vocabulary) if word_vectors else None
+        vectors = words.of_file(Path(word_vectors)) if word_vectors else None
+        vectors = vectors or text_encoder.of_model(self.trained, weights, self.place)
+        self._nearest = words.Nearest(vectors, self.trained.vocabulary) if vectors else None
         self._last: tuple[Video, list[Tensor]] | None = None  # the last video asked about, and its snippets
 
     def check(self, sentences: Sequence[str]) -> None:

@@ -188,12 +188,8 @@ class _Watched:
 
     def __init__(self, extractor: Extractor):
         self._extractor, self._frames, self._done = extractor, 1, 0
-        self.grid, self.batch, self.part, self.digests = (
-            extractor.grid,
-            extractor.batch,
-            extractor.part,
-            extractor.digests,
-        )
+        self.grid, self.batch, self.part = extractor.grid, extractor.batch, extractor.part
+        self.files, self.about = extractor.files, extractor.about
 
     def so_far(self) -> str:
         return f"{100 * self._done / self._frames:.0f} %"

@@ -13,8 +13,8 @@ from vidistill.base import settings as settings_module
 from vidistill.base.files import check_input
 from vidistill.base.gpus import Device
 from vidistill.base.stage import UserError
-from vidistill.features import extract, options
-from vidistill.settings.extract import C3DSettings, I3DSettings
+from vidistill.features import options, tracked
+from vidistill.settings.extract import AnySettings
 from vidistill.video.decode import DecodeSettings
 from vidistill.video.flow import FlowSettings
 
@@ -30,7 +30,7 @@ class Recipe:
 
     decode: DecodeSettings
     flow: FlowSettings | None  # None: features are made from frames
-    extract: I3DSettings | C3DSettings
+    extract: AnySettings
 
 
 @dataclass(frozen=True)
@@ -96,11 +96,13 @@ def recipe(
         check_code(stream, made)
     warn_of_versions(stream, made)
     files = {
-        name: located(stream, name, provenance[f"{name}_sha256"], recorded.get(name), given)
-        for name in extract.FILES
+        name: located(
+            f"`{name}` of the model's {stream} features", provenance[f"{name}_sha256"], recorded.get(name), given
+        )
+        for name in tracked.FILES
         if provenance.get(f"{name}_sha256")
     }
-    nowhere = {name: None for name in extract.FILES if f"{name}_sha256" in provenance}
+    nowhere = {name: None for name in tracked.FILES if f"{name}_sha256" in provenance}
     here = {"device": device, "threads": threads}
     flow = made[1].settings if len(made) == 3 else None
     return Recipe(
@@ -141,8 +143,11 @@ def _installed(package: str) -> str:
         return "none"
 
 
-def located(stream: str, name: str, sha256: str, recorded: str | None, given: Iterable[str | Path]) -> str:
+def located(what: str, sha256: str, recorded: str | None, given: Iterable[str | Path]) -> str:
     """The file with this content among `given`, else at the recorded path.
+
+    Args:
+        what: the setting that names it, and of what, for messages.
 
     Raises:
         UserError: it is at neither place, or its content has changed.
@@ -153,7 +158,7 @@ def located(stream: str, name: str, sha256: str, recorded: str | None, given: It
         found[store.file_digest(path)] = str(path)
     if sha256 in found:
         return found[sha256]
-    wanted = f"the file `{name}` of the model's {stream} features (SHA-256 {sha256[:12]}...)"
+    wanted = f"the file {what} (SHA-256 {sha256[:12]}...)"
     if found:
         listed = ", ".join(f"{path} ({digest[:12]}...)" for digest, path in found.items())
         raise UserError(f"--weights does not include {wanted}, but {listed}; add that file.")

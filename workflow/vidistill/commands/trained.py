@@ -14,6 +14,7 @@ from torch import Tensor
 from vidistill.base import files, store
 from vidistill.base.settings import parse
 from vidistill.base.stage import UserError
+from vidistill.commands import packed
 from vidistill.data import vocabulary as vocabularies
 from vidistill.data.text import tokenise
 from vidistill.data.vocabulary import Vocabulary
@@ -26,7 +27,7 @@ from vidistill.settings.emtm import TrainSettings as EMTMSettings
 from vidistill.settings.mmdist import TrainSettings as MMDistSettings
 from vidistill.training.predictions import Found
 
-REMEDY = "give a model.safetensors, or a result such as results/student_demo.json"
+REMEDY = "give a model.safetensors, a result such as results/student_demo.json, or a packed model"
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,11 @@ class Trained(ABC):
     def known_words(self, sentence: str) -> list[str]:
         """The words of the vocabulary that the model reads of a sentence; what is too long is cut off."""
 
+    @property
+    @abstractmethod
+    def word_vectors(self) -> np.ndarray:
+        """(V, E) of the vocabulary's words, in its order."""
+
     @abstractmethod
     def snippets(self, features: Mapping[str, np.ndarray]) -> list[Tensor]:
         """A video's features (T, D) as the model reads them: (1, L, D) per stream."""
@@ -72,6 +78,10 @@ class MMDistModel(Trained):
     def known_words(self, sentence: str) -> list[str]:
         return [self.vocabulary.words[index - 1] for index in vocabularies.encode(sentence, self.vocabulary)]
 
+    @property
+    def word_vectors(self) -> np.ndarray:
+        return self.network.embedding.weight[1:].cpu().numpy()
+
     def snippets(self, features: Mapping[str, np.ndarray]) -> list[Tensor]:
         return mmdist_ask.resampled(self.settings, features)
 
@@ -88,6 +98,12 @@ class EMTMModel(Trained):
     def known_words(self, sentence: str) -> list[str]:
         return [word for word in tokenise(sentence)[: self.settings.words] if word in self.vocabulary.ids]
 
+    @property
+    def word_vectors(self) -> np.ndarray:
+        tensors = self.network.state_dict()
+        (table,) = (value for name, value in tensors.items() if name.rpartition(".")[2] == "words")
+        return table[1:].cpu().numpy()
+
     def snippets(self, features: Mapping[str, np.ndarray]) -> list[Tensor]:
         return emtm_ask.resampled(self.settings, features)
 
@@ -97,10 +113,10 @@ class EMTMModel(Trained):
 
 
 def load(path: str | Path) -> Trained:
-    """Load a model file, or the model of the first seed of a result (JSON).
+    """Load a model file, the model of the first seed of a result (JSON), or a packed model (a folder).
 
     Raises:
-        UserError: `path` is neither, the result's model file is missing or has changed, or the model reads no sentence.
+        UserError: `path` is none of these, the model file is missing or has changed, or the model reads no sentence.
     """
     path = file_of(path)
     metadata = store.read_model_metadata(path)
@@ -128,25 +144,30 @@ def load(path: str | Path) -> Trained:
 
 
 def file_of(path: str | Path) -> Path:
-    """The model file that a person names, itself or by a result.
+    """The model file that a person names, itself, by a result or by the folder of a packed model.
 
     Raises:
-        UserError: it cannot be read, or see `of_result`.
+        UserError: it cannot be read, or see `of_result` and `packed.model_of`.
     """
     path = Path(path)
+    if path.is_dir():
+        return packed.model_of(path)
     files.check_input(path, REMEDY)
     return of_result(path) if path.suffix == ".json" else path
 
 
-def of_result(path: Path) -> Path:
-    """The model file of a result's first seed, at its place relative to the result.
+def of_result(path: Path, seed: int | None = None) -> Path:
+    """The model file of a seed of a result, by default its first, at its place relative to the result.
 
     Raises:
         UserError: `path` is not a result, or the model is missing or a different one.
     """
     try:
         result = json.loads(path.read_text(encoding="utf-8"))
-        name, seed = result["model"], result["seeds"][0]
+        name, seeds = result["model"], result["seeds"]
+        seed = seeds[0] if seed is None else seed
+        if seed not in seeds:
+            raise UserError(f"{path} has no seed {seed}; it has {', '.join(map(str, seeds))}.")
         model = path.parent / result["dataset"] / name / f"seed-{seed}" / "model.safetensors"
         sha256 = result["models"][name]["sha256"][str(seed)]
     except (OSError, ValueError, KeyError, TypeError, IndexError) as error:

@@ -1,5 +1,6 @@
 """Load a trained model of actions (MMSD), and how its segments are found."""
 
+import contextlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ import pyarrow as pa
 from vidistill.base import store
 from vidistill.base.settings import parse
 from vidistill.base.stage import UserError
-from vidistill.commands import trained
+from vidistill.commands import packed, trained
 from vidistill.mmsd import model as models
 from vidistill.mmsd.model import Model
 from vidistill.mmsd.network import Network
@@ -73,12 +74,15 @@ def load(path: str | Path) -> TrainedActions:
 
 
 def segment_settings(path: Path, settings: TrainSettings) -> LocaliseSettings:
-    """Those of the predictions beside a model file, if they are by this model; else those of its pseudo labels."""
-    beside = path.with_name("predictions.parquet")
+    """Those of the predictions beside a model file, or of its pack, if they are by this model; else those of its
+    pseudo labels."""
+    about: dict[str, Any] = {}
     try:
-        about = store.read_metadata(beside)
+        about = store.read_metadata(path.with_name("predictions.parquet"))
     except (OSError, pa.ArrowInvalid):
-        about = {}
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            content = json.loads(path.with_name(packed.SETTINGS).read_text(encoding="utf-8"))
+            about = {"model_sha256": content["model_sha256"], "settings": json.dumps(content["localise"])}
     if about.get("model_sha256") == store.file_digest(path):
         return parse(LocaliseSettings, about["settings"])
     return LocaliseSettings(**settings.segments.model_dump(), device="cpu")

@@ -1,7 +1,7 @@
 """Check the words of a question against a model's vocabulary, and suggest others."""
 
 import difflib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,15 +20,23 @@ SUGGESTED = 5  # words
 NEAR = 0.5  # cosine: of GloVe's pairs of this much, "office" and "house"; of a little less, "stray" and "dog"
 
 
+Vectors = Callable[[Sequence[str]], Mapping[str, np.ndarray]]  # words -> vectors, of those that have any
+
+
+def of_file(path: Path) -> Vectors:
+    """The vectors of GloVe's text file, which is read whole each time."""
+    return lambda words: glove.read(str(path), words, glove.dimension_of(path))[0]
+
+
 class Nearest:
     """The nearest content word that a model knows, for words that it does not know, by word vectors.
 
     Args:
-        path: GloVe's text file, which is read whole for new words.
+        vectors: of known and of new words, in one space.
     """
 
-    def __init__(self, path: Path, vocabulary: Vocabulary):
-        self._path, self._vocabulary = path, vocabulary
+    def __init__(self, vectors: Vectors, vocabulary: Vocabulary):
+        self._vectors_of, self._vocabulary = vectors, vocabulary
         self._words: list[str] = []
         self._vectors: np.ndarray | None = None
         self._found: dict[str, str | None] = {}
@@ -37,12 +45,12 @@ class Nearest:
         """Word -> known word, without those that have no vector or are near to none.
 
         Raises:
-            UserError: the file cannot be used.
+            UserError: the vectors cannot be had.
         """
         asked = list(dict.fromkeys(words))
         if new := [word for word in asked if word not in self._found and is_content(word)]:
             known = [] if self._vectors is not None else list(filter(is_content, self._vocabulary.words))
-            vectors, _ = glove.read(str(self._path), [*known, *new], glove.dimension_of(self._path))
+            vectors = self._vectors_of([*known, *new])
             if self._vectors is None:
                 self._words = [word for word in known if word in vectors]
                 self._vectors = np.array([_unit(vectors[word]) for word in self._words])

@@ -17,7 +17,8 @@ from safetensors.numpy import save_file
 from vidistill.base import settings as settings_module
 from vidistill.base import store
 from vidistill.base.stage import UserError, arguments, run
-from vidistill.data import glove, labels
+from vidistill.data import encoded_words, glove, labels
+from vidistill.data.encoded_words import Encoded
 from vidistill.data.text import masking_weight, tokenise
 from vidistill.settings.vocabulary import VocabularySettings
 
@@ -36,6 +37,7 @@ class Vocabulary:
     max_words: int
     kind: Literal["given", "learned"]  # of the vectors: frozen, or only initial values
     excluded: dict[str, str]  # query id -> why no word of its sentence is known
+    encoder: dict[str, Any] | None = None  # how a text encoder made the vectors, see `encoded`
 
     @functools.cached_property
     def ids(self) -> dict[str, int]:
@@ -76,6 +78,7 @@ def loads(text: str) -> Vocabulary:
         max_words=content["max_words"],
         kind=content["word_vectors"],
         excluded={query["query_id"]: query["reason"] for query in content["excluded_queries"]},
+        encoder=content.get("provenance", {}).get("text_encoder"),
     )
 
 
@@ -116,11 +119,14 @@ def coverage(queries: pd.DataFrame, words: Iterable[str]) -> dict[str, dict[str,
     return shares
 
 
-def build(queries: pd.DataFrame, settings: VocabularySettings) -> tuple[dict[str, Any], np.ndarray]:
+def build(
+    queries: pd.DataFrame, settings: VocabularySettings, encoded: Encoded | None = None
+) -> tuple[dict[str, Any], np.ndarray]:
     """The content of `vocabulary.json` and the vectors (V + 1, dimension) float32 whose row 0, padding, is zero.
 
     Args:
         queries: columns query_id, split, sentence.
+        encoded: the words' vectors by `settings.text_encoder`.
 
     Raises:
         UserError: no query in `settings.splits`, or no word with a vector.
@@ -131,7 +137,11 @@ def build(queries: pd.DataFrame, settings: VocabularySettings) -> tuple[dict[str
             f"no query is in the splits {', '.join(settings.splits)} of vocabulary.splits; "
             f"the data set has {', '.join(sorted(set(queries['split'])))}; use one of these."
         )
-    if settings.word_vectors is None:
+    if encoded is not None:
+        vectors, digest = {word: vector for word, vector in encoded.vectors.items() if word in counts}, None
+        if not vectors:
+            raise UserError("the encoded words have none of the sentences' words; make them again (stage words).")
+    elif settings.word_vectors is None:
         vectors, digest = {word: glove.initial(word, settings.dimension) for word in counts}, None
     else:
         vectors, digest = glove.read(settings.word_vectors, counts, settings.dimension)
@@ -144,7 +154,7 @@ def build(queries: pd.DataFrame, settings: VocabularySettings) -> tuple[dict[str
         words=tuple(words),
         weights=tuple(masking_weight(word) for word in words),
         max_words=settings.max_words,
-        kind="learned" if settings.word_vectors is None else "given",
+        kind="learned" if settings.word_vectors is None and encoded is None else "given",
         excluded={},
     )
     excluded = exclude(queries, vocabulary)
@@ -152,7 +162,7 @@ def build(queries: pd.DataFrame, settings: VocabularySettings) -> tuple[dict[str
         log.warning("query %s is excluded: %s", query["query_id"], query["reason"])
     without_vector = sorted((word for word in counts if word not in vectors), key=lambda word: (-counts[word], word))
     log.info("%d of %d words, %d have no vector", len(words), len(counts), len(without_vector))
-    content = {
+    content: dict[str, Any] = {
         "words": words,
         "weights": list(vocabulary.weights),
         "max_words": settings.max_words,
@@ -160,12 +170,19 @@ def build(queries: pd.DataFrame, settings: VocabularySettings) -> tuple[dict[str
         "excluded_queries": excluded,
         "coverage": coverage(queries, words),
         "words_without_vector": {word: counts[word] for word in without_vector},
-        "provenance": {"settings": settings.model_dump(), "word_vectors_sha256": digest},
     }
-    matrix = np.zeros((len(words) + 1, settings.dimension), dtype=np.float32)
-    for row, word in enumerate(words, 1):
-        matrix[row] = vectors[word]
-    return content, matrix
+    about: dict[str, Any] = {"settings": settings.model_dump(), "word_vectors_sha256": digest}
+    known = np.stack([vectors[word] for word in words])
+    if encoded is not None:
+        centred = encoded_words.centring(known)
+        known = centred(known)
+        about["text_encoder"] = {
+            "provenance": encoded.provenance,
+            "files": encoded.files,
+            "mean": centred.mean.tolist(),
+            "scale": centred.scale,
+        }
+    return {**content, "provenance": about}, np.concatenate([np.zeros_like(known[:1]), known])
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -173,10 +190,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--queries", type=Path, required=True)
     parser.add_argument("--vocabulary", type=Path, required=True)
     parser.add_argument("--word-vectors", type=Path, required=True)
+    parser.add_argument("--encoded", type=Path, help="as written by stage encode_words, for text_encoder")
     args = parser.parse_args(argv)
     settings = settings_module.parse(VocabularySettings, args.settings)
     queries = labels.with_sentences(store.read_table(args.queries, ["query_id", "split", "sentence", "label"]))
-    content, matrix = build(queries, settings)
+    if bool(args.encoded) != bool(settings.text_encoder):
+        raise UserError("vocabulary.text_encoder and --encoded belong together; give both, or neither.")
+    content, matrix = build(queries, settings, encoded_words.read(args.encoded) if args.encoded else None)
     with store.atomic(args.word_vectors) as temporary:
         save_file({"word_vectors": matrix}, temporary, metadata={"kind": content["word_vectors"]})
     store.write_json(args.vocabulary, content)

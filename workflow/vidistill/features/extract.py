@@ -1,4 +1,4 @@
-"""Stage `extract`: I3D or C3D features of a shard's videos, from frames or optical flow."""
+"""Stage `extract`: I3D, C3D or CLIP features of a shard's videos, from frames or optical flow."""
 
 import functools
 import itertools
@@ -14,17 +14,15 @@ import numpy as np
 
 from vidistill.base import code, device, shards, store
 from vidistill.base.stage import UserError, arguments, run
-from vidistill.features import networks, options, windows
+from vidistill.features import clip, networks, options, tracked, windows
 from vidistill.features.networks import Extractor
-from vidistill.settings.extract import C3DSettings, I3DSettings
+from vidistill.settings.extract import AnySettings, CLIPSettings
 from vidistill.video import frames
 
 log = logging.getLogger(__name__)
 
-FILES = ("weights", "mean", "pca")  # settings that name a file; its content counts, not its path
 # At the same time: one is computed while the next is read. Most videos are too short to read ahead within them.
 VIDEOS_ON_A_GPU = 2
-WHERE = ("device", "threads")  # settings that do not affect the result
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -37,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--weights", nargs="*", help="all files in the settings; if given, no others are read")
     args = parser.parse_args(argv)
     settings = options.read(args.settings)
-    check_listed(settings, args.weights)
+    tracked.check_listed(settings, args.weights)
     where = device.choose(settings.device, settings.threads)
     extractor = networks.build(settings, where)
     inputs, origin = identities(args.input)
@@ -48,43 +46,47 @@ def main(argv: Sequence[str] | None = None) -> None:
         inputs,
         functools.partial(extract, path=args.input, extractor=extractor, settings=settings),
         fingerprint={video_id: store.digest(provenance, identity) for video_id, identity in inputs.items()},
-        attributes={"provenance": provenance, "files": files(settings)},
+        attributes={"provenance": provenance, "files": files(extractor)},
         threads=VIDEOS_ON_A_GPU if where.type == "cuda" else 1,
     )
     frames.report(args.output)
 
 
-def describe(settings: I3DSettings | C3DSettings, extractor: Extractor, origin: dict[str, str]) -> str:
+def describe(settings: AnySettings, extractor: Extractor, origin: dict[str, str]) -> str:
     """The provenance of the features as JSON: everything they depend on besides the video.
 
     Args:
         origin: how the frames or the flow were made.
     """
     found = settings.model_dump()
+    more = clip.PACKAGES if isinstance(settings, CLIPSettings) else ()
     return json.dumps(
         {
             "extractor": settings.extractor,
             "input": settings.input,
-            "endpoint": settings.endpoint,
-            "pretrained": settings.weights is not None,
-            **{f"{name}_sha256": extractor.digests.get(name) for name in FILES if name in found},
-            "settings": {name: value for name, value in found.items() if name not in (*FILES, *WHERE)},
+            "endpoint": "embedding" if isinstance(settings, CLIPSettings) else settings.endpoint,
+            "pretrained": "weights" in extractor.files,
+            **{f"{name}_sha256": _digest(extractor.files.get(name)) for name in tracked.FILES if name in found},
+            **extractor.about,
+            "settings": {name: value for name, value in found.items() if name not in (*tracked.FILES, *tracked.WHERE)},
             "code": code.digest("vidistill.features.extract"),
-            "versions": store.versions("h5py", "numpy", "opencv-contrib-python-headless", "torch"),
+            "versions": store.versions("h5py", "numpy", "opencv-contrib-python-headless", "torch", *more),
             "made_from": origin,
         },
         sort_keys=True,
     )
 
 
-def files(settings: I3DSettings | C3DSettings) -> str:
+def files(extractor: Extractor) -> str:
     """Paths of the extractor's files as JSON, to find them again; not part of the provenance."""
-    return json.dumps({name: path for name in FILES if (path := getattr(settings, name, None))}, sort_keys=True)
+    return json.dumps(extractor.files, sort_keys=True)
 
 
-def extract(
-    video_id: str, group: h5py.Group, *, path: Path, extractor: Extractor, settings: I3DSettings | C3DSettings
-) -> None:
+def _digest(path: str | None) -> str | None:
+    return store.file_digest(path) if path else None
+
+
+def extract(video_id: str, group: h5py.Group, *, path: Path, extractor: Extractor, settings: AnySettings) -> None:
     """Write one video's features in the layout of docs/architecture.md; for a bad video, only status and reason.
 
     Raises:
@@ -106,7 +108,7 @@ def write_features(
     video: h5py.Group,
     images: Callable[[int, int], np.ndarray],
     extractor: Extractor,
-    settings: I3DSettings | C3DSettings,
+    settings: AnySettings,
 ) -> None:
     """Write `features` and `times` of one video.
 
@@ -173,13 +175,6 @@ def identities(path: Path) -> tuple[dict[str, str], dict[str, str]]:
 
 def _plain(attributes: h5py.AttributeManager) -> dict[str, Any]:
     return {name: value.item() if isinstance(value, np.generic) else value for name, value in attributes.items()}
-
-
-def check_listed(settings: I3DSettings | C3DSettings, listed: list[str] | None) -> None:
-    """Raise UserError if the settings name a file that the workflow does not track."""
-    named = [getattr(settings, name) for name in FILES if getattr(settings, name, None)]
-    if listed is not None and (unlisted := [path for path in named if path not in listed]):
-        raise UserError(f"the settings use {unlisted[0]}, which --weights does not list; add it there.")
 
 
 if __name__ == "__main__":

@@ -11,9 +11,9 @@ import numpy as np
 from vidistill.base import device, shards, store
 from vidistill.base import settings as settings_module
 from vidistill.base.stage import arguments, run
-from vidistill.features import extract, networks, options
+from vidistill.features import extract, networks, options, tracked
 from vidistill.features.networks import Extractor
-from vidistill.settings.extract import C3DSettings, I3DSettings
+from vidistill.settings.extract import AnySettings
 from vidistill.video import flow, frames
 from vidistill.video.flow import FlowSettings
 from vidistill.video.tvl1 import backends
@@ -30,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     sections = json.loads(args.settings)  # the settings of both stages
     settings = options.read(json.dumps(sections["extract"]))
     flow_settings = settings_module.parse(FlowSettings, json.dumps(sections["flow"]))
-    extract.check_listed(settings, args.weights)
+    tracked.check_listed(settings, args.weights)
     backend, kind = backends.choose(flow_settings.backend, flow_settings.device)
     where = device.choose(settings.device, settings.threads)
     extractor = networks.build(settings, where)
@@ -51,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             threads=args.workers,
         ),
         fingerprint={video_id: store.digest(provenance, identity) for video_id, identity in inputs.items()},
-        attributes={"provenance": provenance, "files": extract.files(settings)},
+        attributes={"provenance": provenance, "files": extract.files(extractor)},
         threads=extract.VIDEOS_ON_A_GPU if where.type == "cuda" else 1,
     )
     frames.report(args.output)
@@ -63,7 +63,7 @@ def write(
     *,
     path: Path,
     extractor: Extractor,
-    settings: I3DSettings | C3DSettings,
+    settings: AnySettings,
     flow_settings: FlowSettings,
     backend: str,
     place: str,

@@ -1,19 +1,19 @@
-"""A common interface to I3D and C3D."""
+"""A common interface to I3D, C3D and CLIP."""
 
 import logging
 import threading
 from collections.abc import Callable, Iterable
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from vidistill.base import store
 from vidistill.features import c3d, i3d, random_weights, weights, windows
+from vidistill.features.clip_images import CLIPExtractor
 from vidistill.features.streaming import Stream
 from vidistill.features.windows import Grid, Piece
-from vidistill.settings.extract import C3DSettings, I3DSettings
+from vidistill.settings.extract import AnySettings, C3DSettings, CLIPSettings, I3DSettings
 
 log = logging.getLogger(__name__)
 
@@ -27,13 +27,15 @@ class Extractor(Protocol):
         grid: positions of its vectors on the frames.
         batch: pieces per batch.
         part: frames of a piece that are read at once; None for all.
-        digests: SHA-256 of its files by setting.
+        files: paths of its files by setting.
+        about: what else decides about the features, for their provenance.
     """
 
     grid: Grid
     batch: int
     part: int | None
-    digests: dict[str, str]
+    files: dict[str, str]
+    about: dict[str, Any]
 
     def pieces(self, frames: int) -> list[Piece]:
         """The pieces of a video that go through the network."""
@@ -48,12 +50,14 @@ class Extractor(Protocol):
         """
 
 
-def build(settings: I3DSettings | C3DSettings, device: torch.device) -> Extractor:
+def build(settings: AnySettings, device: torch.device) -> Extractor:
     """The extractor that the settings describe.
 
     Raises:
         UserError: a file cannot be used.
     """
+    if isinstance(settings, CLIPSettings):
+        return CLIPExtractor(settings, device)
     return I3DExtractor(settings, device) if isinstance(settings, I3DSettings) else C3DExtractor(settings, device)
 
 
@@ -76,7 +80,8 @@ class I3DExtractor:
         self.part = settings.chunk if settings.window is None and settings.context is None else None
         if settings.temporal_mean and settings.window:
             self.grid = windows.one_each(settings.window)
-        self.digests = _digests(weights=settings.weights)
+        self.files = _files(weights=settings.weights)
+        self.about: dict[str, Any] = {}
 
     def pieces(self, frames: int) -> list[Piece]:
         s = self._settings
@@ -123,7 +128,8 @@ class C3DExtractor:
         self._settings = settings
         self.grid, self.batch = c3d.GRID, settings.batch
         self.part: int | None = None
-        self.digests = _digests(weights=settings.weights, mean=settings.mean, pca=settings.pca)
+        self.files = _files(weights=settings.weights, mean=settings.mean, pca=settings.pca)
+        self.about: dict[str, Any] = {}
 
     def pieces(self, frames: int) -> list[Piece]:
         return windows.sliding(frames, c3d.FRAMES, self._settings.stride, self._settings.last, self.grid)
@@ -174,5 +180,5 @@ def _randomise(network: nn.Module, seed: int, clips: Tensor) -> random_weights.W
     return random_weights.calibrate(network, clips)
 
 
-def _digests(**files: str | None) -> dict[str, str]:
-    return {name: store.file_digest(path) for name, path in files.items() if path}
+def _files(**given: str | None) -> dict[str, str]:
+    return {name: path for name, path in given.items() if path}

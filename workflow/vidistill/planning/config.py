@@ -18,7 +18,7 @@ from vidistill.settings.emtm import EMTMSection
 from vidistill.settings.evaluate import EvaluateSection
 from vidistill.settings.export import ExportSection
 from vidistill.settings.external import ExternalSettings
-from vidistill.settings.extract import C3DSection, I3DSection
+from vidistill.settings.extract import C3DSection, CLIPSection, I3DSection
 from vidistill.settings.figures import FiguresSection
 from vidistill.settings.flow import FlowSection
 from vidistill.settings.localisation import LocalisationSection
@@ -31,7 +31,7 @@ from vidistill.settings.vocabulary import VocabularySettings
 
 Settings = dict[str, Any]
 Seeds = Distinct[Annotated[int, Field(ge=0)]]
-EXTRACTORS = ("i3d", "c3d")  # the other extractor reads existing features
+EXTRACTORS = ("i3d", "c3d", "clip")  # the other extractor reads existing features
 # Parts whose settings only differ from those of the sections: what their authors left out gets no default there.
 PARTIAL = {"models", "recipes", "collections", "datasets"}
 
@@ -109,7 +109,7 @@ class Stream(Section):
 
     recipe: Text = absent("One of the recipes, whose keys the stream has but for those that it gives itself.")
     about: Text = absent("Where a recipe is from, and what of it is uncertain.")
-    extractor: Literal["i3d", "c3d", "external"] = absent(
+    extractor: Literal["i3d", "c3d", "clip", "external"] = absent(
         "What makes the features; external reads features that exist."
     )
     input: Literal["frames", "flow"] = Field("frames", description="What an extractor is given.")
@@ -128,11 +128,15 @@ class C3DStream(Stream, C3DSection):
     extractor: Literal["c3d"] = absent("C3D.")
 
 
+class CLIPStream(Stream, CLIPSection):
+    extractor: Literal["clip"] = absent("An image encoder of open_clip.")
+
+
 class ExternalStream(Stream, ExternalSettings):
     extractor: Literal["external"] = absent("Features that exist.")
 
 
-OneStream = Annotated[I3DStream | C3DStream | ExternalStream, Field(discriminator="extractor")]
+OneStream = Annotated[I3DStream | C3DStream | CLIPStream | ExternalStream, Field(discriminator="extractor")]
 
 
 class Collection(Section):
@@ -230,6 +234,7 @@ class Config(Section):
     flow: FlowSection = FlowSection()
     i3d: I3DSection = I3DSection()
     c3d: C3DSection = C3DSection()
+    clip: CLIPSection = CLIPSection()
     external: ExternalSettings = ExternalSettings()
     vocabulary: VocabularySettings = VocabularySettings()
     train: TrainSection = TrainSection()

@@ -48,6 +48,8 @@ def page() -> str:
         text += [f"## {name}\n", f"{paragraph(section['description'])}\n", table(schema, section)]
         if name == "downloads":
             text += ["Keys of a file:\n", table(schema, schema["$defs"]["Download"])]
+        if name == "vocabulary":
+            text += ["Keys of text_encoder:\n", table(schema, schema["$defs"]["TextEncoderSection"])]
     return "\n".join(text).rstrip() + "\n"
 
 

@@ -94,6 +94,9 @@ class Inventory:
         settings = self.plan.features(collection, stream)
         if not self.plan.is_extracted(collection, stream):
             return round(seconds / (settings["seconds_per_row"] or DENSE))
+        if settings["extractor"] == "clip":
+            rate = self.plan.decode(collection, self.plan.extracted_from(collection, stream))["fps"] or FPS
+            return round(seconds * rate / settings["stride"])
         one = settings.get("window") and settings.get("temporal_mean")
         return round(seconds / (settings["stride"] / FPS if one else DENSE))
 
@@ -219,6 +222,10 @@ class Inventory:
     def weights(self, collection: str, stream: str) -> list[str]:
         """The files that an extractor reads besides videos."""
         return [path for key, path in self.plan.features(collection, stream).items() if key in STREAM_FILES and path]
+
+    def encoder_files(self, dataset: str) -> list[str]:
+        """The files of a data set's text encoder."""
+        return [path for key, path in self.plan.encode_words(dataset).items() if key in STREAM_FILES and path]
 
     def existing_features(self, collection: str, stream: str, shard: int) -> list[str]:
         """The user's files with the features of one shard's videos.

@@ -16,7 +16,7 @@ TRAINING: dict[str, type[Section]] = {
     "emtm": emtm.TrainSettings,
     "mmsd": mmsd.TrainSettings,
 }
-STREAM_FILES = ("weights", "mean", "pca", "source")  # keys of a stream that name a file
+STREAM_FILES = ("weights", "mean", "pca", "config", "source")  # keys of a stream that name a file
 
 
 class Need(NamedTuple):
@@ -91,10 +91,26 @@ def annotation_files(plan: Plan, dataset: str) -> Iterator[Need]:
 
 
 def _word_vectors(plan: Plan, dataset: str) -> Iterator[Need]:
+    if plan.vocabulary(dataset)["text_encoder"]:
+        yield from _text_encoder(plan, dataset)
+        return
     if path := plan.vocabulary(dataset)["word_vectors"]:
         is_own = "word_vectors" in plan.datasets[dataset].get("vocabulary", {})
         key = f"datasets.{dataset}.vocabulary.word_vectors" if is_own else "vocabulary.word_vectors"
         yield Need(path, key, "https://nlp.stanford.edu/projects/glove", "set the key to null to learn vectors")
+
+
+def _text_encoder(plan: Plan, dataset: str) -> Iterator[Need]:
+    if plan.vocabulary(dataset)["word_vectors"]:
+        raise UserError(
+            f"configuration, {dataset}: vocabulary has both word_vectors and text_encoder, and words have one vector "
+            f"each; set datasets.{dataset}.vocabulary.word_vectors or text_encoder to null."
+        )
+    is_own = "text_encoder" in plan.datasets[dataset].get("vocabulary", {})
+    key = f"datasets.{dataset}.vocabulary.text_encoder" if is_own else "vocabulary.text_encoder"
+    for name, path in plan.encode_words(dataset).items():
+        if name in STREAM_FILES and path:
+            yield Need(path, f"{key}.{name}", None)
 
 
 def _ambiguous(plan: Plan, dataset: str, model: str) -> Iterator[Need]:

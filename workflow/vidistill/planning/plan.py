@@ -10,6 +10,7 @@ from typing import Any
 from vidistill.base.stage import UserError
 from vidistill.planning import downloads, effects, references, supervision
 from vidistill.planning.config import EXTRACTORS, Settings, Stream, merge
+from vidistill.settings.clip import TextEncoderSection
 from vidistill.settings.queries import QueriesSection
 
 
@@ -184,6 +185,14 @@ class Plan:
 
     def vocabulary(self, dataset: str) -> Settings:
         return merge(self.config["vocabulary"], self.datasets[dataset].get("vocabulary", {}))
+
+    def words(self, dataset: str) -> Settings:
+        return {"splits": self.vocabulary(dataset)["splits"]}
+
+    def encode_words(self, dataset: str) -> Settings:
+        """Settings of the text encoder, with its defaults; only for data sets that have one."""
+        own = self.vocabulary(dataset)["text_encoder"]
+        return TextEncoderSection.model_validate(own).model_dump() | self._device
 
     def decode(self, collection: str, frames: str = "frames") -> Settings:
         layers = (self.collections[collection], self._owner(collection, frames))

@@ -1,4 +1,4 @@
-"""Sections `i3d` and `c3d`."""
+"""Sections `i3d`, `c3d` and `clip`."""
 
 from typing import Literal
 
@@ -6,6 +6,7 @@ from pydantic import Field
 
 from vidistill.base.gpus import Device
 from vidistill.base.settings import Section, Text
+from vidistill.settings.clip import OpenCLIPSection
 
 Last = Literal["shift", "pad", "drop"]
 I3DEndpoint = Literal[
@@ -31,14 +32,8 @@ I3DEndpoint = Literal[
 
 
 class NetworkSection(Section):
-    """What both networks share."""
+    """What all networks share."""
 
-    seed: int = Field(0, ge=0, description="Seed of random weights.")
-    last: Last = Field(
-        "shift",
-        description="What follows the last whole window where frames are left: one shifted back to the video's end, "
-        "one padded with its last frame, or none. A video shorter than a window is padded in any case.",
-    )
     precision: Literal["fp32", "tf32", "bf16"] = Field(
         "fp32", description="Of the network's arithmetic; tf32 differs from fp32 on a GPU alone."
     )
@@ -55,7 +50,18 @@ class NetworkSection(Section):
     )
 
 
-class I3DSection(NetworkSection):
+class WindowsSection(NetworkSection):
+    """What networks of windows share."""
+
+    seed: int = Field(0, ge=0, description="Seed of random weights.")
+    last: Last = Field(
+        "shift",
+        description="What follows the last whole window where frames are left: one shifted back to the video's end, "
+        "one padded with its last frame, or none. A video shorter than a window is padded in any case.",
+    )
+
+
+class I3DSection(WindowsSection):
     """Stage extract with I3D; by default, one vector for 8 frames over the whole video, as in the features of CPL's
     lineage."""
 
@@ -103,7 +109,7 @@ class I3DSection(NetworkSection):
     batch: int = Field(8, ge=1, description="Windows computed at once; chunks are computed one after the other.")
 
 
-class C3DSection(NetworkSection):
+class C3DSection(WindowsSection):
     """Stage extract with C3D; by default, one vector for each 8 frames, as in the features of ActivityNet Captions."""
 
     weights: Text | None = Field(
@@ -129,8 +135,19 @@ class C3DSection(NetworkSection):
     batch: int = Field(16, ge=1, description="Windows computed at once.")
 
 
+class CLIPSection(OpenCLIPSection, NetworkSection):
+    """Stage extract with an image encoder of open_clip (CLIP, SigLIP, MobileCLIP); by default, one vector for each
+    frame. The rate is that of the frames, decode.fps."""
+
+    window: int = Field(1, ge=1, description="Frames whose vectors are pooled into one; a multiple of stride.")
+    stride: int = Field(1, ge=1, description="Frames from one window to the next.")
+    pooling: Literal["mean", "max"] = Field("mean", description="How the vectors of a window's frames are pooled.")
+    normalise: bool = Field(False, description="Scale the vector of each frame to norm 1, before it is pooled.")
+    batch: int = Field(32, ge=1, description="Frames computed at once, which bounds the memory.")
+
+
 class ExtractSettings(Section):
-    """What the plan adds to the section of either network."""
+    """What the plan adds to the section of a network."""
 
     input: Literal["frames", "flow"]
     device: Device
@@ -142,3 +159,10 @@ class I3DSettings(I3DSection, ExtractSettings):
 
 class C3DSettings(C3DSection, ExtractSettings):
     extractor: Literal["c3d"]
+
+
+class CLIPSettings(CLIPSection, ExtractSettings):
+    extractor: Literal["clip"]
+
+
+AnySettings = I3DSettings | C3DSettings | CLIPSettings
