@@ -135,14 +135,17 @@ def _grid(names: Sequence[str], rows: Mapping[str, Mapping[str, str]]) -> Iterat
     """A table; columns that do not fit beside the others follow below them."""
     rows = {label: row for label, row in rows.items() if row}
     first = max(map(len, rows))
-    width = 2 + max(
-        len(cell) for row in (dict(zip(names, names, strict=True)), *rows.values()) for cell in row.values()
-    )
-    at_once = max(1, (WIDTH - first) // width)
-    for part in (names[i : i + at_once] for i in range(0, len(names), at_once)):
-        yield " " * first + "".join(name.rjust(width) for name in part)
+    widths = {name: max(len(row.get(name, "")) for row in (*rows.values(), {name: name})) for name in names}
+    gap = 2 if first + sum(widths.values()) + 2 * len(names) <= WIDTH else 1
+    parts: list[list[str]] = [[]]
+    for name in names:
+        if parts[-1] and first + sum(gap + widths[other] for other in (*parts[-1], name)) > WIDTH:
+            parts.append([])
+        parts[-1].append(name)
+    for part in parts:
+        yield " " * first + "".join(name.rjust(gap + widths[name]) for name in part)
         for label, row in rows.items():
-            yield label.ljust(first) + "".join(row.get(name, "").rjust(width) for name in part)
+            yield label.ljust(first) + "".join(row.get(name, "").rjust(gap + widths[name]) for name in part)
     if ORACLE in rows:
         yield "* The epoch is chosen on the test split: do not report these numbers."
 
