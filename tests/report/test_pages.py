@@ -208,6 +208,7 @@ def test_pages_are_joined_in_their_order(tmp_path):
     text = (tmp_path / "one.html").read_text()
     assert text.count("<!doctype html>") == text.count("<body>") == 1
     assert "What the m learned on d" in text
+    assert text.count("found by 1") == 1
     assert text.index("</h1>") < text.index("found by 1") < text.index("Contents") < text.index("<section")
     assert text.index("<p>about first</p>") < text.index("<p>about a &amp; b</p>")
     assert '<a href="#1">a &amp; b</a>' in text

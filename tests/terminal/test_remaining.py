@@ -123,6 +123,9 @@ def test_rules_that_take_seconds_hide_nothing() -> None:
     run.expect([{"rule": "decode", "threads": 2, "timed": True, "seconds": 20.0}])
     run.expect([{"rule": "moments", "threads": 1, "timed": False, "seconds": None}])
     assert run.left(NOW) == "less than a minute left"
+    run.begin(1, Job("moments", "moments", 0.5, NOW, None))
+    assert run.left(NOW + 5) == "less than a minute left"
+    assert run.left(NOW + 30) == ""  # unless one does not
 
 
 def test_after_a_failure_nobody_knows_unless_the_job_is_tried_again() -> None:

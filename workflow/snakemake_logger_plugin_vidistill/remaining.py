@@ -14,6 +14,7 @@ COUNTED = re.compile(rf"(?:^|[ ,])(?P<what>[^:,]*?):? (?P<done>{NUMBER}) of (?P<
 LEFT = re.compile(rf", ({NUMBER}) s left")
 RATE = re.compile(rf", ({NUMBER})/s")
 TAIL = 4096  # bytes of a log that are read
+SHORT = 15.0  # seconds that a job takes whose time nobody measures
 
 
 class Progress(NamedTuple):
@@ -133,7 +134,7 @@ class Run:
                 totals.setdefault(job.rule, []).append(now - job.since + left)
             elif (usual := self.usual(job.rule)) is not None:
                 left = max(0.0, usual - (now - job.since))
-            unknown |= left is None and job.rule in self.timed
+            unknown |= left is None and (job.rule in self.timed or now - job.since > SHORT)
             known.append((left or 0.0, job.share))
         for rule, count in self.waiting.items():
             usual = self.usual(rule, totals)

@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from vidistill.base.wording import percent, plural
+from vidistill.base import wording
+from vidistill.base.wording import plural
 from vidistill.report import page
 from vidistill.settings.localisation import MEAN
 
@@ -24,6 +25,11 @@ def of_segments(result: Mapping[str, Any]) -> page.Raw:
     own = f"The {result['model']} reaches {found} % average mAP"
     learned = "from labels of whole videos, without any segment in training"
     return _paragraph(result, MEAN, "segments", own, learned)
+
+
+def percent(value: float, count: int, *, sign: bool = False) -> str:
+    """A percentage to read in a sentence: one decimal at most."""
+    return wording.percent(value, min(count, 999), sign=sign)
 
 
 def _supervision(result: Mapping[str, Any]) -> str:

@@ -102,10 +102,13 @@ def write(path: Path, data: str | bytes) -> None:
 
 def joined(title: str, documents: Iterable[str]) -> str:
     """All documents on one page: what was found, a table of contents, and the documents."""
-    bodies = [document.partition(_OPEN)[2].rpartition(_CLOSE)[0] for document in documents]
-    titles = [re.findall("<h1>(.*?)</h1>", body)[0] for body in bodies]
-    found = [Raw(text) for text in re.findall('<p class="finding">.*?</p>', "".join(bodies), re.DOTALL)]
+    whole = "\0".join(document.partition(_OPEN)[2].rpartition(_CLOSE)[0] for document in documents)
+    found = re.findall('<p class="finding">.*?</p>\n?', whole, re.DOTALL)
+    for one in found:
+        whole = whole.replace(one, "", 1)
+    bodies = whole.split("\0")
+    titles = [re.findall("<h1>(.*?)</h1>", body)[0].partition(": ")[0] for body in bodies]
     links = "".join(f'<li><a href="#{i}">{name}</a></li>' for i, name in enumerate(titles))
     contents = Raw(f'<nav aria-label="Contents"><h2>Contents</h2><ol>{links}</ol></nav>')
     sections = (f'<section id="{i}">{body}</section>' for i, body in enumerate(bodies))
-    return document(title, *found, contents, *map(Raw, sections))
+    return document(title, *map(Raw, found), contents, *map(Raw, sections))
