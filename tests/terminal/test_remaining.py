@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from screens import screen
 from snakemake_logger_plugin_vidistill import beginning, remaining
 from snakemake_logger_plugin_vidistill.live import Block
 from snakemake_logger_plugin_vidistill.remaining import Job, Run
@@ -164,29 +165,6 @@ def test_a_line_is_a_job_with_what_its_log_says(tmp_path: Path) -> None:
     assert "epoch 2 of 9" in lines[2]
     assert " left" not in lines[2]  # what was left has passed
     assert lines[3].endswith("for 9 s")
-
-
-def screen(written: str) -> list[str]:
-    """What a terminal shows, by the few codes that are used."""
-    lines, row, column, i = [""], 0, 0, 0
-    while i < len(written):
-        if written.startswith("\033[J", i):
-            lines = [*lines[:row], lines[row][:column]]
-            i += 3
-        elif written.startswith("\033[", i):
-            end = written.index("A", i)
-            row -= int(written[i + 2 : end])
-            i = end + 1
-        elif written[i] == "\n":
-            row, column = row + 1, 0
-            lines += [""] * (row + 1 - len(lines))
-            i += 1
-        elif written[i] == "\r":
-            column, i = 0, i + 1
-        else:
-            lines[row] = f"{lines[row][:column].ljust(column)}{written[i]}{lines[row][column + 1 :]}"
-            column, i = column + 1, i + 1
-    return lines
 
 
 def test_lines_change_below_those_that_stay(monkeypatch: pytest.MonkeyPatch) -> None:

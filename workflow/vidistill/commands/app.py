@@ -14,7 +14,7 @@ import numpy as np
 
 from vidistill.base.colours import BLUE
 from vidistill.base.stage import UserError
-from vidistill.commands import clock, words
+from vidistill.commands import clock, ground_cli, words
 from vidistill.commands.ground import Answer, Grounder
 from vidistill.commands.one_video import Video
 
@@ -117,7 +117,7 @@ class Asker:
 def as_html(answer: Answer, top: int) -> str:
     """The curve, and the best moments as buttons."""
     shown = answer.moments[:top]
-    note = words.said(answer.read_as, answer.unknown_words)
+    note = ground_cli.unknown(answer)
     parts = [f'<p class="note">{escape(note)}</p>'] if note else []
     if not shown:
         parts.append('<p class="note">No moment was found.</p>')
