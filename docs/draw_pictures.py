@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "workflow")]
 PICTURES = ROOT / "docs" / "pictures"
 RESULT, REPORT = "results/student_demo.json", "results/report_student_demo.html"
-COLOURS = 96  # of a picture's palette; more are not seen, and cost bytes
+COLOURS = 256  # of a picture's palette
 WIDTH, HEIGHT = 1180, 760  # pixels of a page's picture
 
 from browser import chromium  # noqa: E402
@@ -55,7 +55,7 @@ def a_good_answer() -> Any:
         }
         for line in map(json.loads, Path("results/demo/student/predictions.jsonl").read_text().splitlines())
     ).set_index("query_id")
-    both = queries.join(moments).join(found, rsuffix="_found", how="inner").sort_index()
+    both = queries.join(moments).join(found.add_suffix("_found"), how="inner").sort_index()
     mp4 = {name for name, path in video_files([Path("results/demo/videos")]).items() if path.suffix == ".mp4"}
     overlap = both[["end", "end_found"]].min(axis=1) - both[["start", "start_found"]].max(axis=1)
     union = both[["end", "end_found"]].max(axis=1) - both[["start", "start_found"]].min(axis=1)
