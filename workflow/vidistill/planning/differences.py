@@ -8,14 +8,14 @@ from typing import Any
 from vidistill.planning.config import Config, Settings
 from vidistill.planning.plan import Plan
 
-# Sections that say where and how fast something is computed, not what.
+# Keys that say where and how fast something is computed, not what.
 UNSEEN = ("device", "threads", "workers")
 
 
 def of_result(plan: Plan, dataset: str, model: str) -> list[str]:
     """The settings of a model's result and of its teachers, from decoding to evaluation, that are not the defaults."""
     collection, models = plan.collection(dataset), plan.with_teachers([model])
-    streams = {plan.stream(dataset, role): role for role in plan.roles(models)}
+    streams = dict.fromkeys(plan.stream(dataset, role) for role in plan.roles(models))
     extracted = [stream for stream in streams if plan.is_extracted(collection, stream)]
     folders = {plan.extracted_from(collection, stream) for stream in extracted}
     flows = sorted(folder for folder in folders if folder.startswith("flow"))
