@@ -74,7 +74,10 @@ class LogHandler(LogHandlerBase):
     def emit(self, record: Any) -> None:
         try:
             held, self.held = self.held, ""
-            self.follow(record)
+            try:
+                self.follow(record)
+            except (AttributeError, TypeError):  # another version's records: nothing is known about the time left
+                self.run = Run()
             text = self.text(record)
             if held and not self.stopped:
                 text = f"{held}\n{text}" if text else held
@@ -120,7 +123,7 @@ class LogHandler(LogHandlerBase):
             name, log = job(record.rule_name, record.wildcards), next(iter(record.log), None)
             share, is_heard = run.share(dict(record.resources.items())), (record.shellcmd or "").endswith(">&2")
             run.begin(record.jobid, Job(name, record.rule_name, share, record.created, log, is_heard))
-            if self.brief and not self.looking:
+            if self.brief and not self.looking and not self.common_settings.quiet:
                 self.looking = threading.Thread(target=self.look, daemon=True)
                 self.looking.start()
         elif event == LogEvent.JOB_FINISHED:
