@@ -47,7 +47,7 @@ $(DOCUMENTED): $(READY)
 	touch $(DOCUMENTED)
 
 $(TESTABLE): $(READY)
-	$(RUN) -m pip install --quiet --constraint $(PINNED) --editable '.[dev,cluster,docs]'
+	$(RUN) -m pip install --quiet --constraint $(PINNED) --editable '.[dev,app,cluster,docs]'
 	$(RUN) -m pip install --quiet --constraint $(PINNED) --editable '.[dev,kernels]' || echo "no Triton here: tests of its kernels are skipped"
 	touch $(TESTABLE)
 

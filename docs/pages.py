@@ -16,17 +16,19 @@ ELSEWHERE = {
     "CHANGELOG.md": "changes.md",
     "CONTRIBUTING.md": "contributing.md",
 }
-LINK = re.compile(r"\[([^\]]*)\]\(([^)#:\s]*)(#[^)\s]*)?\)")
+LINK = re.compile(r"(!?)\[([^\]]*)\]\(([^)#:\s]*)(#[^)\s]*)?\)")
 
 
 def there() -> dict[str, str]:
-    """File of the project -> page, for all existing pages."""
+    """File of the project -> page or picture, for all that exist."""
     pages = {file: page for file, page in ELSEWHERE.items() if (ROOT / file).is_file()}
-    return {**pages, **{f"docs/{path.name}": path.name for path in sorted((ROOT / "docs").glob("*.md"))}}
+    own = [*(ROOT / "docs").glob("*.md"), *(ROOT / "docs").glob("pictures/*")]
+    names = (path.relative_to(ROOT / "docs").as_posix() for path in sorted(own))
+    return {**pages, **{f"docs/{name}": name for name in names}}
 
 
 def on_config(config: Any) -> Any:
-    pages = set(there().values())
+    pages = {page for page in there().values() if page.endswith(".md")}
     config.nav = complete(only(config.nav, pages), pages)
     return config
 
@@ -65,10 +67,10 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
     source = next(file for file, name in known.items() if name == page.file.src_uri)
 
     def moved(found: re.Match[str]) -> str:
-        words, target, anchor = found[1], found[2], found[3] or ""
+        mark, words, target, anchor = found[1], found[2], found[3], found[4] or ""
         if not target:
             return found[0]
         file = posixpath.normpath(posixpath.join(posixpath.dirname(source), target))
-        return f"[{words}]({known[file]}{anchor})" if file in known else words
+        return f"{mark}[{words}]({known[file]}{anchor})" if file in known else words
 
     return LINK.sub(moved, markdown)

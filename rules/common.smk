@@ -32,7 +32,7 @@ from vidistill.base import code, fingerprints
 from vidistill.base.gpus import has_gpu
 from vidistill.base.job_logs import is_final
 from vidistill.base.stage import UserError, as_lines
-from vidistill.planning import downloads, machine, needs, plan as plans, report as reports, targets
+from vidistill.planning import differences, downloads, machine, needs, plan as plans, report as reports, targets
 from vidistill.planning.config import complete
 from vidistill.planning.inventory import Inventory
 

@@ -1,4 +1,6 @@
-"""The last lines of a run: the requested results, how to ask a model a question, how to open the report."""
+"""What a run tells: at its beginning how long its jobs took before; at its end the requested results, how to ask a model a
+question, how to open the report.
+"""
 
 import shutil
 
@@ -85,6 +87,11 @@ def shown_path(path):
     """A path relative to where the run was started if it lies below, else absolute."""
     relative = os.path.relpath(path)
     return str(path) if DIRECTORY or relative.startswith("..") else relative
+
+
+# For the time left, which the terminal shows (workflow/snakemake_logger_plugin_vidistill); others show nothing of it.
+onstart:
+    logger.info("", extra={"expected_jobs": expected_jobs()})
 
 
 onsuccess:

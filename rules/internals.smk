@@ -3,6 +3,8 @@
 Each has a fallback, so a version of Snakemake that lacks one loses a convenience and still runs.
 """
 
+import sys
+
 import snakemake.jobs
 
 
@@ -35,6 +37,29 @@ def targets_of_run():
     return sorted({*map(str, getattr(dag, "targetfiles", ())), *(str(file) for rule in rules for file in rule.input)})
 
 
+def expected_jobs():
+    """Each job that is to run: its rule and threads, whether it is measured, and seconds that it took in an earlier run."""
+    dag = internal("dag")
+    return [
+        {
+            "rule": job.rule.name,
+            "threads": job.threads,
+            "timed": job.benchmark is not None,
+            "seconds": measured_seconds(job.benchmark),
+        }
+        for job in getattr(dag, "needrun_jobs", list)()
+    ]
+
+
+def measured_seconds(benchmark):
+    """Seconds in Snakemake's file of measurements; None without any."""
+    try:
+        with open(str(benchmark)) as file:
+            return float(file.readlines()[1].split("\t")[0])
+    except (OSError, ValueError, IndexError):
+        return None
+
+
 def limit_memory(megabytes):
     """Run no more jobs at once than this machine has memory for, unless --resources says how much there is.
 
@@ -57,3 +82,17 @@ def retry_what_can_succeed(is_final):
 
     if isinstance(getattr(getattr(snakemake.jobs, "Job", None), "restart_times", None), property):
         snakemake.jobs.Job.restart_times = property(attempts)
+
+
+def describe_params(text):
+    """Have Snakemake's report say `text(job)` of a page's job in place of its params, which are escaped JSON."""
+    record = getattr(sys.modules.get("snakemake.report"), "FileRecord", None)
+    complete = getattr(record, "__post_init__", None)
+    if not complete or not hasattr(record, "params"):
+        return
+
+    def described(self):
+        complete(self)
+        self.params = text(self.job)
+
+    record.__post_init__ = described

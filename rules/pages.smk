@@ -46,3 +46,13 @@ def report_pages(wildcards):
     """The pages of a model's report, in its order."""
     names = ACTION_PAGES if plan.finds_segments(wildcards.model) else PAGES
     return [f"results/report/{wildcards.dataset}/{wildcards.model}/{name}.html" for name in names]
+
+
+def differing_settings(job):
+    """Of a page's job, the settings that differ from the defaults."""
+    about = job.wildcards
+    found = differences.of_result(plan, about.dataset, about.model)
+    return f"Settings that differ from the defaults: {'; '.join(found)}." if found else "All settings are the defaults."
+
+
+describe_params(differing_settings)

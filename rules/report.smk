@@ -15,6 +15,8 @@ rule figures:
         pictures=[f"{REPORT}/{name}" for name in PICTURES],
     log:
         "results/logs/figures/{dataset}/{model}.log",
+    benchmark:
+        "results/benchmarks/figures/{dataset}/{model}.tsv"
     wildcard_constraints:
         model=finding(segments=False),
     priority: 5
@@ -57,6 +59,8 @@ rule action_figures:
         pictures=[f"{REPORT}/{name}" for name in ACTION_PICTURES],
     log:
         "results/logs/action_figures/{dataset}/{model}.log",
+    benchmark:
+        "results/benchmarks/action_figures/{dataset}/{model}.tsv"
     wildcard_constraints:
         model=finding(segments=True),
     priority: 5

@@ -94,6 +94,18 @@ def test_links_lead_somewhere() -> None:
             assert (page.parent / target).exists(), f"{page.name}: {target}"
 
 
+def test_pictures_are_small_described_and_shown() -> None:
+    pictures = sorted((ROOT / "docs/pictures").iterdir())
+    assert sum(path.stat().st_size for path in pictures) < 400_000
+    shown = {
+        (page.parent / target).resolve(): " ".join(words.split())
+        for page in PAGES
+        for words, target in re.findall(r"!\[([^\]]*)\]\(([^)]+)\)", page.read_text())
+    }
+    assert set(shown) == set(pictures)
+    assert all(len(words) > 40 for words in shown.values())
+
+
 def test_the_pages_are_built_without_a_warning(tmp_path: Path) -> None:
     pytest.importorskip("mkdocs")
     pytest.importorskip("material")
@@ -104,6 +116,8 @@ def test_the_pages_are_built_without_a_warning(tmp_path: Path) -> None:
     assert 'href="tutorial.html"' in start
     assert "fonts.googleapis" not in start
     assert (tmp_path / "site" / "configuration.html").exists()
+    assert re.search(r'<img [^>]*src="pictures/answer.png"', start)
+    assert (tmp_path / "site" / "pictures" / "answer.png").exists()
 
 
 def test_pages_that_are_not_there_are_left_out_and_others_are_added(monkeypatch: pytest.MonkeyPatch) -> None:

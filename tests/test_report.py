@@ -90,6 +90,11 @@ def test_the_report_has_every_page_with_its_caption(finished: Path) -> None:
     captions = {path.stem for path in (finished / "clone/workflow/report").glob("*.rst")}
     assert captions == figures | {"workflow"}
     assert all(len(about["caption"]) > 80 and about["labels"]["figure"] for about in found.values())
+    for about in found.values():
+        params = about["job_properties"]["params"]
+        assert "train.optimisation.epochs 2 (default 15)" in params
+        assert not set('{}"\\') & set(params)
+    assert re.search("<strong>The student finds .* % of the moments", (finished / "report.html").read_text())
     assert "svg+xml;base64," in shown(found["recall"])
     assert "png;base64," in shown(found["frames"])
     assert "IoU of the prediction" in shown(found["queries-best"])

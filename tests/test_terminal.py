@@ -1,6 +1,7 @@
 """What a person sees: a line a job, one sentence for a target that is none, and nothing of it lost."""
 
 import os
+import pty
 import re
 import shutil
 import signal
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from screens import screen
 from snakemake_logger_plugin_vidistill.reasons import shorter
 from workflow_runs import TINY, clone, command, run
 
@@ -53,6 +55,27 @@ def test_a_run_is_a_line_a_job_and_its_log_has_everything(tmp_path: Path) -> Non
     kept = log.read_text()
     assert "python -m vidistill.data.demo.demo --settings" in kept
     assert all(f"demo-000{n}" in kept for n in range(9))
+
+
+def test_on_a_terminal_what_runs_stands_below_what_stays(tmp_path: Path) -> None:
+    leader, follower = pty.openpty()
+    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "80"}
+    words = command("results/demo/annotations.csv", config=[TINY])
+    process = subprocess.Popen(words, cwd=tmp_path, stdout=follower, stderr=follower, env=environment)
+    os.close(follower)
+    written = ""
+    try:
+        while part := os.read(leader, 4096):
+            written += part.decode()
+    except OSError:  # so a terminal ends
+        pass
+    assert process.wait() == 0, written
+    jobs = written[written.index("Job stats") :]
+    assert re.search(r"\r\033\[J  demo +for \d+ s", jobs)
+    shown = screen(jobs)
+    assert max(len(line) for line in shown if not line.startswith("Complete log")) <= 80
+    assert not any(re.search(r" for \d+ s$", line) for line in shown)
+    assert any(line.endswith("1 of 1 steps (100%) done") for line in shown)
 
 
 def test_a_dry_run_tells_commands_and_inputs_and_not_hundreds_of_outputs(tmp_path: Path) -> None:

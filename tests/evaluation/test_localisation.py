@@ -243,9 +243,11 @@ def test_without_a_segment_to_find_the_result_has_no_numbers(runs: LocalisedRuns
 def test_the_terminal_shows_streams_baselines_and_noise(runs: LocalisedRuns, localise, caplog):
     caplog.set_level("INFO")
     result = localise(runs, wtalc_rate=1.5625)
-    text = "\n".join(caplog.messages)
+    lines = "\n".join(caplog.messages).splitlines()
+    assert max(map(len, [f"12:34:56 {lines[0]}", *lines])) < 80
+    text = " ".join(" ".join(lines).split())
     assert f"{result['segments']} segments in {TEST} of {TEST} videos, 2 seeds" in text
-    for said in ("rgb alone", "grid, labels told", "protocol of W-TALC", "mmsd minus mmsd-base", "classification: mAP"):
+    for said in ("rgb alone", "grid, labels told", "by W-TALC", "mmsd minus mmsd-base", "classification: mAP"):
         assert said in text
     assert "(within noise)" in text
 

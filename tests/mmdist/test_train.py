@@ -189,7 +189,7 @@ def test_the_stage_runs_by_hand(config, tmp_path):
     ]
     done = subprocess.run(command, cwd=ROOT / "workflow", capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert "epoch 1/1" in done.stderr
+    assert "epoch 1 of 1" in done.stderr
     loaded = batch.load(
         folder / "queries.parquet",
         vocabulary.load(folder / "vocabulary.json"),

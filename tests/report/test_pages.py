@@ -1,6 +1,5 @@
 """Pages of tables: a bad video with its reason, numbers that are the result's, times and memory."""
 
-import re
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -8,7 +7,7 @@ import pytest
 from drawn import read, runs
 
 from evaluated import Runs
-from vidistill.report import costs, coverage, overview, page, results
+from vidistill.report import costs, coverage, finding, overview, page, results
 
 
 class Tables(HTMLParser):
@@ -98,32 +97,51 @@ def test_numbers_of_the_result_stand_beside_the_papers(data, config):
     assert tables.starting("baseline")[1] == ["baseline", "full", "1,234", "1,000", "999", "20"]
 
 
-def test_the_results_begin_with_a_verdict(data, config):
+def test_the_results_begin_with_what_was_found(data, config):
     m = read(data, config)
-    verdict = results.verdict(m.result, (0.3, 0.5, 0.7))
-    assert results.make(m).index(verdict) < results.make(m).index("<table>")
+    text = results.make(m)
+    found = finding.of_moments(m.result, (0.3, 0.5, 0.7))
+    assert text.index("</h1>") < text.index(found) < text.index("<table>")
     free, compared = (m.result["comparisons"][name]["metrics"]["R@0.5"] for name in ("video_free", "baseline"))
-    own, without, beside = re.split("[,;] ", verdict)
-    assert f" {m.result['metrics']['R@0.5']['mean']:.0f} % at IoU 0.5" in own
-    assert f"{abs(free['difference']):.0f} points {'below' if free['difference'] < 0 else 'above'}" in without
-    assert "baseline" in beside
-    assert [("within noise" in text) for text in (without, beside)] == [not free["resolved"], not compared["resolved"]]
+    own, beside = found.split(", without any moment in training. ")
+    assert f" {m.result['metrics']['R@0.5']['mean']:.0f} % of the moments (R@0.5), " in own
+    for part, about, name in ((own, compared, "the baseline"), (beside, free, "the best prediction without video")):
+        assert name in part
+        assert ("within noise" in part) == (not about["resolved"])
 
 
 @pytest.mark.parametrize(
-    ("difference", "resolved", "said"),
+    ("difference", "interval", "said"),
     [
-        (3.0, True, "3 points above the other"),
-        (-3.0, True, "3 points below the other"),
-        (3.0, False, "lead over the other is within noise"),
-        (-3.0, False, "lag behind the other is within noise"),
+        (4.01, [2.44, 5.7], "4 points above the other (2 to 6)"),
+        (-4.01, [-5.7, -2.44], "4 points below the other (2 to 6)"),
+        (0.7, [-0.8, 2.3], "within noise of the other (+1; -1 to +2)"),
+        (0.7, None, "1 point above the other"),
     ],
 )
-def test_a_verdict_tells_the_side_and_the_noise(difference, resolved, said):
-    about = {"R@0.5": {"difference": difference, "resolved": resolved}}
-    compared = {"other": {"queries": 40, "metrics": about}}
-    result = {"model": "m", "queries": 40, "metrics": {"R@0.5": {"mean": 50.0}}, "comparisons": compared}
-    assert results.verdict(result, (0.5,)).endswith(f"{said}.")
+def test_a_finding_tells_the_side_and_the_noise(difference, interval, said):
+    about = {
+        "difference": difference,
+        "interval": interval,
+        "resolved": bool(interval) and min(interval) * max(interval) > 0,
+    }
+    assert finding.beside("other", about, 40) == said
+
+
+@pytest.mark.parametrize(
+    ("moments", "said"),
+    [(0, "without any moment in training"), (1, "with 1 moment in training"), (9, "with 9 moments")],
+)
+def test_a_finding_tells_the_supervision(moments, said):
+    about = {"training_moments": {"0": moments, "1": 0}}
+    result = {
+        "model": "m",
+        "queries": 40,
+        "metrics": {"R@0.5": {"mean": 50.0}},
+        "comparisons": {},
+        "models": {"m": about},
+    }
+    assert said in finding.of_moments(result, (0.5,))
 
 
 def test_another_models_interval_is_the_one_that_its_own_result_has(data, config):
@@ -175,7 +193,8 @@ def test_pages_are_joined_in_their_order(tmp_path):
     paths = []
     for name in ("first", "a & b"):
         paths.append(tmp_path / f"{len(paths)}.html")
-        paths[-1].write_text(page.document(name, f"about {name}"))
+        lead = page.Raw(f'<p class="{finding.MARK}">found by {len(paths)}</p>')
+        paths[-1].write_text(page.document(name, *([] if len(paths) > 1 else [lead]), f"about {name}"))
     settings = '{"dataset": "d", "model": "m"}'
     arguments = [
         "--settings",
@@ -189,5 +208,7 @@ def test_pages_are_joined_in_their_order(tmp_path):
     text = (tmp_path / "one.html").read_text()
     assert text.count("<!doctype html>") == text.count("<body>") == 1
     assert "What the m learned on d" in text
+    assert text.count("found by 1") == 1
+    assert text.index("</h1>") < text.index("found by 1") < text.index("Contents") < text.index("<section")
     assert text.index("<p>about first</p>") < text.index("<p>about a &amp; b</p>")
     assert '<a href="#1">a &amp; b</a>' in text

@@ -141,4 +141,5 @@ def test_pictures_are_made_small_without_distortion():
 def test_frames_go_through_the_middles_of_moments():
     assert examples.through([], 8.0, 4) == examples.middles(8.0, 4)
     assert examples.through([3.4, 3.6], 8.0, 4) == [1.0, 3.4, 3.6, 7.0]
-    assert examples.through([0.5, 0.6, 0.7], 8.0, 2) == [0.5, 0.6]
+    assert examples.through([0.5, 0.7, 0.9], 8.0, 2) == [0.5, 0.7]
+    assert examples.through([0.5, 0.55], 8.0, 2) == [0.5, 6.0]

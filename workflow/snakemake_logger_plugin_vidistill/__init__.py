@@ -1,11 +1,14 @@
 """The short terminal, by Snakemake's interface for loggers: one line per job, one sentence per error.
 
-Files and commands are in `.snakemake/log`. Dry runs and `--verbose` keep Snakemake's own text, with shorter lists.
+Below them, on a terminal, how far each running job is, and the time left of it and of the whole. Where the output is
+a file or a pipe, these lines come every ten minutes. Files and commands are in `.snakemake/log`. Dry runs and
+`--verbose` keep Snakemake's own text, with shorter lists.
 """
 
 import logging
 import os
 import sys
+import threading
 import time
 from collections.abc import Iterable
 from typing import Any
@@ -13,16 +16,24 @@ from typing import Any
 from snakemake_interface_logger_plugins.base import LogHandlerBase
 from snakemake_interface_logger_plugins.common import LogEvent
 
+from snakemake_logger_plugin_vidistill.live import Block
 from snakemake_logger_plugin_vidistill.reasons import shorter
+from snakemake_logger_plugin_vidistill.remaining import Job, Run
 
 # Imports nothing of vidistill: the clone that is run may be another than the installed one, and brings its own.
 RED, YELLOW, PLAIN = "\033[31m", "\033[33m", "\033[0m"
 SILENT = (LogEvent.SHELLCMD, LogEvent.WORKFLOW_STARTED, LogEvent.JOB_STARTED, LogEvent.JOB_FINISHED)
+WIDTH = 80  # columns
+SHOWN = 8  # running jobs
+# Seconds from one look at the logs of the running jobs to the next: on a terminal, with many jobs there (on a cluster),
+# and where each look adds lines to a file.
+LOOK, LOOK_AT_MANY, LOOK_IN_FILE = 1.0, 15.0, 600.0
 # Texts of Snakemake that have no event of their own. Should a version word them otherwise, they are shown.
 CHATTER = (
     "Assuming unrestricted shared filesystem usage",
     "Using shell:",
     "Provided cores:",
+    "Removing temporary output ",
     "Provided resources:",
     "Rules claiming more threads",
     "Conda environments: ignored",
@@ -55,14 +66,24 @@ class LogHandler(LogHandlerBase):
         self.stopped = self.failed = False
         self.said: set[tuple[Any, ...]] = set()
         self.held = ""  # an error that Ctrl-C may have caused, until the next record tells
+        self.run = Run()
+        self.block = Block(self.stream) if self.stream.isatty() and os.environ.get("TERM", "dumb") != "dumb" else None
+        self.ended = threading.Event()
+        self.looking: threading.Thread | None = None
 
     def emit(self, record: Any) -> None:
         try:
             held, self.held = self.held, ""
+            try:
+                self.follow(record)
+            except (AttributeError, TypeError):  # another version's records: nothing is known about the time left
+                self.run = Run()
             text = self.text(record)
             if held and not self.stopped:
                 text = f"{held}\n{text}" if text else held
             if text:
+                if self.block:
+                    self.block.hide()
                 colour = {"ERROR": RED, "CRITICAL": RED, "WARNING": YELLOW}.get(record.levelname)
                 self.stream.write(f"{colour}{text}{PLAIN}\n" if self.coloured and colour else f"{text}\n")
                 self.stream.flush()
@@ -73,6 +94,11 @@ class LogHandler(LogHandlerBase):
 
     def close(self) -> None:
         """The last lines of a run that did not come to its end."""
+        self.ended.set()
+        if self.looking:
+            self.looking.join()
+        if self.block:
+            self.block.hide()
         if self.held:
             self.stream.write(f"{self.held}\n")
         if self.stopped or self.failed:
@@ -82,6 +108,62 @@ class LogHandler(LogHandlerBase):
                 logging.getLogger("snakemake.logging").disabled = True
             self.stopped = self.failed = False
         super().close()
+
+    def follow(self, record: Any) -> None:
+        """Keep count of the jobs."""
+        event, run = getattr(record, "event", None), self.run
+        if event == LogEvent.RESOURCES_INFO:
+            run.cores, run.nodes = getattr(record, "cores", run.cores), getattr(record, "nodes", run.nodes)
+            run.resources = dict(getattr(record, "provided_resources", run.resources))
+        elif event == LogEvent.RUN_INFO:
+            run.plan(record.stats)
+        elif expected := getattr(record, "expected_jobs", None):
+            run.expect(expected)
+        elif event == LogEvent.JOB_INFO:
+            name, log = job(record.rule_name, record.wildcards), next(iter(record.log), None)
+            share, is_heard = run.share(dict(record.resources.items())), (record.shellcmd or "").endswith(">&2")
+            run.begin(record.jobid, Job(name, record.rule_name, share, record.created, log, is_heard))
+            if self.brief and not self.looking and not self.common_settings.quiet:
+                self.looking = threading.Thread(target=self.look, daemon=True)
+                self.looking.start()
+        elif event == LogEvent.JOB_FINISHED:
+            run.end(record.job_id, record.created)
+        elif event == LogEvent.JOB_ERROR:
+            run.fail(record.jobid)
+
+    def look(self) -> None:
+        """Show how far the running jobs are, until the run ends."""
+        while not self.ended.wait(self.pause):
+            self.acquire()  # as is done around `emit`
+            try:
+                if self.run.running and not self.stopped:
+                    self.show()
+            finally:
+                self.release()
+
+    @property
+    def pause(self) -> float:
+        if not self.block:
+            return LOOK_IN_FILE
+        return LOOK if len(self.run.running) <= SHOWN else LOOK_AT_MANY
+
+    def show(self) -> None:
+        """Show or write how far the running jobs are. Nothing stands in the way of a job that writes itself."""
+        if self.block and any(one.is_heard for one in self.run.running.values()):
+            self.block.hide()
+            return
+        now, run = time.time(), self.run
+        width = self.block.width if self.block else WIDTH
+        lines = list(run.lines(now, width))
+        if len(lines) > SHOWN:
+            lines = [*lines[: SHOWN - 1], f"  and {len(lines) - SHOWN + 1} more"]
+        if left := run.left(now):
+            lines.insert(0, f"{clock()} {left}")
+        if self.block:
+            self.block.show(lines)
+        else:
+            self.stream.write("".join(f"{line}\n" for line in lines))
+            self.stream.flush()
 
     def text(self, record: Any) -> str:
         """What the terminal shows of a record; nothing for what is in the log alone."""
@@ -94,11 +176,12 @@ class LogHandler(LogHandlerBase):
         if not self.brief:
             return self.format(record)
         if event == LogEvent.JOB_INFO:
-            return f"{clock()} {job(record.rule_name, record.wildcards)}{in_brackets(record.log)}"
+            return beginning(job(record.rule_name, record.wildcards), record.log)
         if event == LogEvent.JOB_ERROR:
             return self.job_error(record)
         if event == LogEvent.PROGRESS:
-            return f"{clock()} {self.format(record)}"
+            left = self.run.left(record.created) if record.done < record.total else ""
+            return f"{clock()} {self.format(record)}{', ' if left else ''}{left}"
         if message.startswith(FAILED):
             self.failed = True
             return ""
@@ -115,7 +198,7 @@ class LogHandler(LogHandlerBase):
             if (said := (record.jobid, *errors)) in self.said:  # versions of Snakemake report one failure twice
                 return ""
             self.said.add(said)
-            return "\n".join([f"{clock()} {record.rule_name} failed{in_brackets(record.log)}", *errors])
+            return "\n".join([beginning(f"{record.rule_name} failed", record.log), *errors])
         record.input = shortened(record.input)
         if any(map(os.path.exists, record.log)):
             return self.format(record)
@@ -154,8 +237,12 @@ def job(rule: str, wildcards: dict[str, str]) -> str:
     return f"{rule}: {', '.join(about)}" if about else rule
 
 
-def in_brackets(files: Iterable[str]) -> str:
-    return f" ({', '.join(files)})" if files else ""
+def beginning(what: str, logs: Iterable[str]) -> str:
+    """The time, what a job is, and its log, which gets a line of its own where all is too long for one."""
+    line, log = f"{clock()} {what}", ", ".join(logs)
+    if not log:
+        return line
+    return f"{line} ({log})" if len(line) + len(log) + 3 < WIDTH else f"{line}\n         {log}"
 
 
 def clock() -> str:

@@ -9,6 +9,7 @@ from vidistill.commands.command_line import is_option, meant
 COMMANDS = {  # name: (module with a `main`, what it does)
     "ground": ("vidistill.commands.ground_cli", "find the moments of a video that sentences describe"),
     "search": ("vidistill.commands.search_cli", "find moments in a folder of videos"),
+    "app": ("vidistill.commands.app_cli", "serve a page on which one asks videos"),
     "locate": ("vidistill.commands.locate_cli", "find the segments of a video in which actions happen"),
     "pack": ("vidistill.commands.pack", "write a trained model as one folder to hand on, with a card"),
     "card": ("vidistill.commands.card", "check the card of such a folder"),

@@ -1,4 +1,8 @@
-"""Progress of a long loop for the log: amount done, rate, time left."""
+"""Progress of a long loop for the log: amount done, rate, time left.
+
+Lines such as "videos: 13 of 197, 8/s, 22 s left" and "epoch 3 of 30, ..., 40 s left" are what the terminal shows of a
+running job (snakemake_logger_plugin_vidistill.remaining).
+"""
 
 import logging
 import time

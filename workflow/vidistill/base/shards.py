@@ -52,9 +52,9 @@ def fill(
         for done, video_id in enumerate(_make_all(left, parts, make, fingerprint, workers, threads), 1):
             seconds = time.monotonic() - started
             log.info(
-                "%d/%d %s, %.1f s per video, %.0f s left",
-                done,
-                len(left),
+                "videos: %d of %d, %s, %.1f s each, %.0f s left",
+                len(video_ids) - len(left) + done,
+                len(video_ids),
                 video_id,
                 seconds / done,
                 seconds / done * (len(left) - done),

@@ -247,8 +247,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
         temporary.write_text(text, encoding="utf-8")
     store.write_json(args.result, result)
-    for line in terminal.lines(result):
-        log.info("%s", line)
+    log.info("%s", "\n".join(terminal.lines(result)))  # at once, so that columns stay aligned
 
 
 if __name__ == "__main__":

@@ -160,8 +160,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     files = inputs.files(args, models, settings.seeds)
     result = evaluate(settings, files, cost.read(args.efficiency, models))
     store.write_json(args.output, result)
-    for line in terminal.of_segments(result):
-        log.info("%s", line)
+    log.info("%s", "\n".join(terminal.of_segments(result)))  # at once, so that columns stay aligned
 
 
 if __name__ == "__main__":

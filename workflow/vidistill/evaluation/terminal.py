@@ -1,12 +1,14 @@
-"""Print a result on the terminal."""
+"""A result as lines for a terminal of 80 columns."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import textwrap
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from vidistill.base.wording import percent, plural
 from vidistill.evaluation import cost, doubts, summary
 
-WIDTH = 15
+WIDTH, CLOCK = 79, len("12:34:56 ")  # which logs write before the first line
+ORACLE = "  oracle epoch*"
 # Baselines for segments. All but the last are told the true labels of each video.
 WITHOUT_VIDEO = {
     "whole_video": "whole video, labels told",
@@ -18,6 +20,24 @@ WITHOUT_VIDEO = {
 
 def lines(result: Mapping[str, Any]) -> Iterator[str]:
     """Coverage, warnings, a table of metrics, differences, and what the models cost."""
+    return _fitting(_lines(result))
+
+
+def of_segments(result: Mapping[str, Any]) -> Iterator[str]:
+    """`lines` for a result about segments of actions."""
+    return _fitting(_of_segments(result))
+
+
+def _fitting(lines: Iterable[str]) -> Iterator[str]:
+    """Sentences that are too long, in several lines; tables fit already."""
+    before = " " * CLOCK
+    for line in lines:
+        first, *more = textwrap.wrap(before + line, WIDTH, subsequent_indent="  ", break_on_hyphens=False)
+        yield from [first[len(before) :], *more]
+        before = ""
+
+
+def _lines(result: Mapping[str, Any]) -> Iterator[str]:
     coverage = result["coverage"]["splits"][result["split"]]
     queries, videos = coverage["queries"], coverage["videos"]
     yield (
@@ -61,8 +81,7 @@ def _table(result: Mapping[str, Any]) -> Iterator[str]:
     yield from _differences(result, names, "queries")
 
 
-def of_segments(result: Mapping[str, Any]) -> Iterator[str]:
-    """`lines` for a result about segments of actions."""
+def _of_segments(result: Mapping[str, Any]) -> Iterator[str]:
     covered = result["coverage"]["splits"][result["split"]]
     videos = f"{result['videos']} of {plural(covered['videos']['annotated'], 'video')}"
     yield (
@@ -88,9 +107,9 @@ def of_segments(result: Mapping[str, Any]) -> Iterator[str]:
         **_other_epochs(result, count),
     }
     if by_wtalc:
-        rows[f"{result['model']}, protocol of W-TALC"] = _spread(by_wtalc["metrics"], count)
+        rows[f"{result['model']}, by W-TALC"] = _spread(by_wtalc["metrics"], count)
         for name, metrics in by_wtalc["video_free"].items():
-            rows[f"{WITHOUT_VIDEO[name]}, protocol of W-TALC"] = _plain(metrics, count)
+            rows[f"{WITHOUT_VIDEO[name]}, by W-TALC"] = _plain(metrics, count)
     yield from _grid(names, rows)
     yield from _differences(result, names, "segments")
     yield f"classification: mAP {number(result['classification'], result['queries'])}"
@@ -108,16 +127,27 @@ def _other_epochs(result: Mapping[str, Any], count: int) -> dict[str, dict[str, 
     held_out, oracle = result["selection"]["held_out"], result["selection"]["oracle"]
     return {
         "  epoch by held-out loss": _spread(held_out["metrics"], count) if held_out else {},
-        "  best epoch on the test split (do not report)": _spread(oracle["metrics"], count),
+        ORACLE: _spread(oracle["metrics"], count),
     }
 
 
 def _grid(names: Sequence[str], rows: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
+    """A table; columns that do not fit beside the others follow below them."""
     rows = {label: row for label, row in rows.items() if row}
     first = max(map(len, rows))
-    yield " " * first + "".join(name.rjust(WIDTH) for name in names)
-    for label, row in rows.items():
-        yield label.ljust(first) + "".join(row.get(name, "").rjust(WIDTH) for name in names)
+    widths = {name: max(len(row.get(name, "")) for row in (*rows.values(), {name: name})) for name in names}
+    gap = 2 if first + sum(widths.values()) + 2 * len(names) <= WIDTH else 1
+    parts: list[list[str]] = [[]]
+    for name in names:
+        if parts[-1] and first + sum(gap + widths[other] for other in (*parts[-1], name)) > WIDTH:
+            parts.append([])
+        parts[-1].append(name)
+    for part in parts:
+        yield " " * first + "".join(name.rjust(gap + widths[name]) for name in part)
+        for label, row in rows.items():
+            yield label.ljust(first) + "".join(row.get(name, "").rjust(gap + widths[name]) for name in part)
+    if ORACLE in rows:
+        yield "* The epoch is chosen on the test split: do not report these numbers."
 
 
 def _differences(result: Mapping[str, Any], names: Sequence[str], counted: str) -> Iterator[str]:

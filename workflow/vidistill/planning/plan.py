@@ -217,11 +217,9 @@ class Plan:
 
     def train(self, dataset: str, model: str, seed: int) -> Settings:
         about, method = self.models[model], self.method(model)
-        layers = (self.config, about, self.datasets[dataset])
-        train, own = (merge(*(layer.get(section, {}) for layer in layers)) for section in ("train", method))
+        train, own = self.sections(dataset, model)
         kind: Settings = {"network": {"kind": about["network"]}}
         if method == "emtm":
-            own = {key: value for key, value in own.items() if key not in effects.UNREAD[about["network"]]}
             kind = {key: about[key] for key in ("network", "supervision")}
             kind |= {"labels": supervision.labels(self.models, model)}
         teachers = [name for teacher in self.teachers(model) for name in _named(teacher)]
@@ -232,6 +230,14 @@ class Plan:
             {"dataset": dataset, "model": model, "seed": seed},
             self._device,
         )
+
+    def sections(self, dataset: str, model: str) -> tuple[Settings, Settings]:
+        """What a model reads of section `train`, and of its method's, whose keys come before equal ones of `train`."""
+        about, method = self.models[model], self.method(model)
+        layers = (self.config, about, self.datasets[dataset])
+        train, own = (merge(*(layer.get(section, {}) for layer in layers)) for section in ("train", method))
+        unread = effects.UNREAD[about["network"]] if method == "emtm" else ()
+        return train, {key: value for key, value in own.items() if key not in unread}
 
     def snippets(self, dataset: str, model: str) -> int | None:
         """The rows, at most, that a model reads of each video's features; None for all that there are."""

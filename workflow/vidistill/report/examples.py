@@ -21,6 +21,7 @@ ABOUT = (
     "to the next frame. Colour is direction, saturation is speed, on one scale for all videos.",
 )
 PIXELS = 300  # largest width of a picture
+ALIKE = 0.1  # seconds between frames that nobody tells apart
 
 
 @dataclass(frozen=True)
@@ -44,11 +45,12 @@ def middles(seconds: float, count: int) -> list[float]:
 
 
 def through(wanted: Iterable[float], seconds: float, count: int) -> list[float]:
-    """`middles` with the nearest one moved to each wanted time."""
+    """`middles` with the nearest one moved to each wanted time; times that look alike share one."""
     times = middles(seconds, count)
     kept = set(range(count))
     for time in wanted:
-        if kept:
+        alike = any(abs(times[i] - time) < ALIKE for i in range(count) if i not in kept)
+        if kept and not alike:
             nearest = min(kept, key=lambda i: abs(times[i] - time))
             times[nearest] = time
             kept.remove(nearest)

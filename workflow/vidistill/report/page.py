@@ -27,6 +27,9 @@ small { color: #555; font-weight: 400; display: block; }
 code { font: .92em "DejaVu Sans Mono", Menlo, Consolas, monospace; }
 section { margin-top: 3rem; border-top: 3px solid #d8d8d8; padding-top: 1.2rem; }
 img { max-width: 100%; margin-top: .6rem; }
+.finding { font-size: 1.12rem; border-left: .3rem solid #0072B2; padding-left: .8rem; }
+nav ol { columns: 18rem; margin: .3rem 0 1rem; padding-left: 1.4rem; }
+@media (max-width: 45rem) { body { margin: 1rem .8rem 2rem; } img { max-width: none; width: 46rem; } }
 .bar { display: inline-block; height: .7em; background: #0072B2; vertical-align: baseline; min-width: 1px; }
 """
 _OPEN, _CLOSE = "<body>\n", "\n</body></html>\n"
@@ -76,7 +79,8 @@ def table(
 def picture(data: bytes, kind: str, words: str) -> Raw:
     """An embedded picture, `kind` svg or png; `words` is its alternative text."""
     mime = {"svg": "image/svg+xml", "png": "image/png"}[kind]
-    return Raw(f'<img alt="{escape(words)}" src="data:{mime};base64,{base64.b64encode(data).decode()}">')
+    source = f"data:{mime};base64,{base64.b64encode(data).decode()}"
+    return Raw(f'<div><img alt="{escape(words)}" src="{source}"></div>')  # scrolls on narrow screens
 
 
 def document(title: str, *parts: str) -> str:
@@ -84,7 +88,7 @@ def document(title: str, *parts: str) -> str:
     body = "\n".join(part if isinstance(part, Raw) else paragraph(part) for part in parts)
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        f'<meta name="viewport" content="width=device-width"><title>{escape(title)}</title>'
+        f'<meta name="viewport" content="width=device-width, initial-scale=1"><title>{escape(title)}</title>'
         f"<style>{_CSS}</style></head>{_OPEN}<h1>{escape(title)}</h1>\n{body}{_CLOSE}"
     )
 
@@ -97,9 +101,14 @@ def write(path: Path, data: str | bytes) -> None:
 
 
 def joined(title: str, documents: Iterable[str]) -> str:
-    """All documents on one page, with links at the top."""
-    bodies = [document.partition(_OPEN)[2].rpartition(_CLOSE)[0] for document in documents]
-    titles = [re.findall("<h1>(.*?)</h1>", body)[0] for body in bodies]
-    links = (f'<li><a href="#{i}">{name}</a></li>' for i, name in enumerate(titles))
+    """All documents on one page: what was found, a table of contents, and the documents."""
+    whole = "\0".join(document.partition(_OPEN)[2].rpartition(_CLOSE)[0] for document in documents)
+    found = re.findall('<p class="finding">.*?</p>\n?', whole, re.DOTALL)
+    for one in found:
+        whole = whole.replace(one, "", 1)
+    bodies = whole.split("\0")
+    titles = [re.findall("<h1>(.*?)</h1>", body)[0].partition(": ")[0] for body in bodies]
+    links = "".join(f'<li><a href="#{i}">{name}</a></li>' for i, name in enumerate(titles))
+    contents = Raw(f'<nav aria-label="Contents"><h2>Contents</h2><ol>{links}</ol></nav>')
     sections = (f'<section id="{i}">{body}</section>' for i, body in enumerate(bodies))
-    return document(title, Raw(f"<ul>{''.join(links)}</ul>"), *map(Raw, sections))
+    return document(title, *map(Raw, found), contents, *map(Raw, sections))

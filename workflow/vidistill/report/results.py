@@ -1,6 +1,6 @@
 """Page: the model's numbers, with published numbers, the models it builds on, and video-free baselines."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
@@ -10,7 +10,7 @@ from vidistill.evaluation import cost, doubts, metrics, summary, tables
 from vidistill.evaluation.published import OTHER_CODE, sources
 from vidistill.evaluation.tables import COLUMNS, TablesSettings
 from vidistill.evaluation.terminal import number, unscored
-from vidistill.report import page
+from vidistill.report import finding, page
 from vidistill.report.material import Material
 
 
@@ -38,7 +38,7 @@ def make(material: Material) -> str:
     else:
         legend.append("No paper reports on this data set.")
     parts: list[str] = [
-        verdict(result, s.thresholds),
+        finding.of_moments(result, s.thresholds),
         *legend,
         *doubts.sentences(result),
         page.table(("", *names), _grid(own, names, _value), numbers=range(1, len(names) + 1), own=s.model),
@@ -64,29 +64,6 @@ def make(material: Material) -> str:
         page.table(("", *names), _others(result, names), numbers=range(1, len(names) + 1)),
     ]
     return page.document(f"Results: {s.model} on {s.dataset}", *parts)
-
-
-def verdict(result: Mapping[str, Any], thresholds: Sequence[float]) -> str:
-    """The result in one sentence: R@m of the middle threshold, and whether its differences are clear."""
-    middle = sorted(thresholds)[len(thresholds) // 2]
-    name = f"R@{middle:g}"
-    found = percent(result["metrics"][name]["mean"], result["queries"])
-    text = f"The {result['model']} finds {found} % at IoU {middle:g}"
-    for other, compared in result["comparisons"].items():
-        if about := compared["metrics"].get(name):
-            text += against(other, about, compared["queries"])
-    return f"{text}."
-
-
-def against(other: str, about: Mapping[str, Any], queries: int) -> str:
-    """A difference as a part of the verdict."""
-    points, below = percent(abs(about["difference"]), queries), about["difference"] < 0
-    difference = f"{points} points {'below' if below else 'above'}"
-    if other == "video_free":
-        return f", {difference} no video" + ("" if about["resolved"] else " (within noise)")
-    if about["resolved"]:
-        return f"; it is {difference} the {other}"
-    return f"; its {'lag behind' if below else 'lead over'} the {other} is within noise"
 
 
 def alone(material: Material, model: str) -> dict[str, Any]:

@@ -67,7 +67,7 @@ def train(
         order = np.random.default_rng([seed, epoch]).permutation(count)
         network.train()
         sums: dict[str, float] = {}
-        pace = Pace(f"epoch {epoch}/{o.epochs}, batches", updates_per_epoch)
+        pace = Pace(f"epoch {epoch} of {o.epochs}, batches", updates_per_epoch)
         for step, first in enumerate(range(0, count, o.batch_size)):
             rows = order[first : first + o.batch_size]
             update = (epoch - 1) * updates_per_epoch + step + 1
@@ -91,4 +91,4 @@ def train(
         row |= {"epoch": epoch, "learning_rate": rate(update), **watch(epoch)}
         checkpoint.advance(network, adam, row, predict(epoch == o.epochs) if predict else None)
         left = (time.monotonic() - started) * (o.epochs - epoch)
-        log.info("epoch %d/%d, loss %.4f, %.0f s left", epoch, o.epochs, row["loss"], left)
+        log.info("epoch %d of %d, loss %.4f, %.0f s left", epoch, o.epochs, row["loss"], left)

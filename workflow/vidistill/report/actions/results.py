@@ -7,8 +7,7 @@ from vidistill.base.wording import percent, plural
 from vidistill.evaluation import cost, doubts
 from vidistill.evaluation.published import published, sources
 from vidistill.evaluation.terminal import WITHOUT_VIDEO, number
-from vidistill.report import page
-from vidistill.report.results import against
+from vidistill.report import finding, page
 from vidistill.settings.localisation import MEAN, LocalisationSettings
 
 TOLD = (
@@ -27,7 +26,7 @@ def make(s: LocalisationSettings, result: Mapping[str, Any]) -> str:
     seeds = len(s.seeds)
     each = f"the mean over {seeds} seeds ± standard deviation" if seeds > 1 else "from one seed"
     parts: list[str] = [
-        verdict(result),
+        finding.of_segments(result),
         f"Mean average precision in percent, of {plural(count, 'segment')} in {plural(result['videos'], 'video')} of "
         f"the split {s.split}, by the protocol of ActivityNet's toolkit; {MEAN} without a threshold is the mean over "
         f"all. Each number is {each}, after the last epoch; in round brackets, the {s.confidence:.0%} bootstrap "
@@ -48,15 +47,6 @@ def make(s: LocalisationSettings, result: Mapping[str, Any]) -> str:
         _table(names, _selections(result, count)),
     ]
     return page.document(title, *parts)
-
-
-def verdict(result: Mapping[str, Any]) -> str:
-    """The result in one sentence: the mean over all thresholds, and whether its differences are clear."""
-    text = f"The {result['model']} reaches {percent(result['metrics'][MEAN]['mean'], result['segments'])} % average mAP"
-    for other, compared in result["comparisons"].items():
-        if about := compared["metrics"].get(MEAN):
-            text += against(other, about, compared["segments"])
-    return f"{text}."
 
 
 def _unscored(result: Mapping[str, Any]) -> str:
