@@ -58,7 +58,7 @@ rule action_figures:
     log:
         "results/logs/action_figures/{dataset}/{model}.log",
     wildcard_constraints:
-        model=finding(segments=True),
+        model=finding(segments=True, external=False),
     priority: 5
     conda:
         "../envs/vidistill.yaml"

@@ -10,6 +10,7 @@ COMMANDS = {  # name: (module with a `main`, what it does)
     "ground": ("vidistill.commands.ground_cli", "find the moments of a video that sentences describe"),
     "search": ("vidistill.commands.search_cli", "find moments in a folder of videos"),
     "locate": ("vidistill.commands.locate_cli", "find the segments of a video in which actions happen"),
+    "evaluate": ("vidistill.commands.evaluate_cli", "evaluate predictions of any method on a data set"),
     "onnx": ("vidistill.commands.onnx", "export a model to ONNX, for runtimes other than PyTorch"),
 }
 HELP = ("-h", "--help")

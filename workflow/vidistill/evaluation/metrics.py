@@ -34,10 +34,16 @@ def best_iou(windows: np.ndarray, moments: np.ndarray) -> np.ndarray:
     return best
 
 
-def names(thresholds: Sequence[float], *, best_of: bool = True) -> list[str]:
-    """Names of the metrics, in the column order of `per_query`."""
+def names(thresholds: Sequence[float], tious: Sequence[float] = (), *, best_of: bool = True) -> list[str]:
+    """Names of the metrics, in the column order of `per_query`.
+
+    Args:
+        tious: thresholds of the mean average precision over windows, whose columns come last; without any there are
+            none.
+    """
     several = [f"R{BEST_OF}@{m:g}" for m in thresholds] if best_of else []
-    return [*(f"R@{m:g}" for m in thresholds), "mIoU", *several]
+    over_windows = [*(f"mAP@{m:g}" for m in tious), "mAP"] if tious else []
+    return [*(f"R@{m:g}" for m in thresholds), "mIoU", *several, *over_windows]
 
 
 def per_query(ranked: np.ndarray, thresholds: Sequence[float], *, best_of: bool = True) -> np.ndarray:

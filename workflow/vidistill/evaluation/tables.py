@@ -126,7 +126,7 @@ def markdown(
         alone, paired = part[part["minus"].isna()], part[part["minus"].notna()]
         grid = _grid(alone, alone["row"], value)
         costs = alone.dropna(subset="supervision").drop_duplicates("row").set_index("row")
-        cells = {label: cost.texts(row) for label, row in costs.iterrows()}
+        cells = {label: cost.texts(row.dropna()) for label, row in costs.iterrows()}
         for column, header in enumerate(cost.HEADER):
             grid[header] = [cells[label][column] if label in cells else "" for label in grid.index]
         text += [f"## {name}", _markdown(grid)]
@@ -194,7 +194,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         results[result["model"]] = result
     if absent := {model for models in s.tables.values() for model in models} - results.keys():
         raise UserError(f"the tables need results of {', '.join(sorted(absent))}; add them to --results.")
-    measured = cost.read(args.efficiency, results)
+    trained = [model for model, result in results.items() if "predictions" not in result["models"][model]]
+    measured = cost.read(args.efficiency, trained)
     costs = {model: cost.of(result, model, measured) for model, result in results.items()}
     table = pd.DataFrame(rows(s, results, costs), columns=COLUMNS).astype(dict.fromkeys(cost.COUNTS, "Int64"))
     with store.atomic(args.csv) as temporary:
