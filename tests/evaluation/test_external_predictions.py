@@ -184,7 +184,7 @@ def test_nothing_that_fits_is_an_error(runs: Runs):
 
 def test_detections_give_the_numbers_of_the_model_that_found_them(tmp_path: Path, config):
     runs = LocalisedRuns(tmp_path)
-    section = config["localisation"] | {"bootstrap_samples": 50}
+    section = config["localisation"] | {"bootstrap_samples": 200}  # as in `localised`
     expected = localised.localise(runs, section)
     tables = {}
     for seed in runs.seeds:

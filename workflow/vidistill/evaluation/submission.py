@@ -109,10 +109,10 @@ def _windows(
 
 
 def match(rows: Iterable[Submitted], queries: pd.DataFrame, split: str, id_prefix: str = "") -> Matched:
-    """The query of each row: the one with its id, or the one of its video and sentence.
+    """The query of each row: the one with its id, or else the one of its video and sentence.
 
     Of several queries with the same video and sentence, the first row is the first one's, the second the second's. Case
-    and spaces of sentences do not count.
+    and spaces of a sentence count only where they tell queries apart (TACoS has "He" and "HE took out cutting board").
 
     Args:
         queries: columns query_id, video_id, split, sentence.
@@ -122,26 +122,40 @@ def match(rows: Iterable[Submitted], queries: pd.DataFrame, split: str, id_prefi
     ordered = queries.dropna(subset="sentence").assign(other=lambda q: q["split"] != split)
     ordered = ordered.assign(digits=ordered["query_id"].str.len())  # of its occurrence: #2 comes before #10
     ordered = ordered.sort_values(["other", "digits", "query_id"], kind="stable")
-    ids = set(ordered["query_id"])
-    videos = set(ordered["video_id"])
-    waiting: dict[tuple[str, str], list[str]] = {}
-    for query_id, video, sentence in zip(ordered["query_id"], ordered["video_id"], ordered["sentence"], strict=True):
-        waiting.setdefault((video, _plain(sentence)), []).append(query_id)
+    ids, videos = set(ordered["query_id"]), set(ordered["video_id"])
     found: dict[str, Submitted] = {}
+    left = list(rows)
+    waiting: dict[tuple[str, str], list[str]] = {}
+
+    def video_of(row: Submitted) -> str:
+        return row.video_id if row.video_id in videos else nfc(id_prefix + row.video_id)
+
+    for row in left:
+        if row.qid in ids:
+            found.setdefault(row.qid, row)
+    left = [row for row in left if found.get(row.qid) is not row]
+    for form in (str, _plain):
+        waiting = {}
+        asked = zip(ordered["query_id"], ordered["video_id"], ordered["sentence"], strict=True)
+        for query_id, video, sentence in asked:
+            waiting.setdefault((video, form(sentence)), []).append(query_id)
+        unmatched = []
+        for row in left:
+            same = waiting.get((video_of(row), form(row.sentence)), [])
+            if free := [query_id for query_id in same if query_id not in found and row.qid not in ids]:
+                found[free[0]] = row
+            else:
+                unmatched.append(row)
+        left = unmatched
     flaws = []
-    named = [row for row in rows if row.qid in ids]
-    for row in [*named, *(row for row in rows if row.qid not in ids)]:
-        video = row.video_id if row.video_id in videos else nfc(id_prefix + row.video_id)
-        same = waiting.get((video, _plain(row.sentence)), [])
-        free = [row.qid] if row.qid in ids else [query_id for query_id in same if query_id not in found]
-        if free and free[0] not in found:
-            found[free[0]] = row
-        elif free or same:
-            flaws.append(Flaw(row.line, row.qid, "its query has a row above"))
-        elif video not in videos:
-            flaws.append(Flaw(row.line, row.qid, f"the data set has no query on the video {row.video_id!r}"))
+    for row in left:
+        if row.qid in ids or (video_of(row), _plain(row.sentence)) in waiting:
+            problem = "its query has a row above"
+        elif video_of(row) not in videos:
+            problem = f"the data set has no query on the video {row.video_id!r}"
         else:
-            flaws.append(Flaw(row.line, row.qid, f"the data set has no such query on its video: {row.sentence!r}"))
+            problem = f"the data set has no such query on its video: {row.sentence!r}"
+        flaws.append(Flaw(row.line, row.qid, problem))
     return Matched(found, flaws)
 
 

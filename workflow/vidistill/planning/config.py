@@ -31,7 +31,8 @@ from vidistill.settings.train import TrainSection
 from vidistill.settings.vocabulary import VocabularySettings
 
 Settings = dict[str, Any]
-Seed, Range = Annotated[int, Field(ge=0)], Annotated[str, Field(pattern=r"^\d{1,6}\.\.\d{1,6}$")]
+Seed = Annotated[int, Field(ge=0)]
+Range = Annotated[str, Field(pattern=r"^\d{1,6}\.\.\d{1,6}$")]
 Seeds = Annotated[
     Distinct[Seed],
     BeforeValidator(lambda given: spread(given), json_schema_input_type=Several[Seed | Range]),
