@@ -221,7 +221,8 @@ def against_baselines(s: EvaluateSettings, ours: Seeds, baselines: Mapping[str, 
     names = metrics.names(s.thresholds, best_of=False)
     query_ids = next(iter(ours.values())).query_ids
     values = summary.over_queries(ours, query_ids)[:, : len(names)]
-    compared = summary.compare(values, theirs, names, s.intervals)
+    each = np.stack(list(summary.by_seed(ours, query_ids).values()))[:, : len(names)] - theirs.mean(axis=0)
+    compared = summary.compare(values, theirs, names, s.intervals, each, s.confidence)
     for m, name in enumerate(names):
         compared[name]["baseline"] = list(there)[best[m]]
     return {"queries": len(query_ids), "metrics": compared}
@@ -236,7 +237,10 @@ def against_model(s: EvaluateSettings, ours: Seeds, theirs: Seeds, other: str) -
         compared = {}
     else:
         values = [summary.over_queries(seeds, query_ids) for seeds in (ours, theirs)]
-        compared = summary.compare(values[0], values[1], s.names, s.intervals)
+        found, others = summary.by_seed(ours, query_ids), summary.by_seed(theirs, query_ids)
+        each = np.array([found[seed] - others[seed] for seed in found if seed in others])
+        each = each.reshape(-1, len(s.names))
+        compared = summary.compare(values[0], values[1], s.names, s.intervals, each, s.confidence)
     alone = summary.by_rule(theirs, "score", s.names) if theirs else {}
     return {"queries": len(query_ids), "metrics": compared, "alone": alone}
 

@@ -108,7 +108,7 @@ def score(
     baselines = {
         name: truth.measure([table], videos) for name, table in numbers.without_video(truth, videos, sizes).items()
     }
-    comparisons = {"video_free": numbers.against_baselines(s, measured, baselines, len(truth.of(videos)))}
+    comparisons = {"video_free": numbers.against_baselines(s, measured, baselines, len(truth.of(videos)), len(videos))}
     for other in s.compare_with:
         comparisons[other] = numbers.against_model(s, truth, ours, measured, found[other], other)
     histories = {seed: store.read_table(path) for (model, seed), path in files.histories.items() if model == s.model}

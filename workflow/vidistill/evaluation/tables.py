@@ -12,15 +12,21 @@ from vidistill.base import store
 from vidistill.base.settings import Section, parse
 from vidistill.base.stage import UserError, arguments, run
 from vidistill.base.wording import percent, plural
-from vidistill.evaluation import cost, doubts, kinds
+from vidistill.evaluation import cost, doubts, kinds, power
 from vidistill.evaluation.cost import Cost
 from vidistill.evaluation.kinds import Kind
 from vidistill.evaluation.published import OTHER_CODE, Published, published, sources
 
 log = logging.getLogger(__name__)
+MANY = 1_000_000  # queries that no data set has
+NEEDS = (
+    "A number of queries, videos or seeds after a difference says how many it would need to be clear in four of five "
+    f"repetitions, estimated from the spread at hand: {power.FORMULA}."
+)
+NEEDED = ("queries_needed", "videos_needed", "seeds_needed")
 COLUMNS = [
     *("table", "row", "minus", "metric", "value", "std", "seeds", "queries", "segments", "low", "high", "resolved"),
-    *("published", "published_on"),
+    *(*NEEDED, "published", "published_on"),
     *cost.COLUMNS,
 ]
 
@@ -76,6 +82,8 @@ def rows(
                             **{"value": found["difference"], "resolved": found["resolved"]},
                             kind.counted: compared[kind.counted],
                             **_limits(found["interval"]),
+                            **{f"{what}_needed": count for what, count in found.get("needs", {}).items()},
+                            "seeds": len(results[model]["seeds"]),
                         }
 
 
@@ -113,7 +121,7 @@ def markdown(
     kind = kinds.of(result)
     if scored:
         text.append(f"Percent of {_count(kind, results)}; {_over(result['seeds'])}. {kind.about}")
-        text.append(cost.conditions(measured))
+        text += [cost.conditions(measured), NEEDS]
     if scored and (papers := sources(s.dataset, [*OTHER_CODE, *scored])):
         text.append(f"Square brackets: published numbers. {papers}.")
     text += dict.fromkeys(sentence for about in results.values() for sentence in doubts.sentences(about))
@@ -177,8 +185,16 @@ def _difference(row: pd.Series) -> str:
     )
     if low is None:
         return str(value)
-    noise = "" if row["resolved"] else ", within noise"
-    return f"{value} ({low} to {high}{noise})"
+    needs = [] if row["resolved"] else ["within noise", *_needed(row, "queries"), *_needed(row, "videos")]
+    if pd.notna(row["seeds_needed"]) and row["seeds_needed"] > row["seeds"]:
+        needs += _needed(row, "seeds")
+    return f"{value} ({', '.join([f'{low} to {high}', *needs])})"
+
+
+def _needed(row: pd.Series, what: str) -> list[str]:
+    """How many of these a difference needs, as "2,300 queries"."""
+    count = row[f"{what}_needed"]
+    return [] if pd.isna(count) else [f"{int(count):,} {what}" if count < MANY else f"over {MANY:,} {what}"]
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -197,7 +213,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     trained = [model for model, result in results.items() if "predictions" not in result["models"][model]]
     measured = cost.read(args.efficiency, trained)
     costs = {model: cost.of(result, model, measured) for model, result in results.items()}
-    table = pd.DataFrame(rows(s, results, costs), columns=COLUMNS).astype(dict.fromkeys(cost.COUNTS, "Int64"))
+    table = pd.DataFrame(rows(s, results, costs), columns=COLUMNS).astype(
+        dict.fromkeys((*cost.COUNTS, *NEEDED), "Int64")
+    )
     with store.atomic(args.csv) as temporary:
         table.to_csv(temporary, index=False)
     text = markdown(s, table, results, measured)
