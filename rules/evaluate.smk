@@ -152,6 +152,7 @@ rule tables:
     params:
         settings=settings(tables_settings),
         reads=reads("vidistill.evaluation.tables", tables_settings),
+        published=published,
     shell:
         "python -m vidistill.evaluation.tables --settings {params.settings:q} --results {input.results:q}"
         " --efficiency {input.efficiency:q} --csv {output.csv:q} --markdown {output.markdown:q} 2>&1 | tee {log:q} >&2"

@@ -26,6 +26,7 @@ rule figures:
     params:
         settings=settings(figures_settings),
         reads=reads("vidistill.report.figures", figures_settings),
+        published=published,
         features=lambda wildcards: by_role(result_features(wildcards)),
         predictions=labelled("predictions.parquet"),
         histories=labelled("history.parquet"),
@@ -68,6 +69,7 @@ rule action_figures:
     params:
         settings=settings(action_figures_settings),
         reads=reads("vidistill.report.action_figures", action_figures_settings),
+        published=published,
         features=lambda wildcards: by_role(result_features(wildcards)),
         predictions=labelled("predictions.parquet"),
         histories=labelled("history.parquet"),

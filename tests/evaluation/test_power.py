@@ -7,7 +7,7 @@ from vidistill.evaluation import power
 
 
 def test_a_published_example():
-    """The example beside the formula at imaging.mrc-cbu.cam.ac.uk/statswiki/FAQ/power/onesamp: 6.05, here rounded up."""
+    """Beside the formula at imaging.mrc-cbu.cam.ac.uk/statswiki/FAQ/power/onesamp: 6.05, here rounded up."""
     assert power.needed(0.303, 0.266, 0.95) == 7
     assert power.needed(-0.303, 0.266, 0.95) == power.needed(0.303, 0.266, 0.95)
 

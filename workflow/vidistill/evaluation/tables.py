@@ -15,7 +15,7 @@ from vidistill.base.wording import percent, plural
 from vidistill.evaluation import cost, doubts, kinds, power
 from vidistill.evaluation.cost import Cost
 from vidistill.evaluation.kinds import Kind
-from vidistill.evaluation.published import OTHER_CODE, Published, published, sources
+from vidistill.evaluation.published import OTHER_CODE, Published, of_dataset, published, sources
 
 log = logging.getLogger(__name__)
 MANY = 1_000_000  # queries that no data set has
@@ -49,7 +49,7 @@ def rows(
         names, kind = [name for name in first["metrics"] if not name.startswith("R5")], kinds.of(first)
         for other in OTHER_CODE if table == next(iter(s.tables)) else ():
             if other in papers:
-                row = _row(other, wtalc=papers[other].paper.wtalc)
+                row = _row(other, wtalc=papers[other].wtalc)
                 for name in [name for name in papers[other].metrics if name in names]:
                     yield {"table": table, "row": row, "metric": name, **_published(papers[other], name)}
         for wtalc, found in _by_protocol(first).items():
@@ -67,7 +67,7 @@ def rows(
                         **{"value": metric["mean"], "std": metric["std"], "seeds": len(metric["per_seed"])},
                         kind.counted: found[kind.counted],
                         **_limits(metric.get("interval")),
-                        **_published(paper if paper and paper.paper.wtalc == wtalc else None, name),
+                        **_published(paper if paper and paper.wtalc == wtalc else None, name),
                         **costs[model],
                     }
         for model in models:
@@ -140,7 +140,25 @@ def markdown(
         text += [f"## {name}", _markdown(grid)]
         if not paired.empty:
             text.append(_markdown(_grid(paired, paired["row"] + " minus " + paired["minus"], _difference)))
+    if not table.empty and (literature := _literature(s.dataset)):
+        text += ["## Published", "Each row names its source; what differs from here is in its note.", literature]
     return "\n\n".join(text) + "\n"
+
+
+def _literature(dataset: str) -> str:
+    """All published numbers on a data set as Markdown; empty if there are none."""
+    entries = of_dataset(dataset)
+    metrics = list(dict.fromkeys(name for one in entries for name in one.metrics))
+    rows = [
+        {
+            **{"method": one.method, "supervision": one.supervision, "features": one.features},
+            **({"protocol": one.protocol} if any(other.protocol for other in entries) else {}),
+            **{name: f"{one.metrics[name]:.2f}" if name in one.metrics else "" for name in metrics},
+            "source": f"[{one.place}]({one.source})" + (f"; {one.note}" if one.note else ""),
+        }
+        for one in entries
+    ]
+    return str(pd.DataFrame(rows).to_markdown(index=False, disable_numparse=True)) if rows else ""
 
 
 def _over(seeds: Sequence[int]) -> str:
