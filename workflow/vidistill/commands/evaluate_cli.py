@@ -79,6 +79,8 @@ def answer(args: argparse.Namespace) -> None:
             writer.writeheader()
             writer.writerows(found.flaws)
     print("\n".join(found.lines))
+    if others := own_predictions.comparable(plan, args.dataset, name):
+        print(f"predictions of {', '.join(others)} are in results/{args.dataset}; --compare-with compares with them")
     unused = [flaw for flaw in found.flaws if flaw["used"] == "no"]
     for flaw in unused[:LISTED]:
         place = ", ".join(filter(None, [flaw["file"], flaw["line"] and f"line {flaw['line']}", flaw["row"]]))

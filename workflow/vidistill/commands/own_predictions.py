@@ -150,6 +150,13 @@ def features(plan: Plan, dataset: str, models: Sequence[str]) -> dict[str, list[
     return found
 
 
+def comparable(plan: Plan, dataset: str, name: str) -> list[str]:
+    """The models with predictions in results/ that could be compared with these, and are not."""
+    alike = [model for model in plan.models if plan.finds_segments(model) == plan.finds_segments(name)]
+    folder = Path("results") / dataset
+    return [m for m in alike if m not in plan.compared(name) and any(folder.glob(f"{m}/seed-*/predictions.parquet"))]
+
+
 def made(plan: Plan, dataset: str, model: str) -> tuple[dict[int, Path], dict[int, Path]]:
     """Seed -> predictions, and seed -> trained model, that the workflow has made of a model.
 

@@ -120,7 +120,7 @@ def markdown(
     scored = [model for model, about in results.items() if about["metrics"]]
     kind = kinds.of(result)
     if scored:
-        text.append(f"Percent of {_count(kind, results)}; {_over(result['seeds'])}. {kind.about}")
+        text.append(f"Percent of {_count(kind, results)}; {_over(results)}. {kind.about}")
         text += [cost.conditions(measured), NEEDS]
     if scored and (papers := sources(s.dataset, [*OTHER_CODE, *scored])):
         text.append(f"Square brackets: published numbers. {papers}.")
@@ -161,9 +161,17 @@ def _literature(dataset: str) -> str:
     return str(pd.DataFrame(rows).to_markdown(index=False, disable_numparse=True)) if rows else ""
 
 
-def _over(seeds: Sequence[int]) -> str:
+def _over(results: Mapping[str, Mapping[str, Any]]) -> str:
+    """The seeds that numbers are means over, and the models that have fewer."""
+    seeds = max((result["seeds"] for result in results.values()), key=len)
     named = ", ".join(map(str, seeds))
-    return f"of seed {named}" if len(seeds) == 1 else f"mean and standard deviation over the seeds {named}"
+    if len(seeds) == 1:
+        return f"of seed {named}"
+    fewer = [
+        f"{model}: {plural(len(r['seeds']), 'seed')}" for model, r in results.items() if len(r["seeds"]) < len(seeds)
+    ]
+    but = f" ({', '.join(fewer)})" if fewer else ""
+    return f"mean and standard deviation over the seeds {named}{but}"
 
 
 def _count(kind: Kind, results: Mapping[str, Mapping[str, Any]]) -> str:
