@@ -95,7 +95,7 @@ def evaluate(
         "queries": len(next(iter(ours.values())).query_ids) if ours else 0,
         **(numbers(s, files, data, training, scored) if ours else NO_NUMBERS),
         "answered": answers[s.model].count(),
-        "unanswered": unanswered(s, data, scored[s.model]) if "predictions" in training.facts else None,
+        "unanswered": coverage.unanswered(data, s.split, ours, s.names) if "predictions" in training.facts else None,
         "coverage": covered,
         "features": {name: states.describe(stream) for name, stream in data.features.items()},
         "models": inputs.describe(trainings),
@@ -128,18 +128,6 @@ def numbers(
         "rules": {rule: summary.by_rule(ours, rule, s.names) for rule in summary.OTHER_RULES},
         "selection": summary.selection(ours, histories, s.names, s.oracle_metric) if histories else None,
     }
-
-
-def unanswered(s: EvaluateSettings, data: DataSet, ours: Seeds) -> dict[str, Any] | None:
-    """Queries with a moment that a file of predictions leaves out, and its numbers if they count as wrong."""
-    if not ours:
-        return None
-    answered = next(iter(ours.values())).query_ids
-    asked = data.queries.loc[data.queries["split"] == s.split, "query_id"]
-    count = int((asked.isin(data.targets.keys()) & ~asked.isin(answered)).sum())
-    share = len(answered) / (len(answered) + count)
-    numbers = summary.means(share * summary.over_queries(ours, answered), s.names)
-    return {"queries": count, "metrics": numbers} if count else None
 
 
 def cover(s: EvaluateSettings, files: Files, data: DataSet, training: Training, videos: Videos) -> dict[str, Any]:
