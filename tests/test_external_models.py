@@ -66,9 +66,9 @@ def test_its_numbers_stand_beside_those_of_models(finished: Path) -> None:
     assert set(table["minus"].dropna()) == {"best without video", "baseline"}
     text = (finished / TABLES).read_text()
     assert "1 row of 5 in guess/mine.jsonl cannot be used (line 5" in text
-    page = (finished / REPORT).read_text()
-    assert "guess on mine" in page
-    assert "curve:guess" in page
+    assert "over the seeds 0, 1 (guess: 1 seed)" in text
+    assert "guess on mine" in (finished / REPORT).read_text()
+    assert "curve:guess" in (finished / "results/report/mine/guess/recall.svg").read_text()
 
 
 @pytest.mark.whole_run

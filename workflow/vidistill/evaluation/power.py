@@ -8,7 +8,7 @@ import numpy as np
 
 POWER = 0.8  # how often so many show a difference of this size as clear
 FORMULA = (
-    "n = ((z(1 - a/2) + z(0.8)) * s / d)^2 for a mean difference d of paired values with standard deviation s, at "
+    "n = ((z(1 - a/2) + z(0.8)) s / d)^2 for a mean difference d of paired values with standard deviation s, at "
     "confidence 1 - a (Rosner, Fundamentals of Biostatistics, 4th ed. 1995, p. 221). It takes normal quantiles, so for "
     "few seeds it is a lower bound"
 )
