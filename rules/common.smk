@@ -113,6 +113,14 @@ def content(files):
     )
 
 
+# Tables and reports show published numbers; the digest stands without its path, which differs from clone to clone.
+PUBLISHED = fingerprints.whole([f"{PACKAGE}/vidistill/evaluation/published.csv"])[0].rpartition(" ")[2]
+
+
+def published(wildcards):
+    return f"published numbers = {PUBLISHED}"
+
+
 def one_of(names):
     """A wildcard constraint; it matches nothing without names."""
     return "|".join(map(re.escape, names)) or "(?!)"

@@ -1,3 +1,30 @@
+# Predictions that were made elsewhere, as a table of the same form as those of trained models.
+rule external_predictions:
+    input:
+        source=external_file,
+        queries="results/{dataset}/queries.parquet",
+    output:
+        predictions="results/{dataset}/{model}/seed-{seed}/predictions.parquet",
+        flaws="results/{dataset}/{model}/seed-{seed}/flaws.csv",
+    log:
+        "results/logs/external_predictions/{dataset}/{model}/seed-{seed}.log",
+    wildcard_constraints:
+        model=one_of(model for model in plan.models if plan.is_external(model)),
+    priority: 4
+    conda:
+        "../envs/vidistill.yaml"
+    resources:
+        mem_mb=grows(4000),
+        runtime=grows(60),
+    params:
+        settings=settings(external_settings),
+        reads=reads("vidistill.evaluation.external_predictions", external_settings),
+        content=content(external_file),
+    shell:
+        "python -m vidistill.evaluation.external_predictions --settings {params.settings:q} --queries {input.queries:q}"
+        " --source {input.source:q} --predictions {output.predictions:q} --flaws {output.flaws:q} > {log:q} 2>&1"
+
+
 # All models of a result on one machine, one after another.
 rule efficiency:
     input:
@@ -125,6 +152,7 @@ rule tables:
     params:
         settings=settings(tables_settings),
         reads=reads("vidistill.evaluation.tables", tables_settings),
+        published=published,
     shell:
         "python -m vidistill.evaluation.tables --settings {params.settings:q} --results {input.results:q}"
         " --efficiency {input.efficiency:q} --csv {output.csv:q} --markdown {output.markdown:q} 2>&1 | tee {log:q} >&2"

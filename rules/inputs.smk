@@ -180,17 +180,20 @@ def method_stage(name):
 
 def supervised_by(*kinds):
     """A constraint for {model}: the models with such a supervision that are trained on sentences."""
-    return one_of(m for m in plan.models if plan.supervision(m) in kinds and not plan.finds_segments(m))
+    trained = (m for m in plan.models if not plan.finds_segments(m) and not plan.is_external(m))
+    return one_of(m for m in trained if plan.supervision(m) in kinds)
 
 
-def finding(segments):
-    """A constraint for {model}: the models that find segments of labels, or those that find moments of sentences."""
-    return one_of(model for model in plan.models if plan.finds_segments(model) == segments)
+def finding(segments, external=None):
+    """A constraint for {model}: the models that find segments of labels, or those that find moments of sentences; of them
+    those whose predictions were made elsewhere, or those that are trained here, or both (None)."""
+    found = (model for model in plan.models if plan.finds_segments(model) == segments)
+    return one_of(model for model in found if external is None or plan.is_external(model) == external)
 
 
 def table_of_queries(dataset, models):
     """The table of what is asked; models of actions have one without labels of other splits than those of training."""
-    name = "training_labels" if all(map(plan.finds_segments, models)) else "queries"
+    name = "training_labels" if models and all(map(plan.finds_segments, models)) else "queries"
     return f"results/{dataset}/{name}.parquet"
 
 
@@ -262,13 +265,24 @@ def ambiguous_segments(wildcards):
     return given([path for path in [localisation_settings(wildcards)["ambiguous"]] if path])
 
 
+def external_settings(wildcards):
+    return plan.external_predictions(wildcards.dataset, wildcards.model)
+
+
+@told
+def external_file(wildcards):
+    require(wildcards.dataset, (wildcards.model,))
+    return given([plan.external_file(wildcards.dataset, wildcards.model, int(wildcards.seed))])
+
+
 def tables_settings(wildcards):
     return plan.tables(wildcards.dataset)
 
 
 def measured(wildcards):
-    """The models of a result, or of all tables, where the output has no {model}."""
-    return plan.compared(wildcards.model) if hasattr(wildcards, "model") else plan.in_tables(wildcards.dataset)
+    """The trained models of a result, or of all tables, where the output has no {model}."""
+    models = plan.compared(wildcards.model) if hasattr(wildcards, "model") else plan.in_tables(wildcards.dataset)
+    return [model for model in models if not plan.is_external(model)]
 
 
 def seen_by_measured(wildcards):
@@ -291,11 +305,12 @@ def models_of_result(wildcards):
 
 
 def of_compared(wildcards, name):
-    """MODEL:SEED -> file, for every model in a result and every seed."""
+    """MODEL:SEED -> file, for every model in a result that has such a file and every seed."""
     return {
         f"{model}:{seed}": f"results/{wildcards.dataset}/{model}/seed-{seed}/{name}"
         for model in plan.compared(wildcards.model)
-        for seed in plan.seeds(wildcards.dataset)
+        if name == "predictions.parquet" or not plan.is_external(model)
+        for seed in plan.seeds_of(wildcards.dataset, model)
     }
 
 
@@ -318,11 +333,14 @@ def tell_unscored(dataset, split, segments):
 
 @told
 def result_features(wildcards):
-    """The features of the result's model. First, report everything that is missing for the models it needs."""
+    """The features of the result's model. First, report everything that is missing for the models it needs.
+
+    Predictions that were made elsewhere are evaluated on the durations that the compared models see.
+    """
     dataset, model = wildcards.dataset, wildcards.model
     require(dataset, tuple(plan.trained(model)))
     tell_unscored(dataset, plan.evaluated_split(dataset, model), plan.finds_segments(model))
-    return features(dataset, (model,))
+    return features(dataset, tuple(plan.compared(model)) if plan.is_external(model) else (model,))
 
 
 @told

@@ -42,8 +42,15 @@ def report_page(name, pages=PAGES, folder=""):
     return report(f"{REPORT}/{name}.html", caption=caption, category=category, labels={"figure": title})
 
 
+@told
 def report_pages(wildcards):
     """The pages of a model's report, in its order."""
+    if plan.is_external(wildcards.model) and plan.finds_segments(wildcards.model):
+        raise UserError(
+            f"results/report_{wildcards.model}_{wildcards.dataset}.html: a report shows how a model of actions came to "
+            "its segments, and these were made elsewhere; ask for its result or for the tables, or compare a model "
+            "that is trained here with it (compare_with)."
+        )
     names = ACTION_PAGES if plan.finds_segments(wildcards.model) else PAGES
     return [f"results/report/{wildcards.dataset}/{wildcards.model}/{name}.html" for name in names]
 

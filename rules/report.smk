@@ -28,6 +28,7 @@ rule figures:
     params:
         settings=settings(figures_settings),
         reads=reads("vidistill.report.figures", figures_settings),
+        published=published,
         features=lambda wildcards: by_role(result_features(wildcards)),
         predictions=labelled("predictions.parquet"),
         histories=labelled("history.parquet"),
@@ -62,7 +63,7 @@ rule action_figures:
     benchmark:
         "results/benchmarks/action_figures/{dataset}/{model}.tsv"
     wildcard_constraints:
-        model=finding(segments=True),
+        model=finding(segments=True, external=False),
     priority: 5
     conda:
         "../envs/vidistill.yaml"
@@ -72,6 +73,7 @@ rule action_figures:
     params:
         settings=settings(action_figures_settings),
         reads=reads("vidistill.report.action_figures", action_figures_settings),
+        published=published,
         features=lambda wildcards: by_role(result_features(wildcards)),
         predictions=labelled("predictions.parquet"),
         histories=labelled("history.parquet"),

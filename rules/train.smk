@@ -101,7 +101,7 @@ rule train_actions:
     benchmark:
         "results/benchmarks/train/{dataset}/{model}/seed-{seed}.tsv"
     wildcard_constraints:
-        model=finding(segments=True),
+        model=finding(segments=True, external=False),
     priority: 3
     conda:
         "../envs/vidistill.yaml"
@@ -138,7 +138,7 @@ rule localise:
     benchmark:
         "results/benchmarks/localise/{dataset}/{model}/seed-{seed}.tsv"
     wildcard_constraints:
-        model=finding(segments=True),
+        model=finding(segments=True, external=False),
     priority: 3
     conda:
         "../envs/vidistill.yaml"
@@ -171,7 +171,7 @@ rule export:
     benchmark:
         "results/benchmarks/export/{dataset}/{model}/seed-{seed}.tsv"
     wildcard_constraints:
-        model=finding(segments=False),
+        model=finding(segments=False, external=False),
     priority: 3
     conda:
         "../envs/vidistill.yaml"

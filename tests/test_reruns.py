@@ -59,7 +59,7 @@ SETTINGS = [
     ({"flow": {"warps": 2}}, VIDEOS_TO_RESULT, "warps: 1 -> 2"),
     ({"keep_frames": True}, {}, None),
     ({"c3d": {"pca": None}}, {}, None),  # nothing here reads it
-    ({"seeds": [0, 1]}, {"train": 3, "export": 1, **EVALUATED}, None),  # what is missing is reason enough
+    ({"seeds": ["0..1"]}, {"train": 3, "export": 1, **EVALUATED}, None),  # those of seed 0 are not trained again
     ({"datasets": {"other": {"collection": "charades", "annotations": {"train": ["nowhere.csv"]}}}}, {}, None),
     ({"datasets": {"more": {"collection": "mine", "annotations": {"train": ["train.csv"]}}}}, {}, None),
 ]

@@ -65,6 +65,7 @@ STAGES = {
     "vidistill.evaluation.localisation": {"vidistill.evaluation.average_precision", "vidistill.evaluation.wtalc"},
     "vidistill.evaluation.evaluate": {"vidistill.evaluation.metrics", "vidistill.evaluation.bootstrap"},
     "vidistill.evaluation.efficiency": {"vidistill.training.efficiency"},
+    "vidistill.evaluation.external_predictions": {"vidistill.evaluation.submission", "vidistill.evaluation.toolkit"},
     "vidistill.evaluation.tables": {"vidistill.evaluation.published"},
     "vidistill.report.overview": {"vidistill.report.page"},
     "vidistill.report.action_figures": {

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from localised import plain
-from vidistill.evaluation import average_precision
+from vidistill.evaluation import average_precision, metrics, predictions
 from vidistill.evaluation.average_precision import mean_average_precision, rank
 
 TIOUS = [0.1, 0.3, 0.5, 0.7]
@@ -140,4 +140,31 @@ def test_other_videos_are_left_out():
     kept = [table[table["video_id"].isin(some)] for table in (truth, found)]
     assert np.array_equal(
         mean_average_precision(rank(truth, found, some, TIOUS), np.ones((1, 4)))[0], score(*kept, TIOUS)
+    )
+
+
+# Of lighthouse's evaluator (line/lighthouse 03ea7b4, training/standalone_eval) on the windows of the next test.
+BY_LIGHTHOUSE = (70.5, 62.54, 62.54, 59.16, 53.72, 50.19, 44.79, 35.69, 26.2, 10.57, 47.59)
+R1_BY_LIGHTHOUSE = {"R@0.3": 95.0, "R@0.5": 85.0, "R@0.7": 65.0}
+
+
+def test_several_moments_per_query_are_counted_as_in_lighthouses_evaluator():
+    """Windows of two-second clips, of which many have an IoU of exactly 0.5, up to 12 for a query."""
+    rng = np.random.default_rng(0)
+    truth, windows = [], np.zeros((40, 12, 2))
+    for query in range(40):
+        count = int(rng.integers(1, 5))
+        moments = (np.sort(rng.choice(76, 2 * count, replace=False)) * 2).reshape(-1, 2).astype(float)
+        for number in range(int(rng.integers(1, 13))):
+            start, end = moments[int(rng.integers(count))]
+            start, end = start + 2 * int(rng.integers(-2, 3)), end + 2 * int(rng.integers(-2, 3))
+            windows[query, number] = max(0, start), max(end, max(0, start) + 2)
+        truth.append(moments)
+    tious = [0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95]
+    found = average_precision.of_windows(windows, truth, tious).mean(axis=0)
+    assert tuple(found.round(2)) == BY_LIGHTHOUSE
+    overlap = metrics.best_iou(windows, predictions.pad(truth))
+    values = metrics.per_query(overlap, (0.3, 0.5, 0.7), best_of=False).mean(axis=0)
+    assert dict(zip(metrics.names((0.3, 0.5, 0.7), best_of=False)[:3], values.round(2).tolist(), strict=False)) == (
+        R1_BY_LIGHTHOUSE
     )

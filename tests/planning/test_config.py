@@ -29,6 +29,18 @@ def test_the_file_that_users_edit_shows_the_defaults(config: dict[str, Any]) -> 
     assert {name: config[name] for name in default} == default
 
 
+def test_seeds_may_be_ranges_and_predictions_from_elsewhere_have_their_own(config: dict[str, Any]) -> None:
+    models = {
+        name: {"predictions": f"{{dataset}}/{name}{path}"} for name, path in (("one", ".jsonl"), ("all", "-{seed}"))
+    }
+    changed = Plan(complete(merge(config, {"seeds": [7, "0..2"], "models": models})))
+    assert changed.seeds("demo") == [7, 0, 1, 2]
+    assert [changed.evaluate("demo", name)["seeds"] for name in ("one", "all")] == [[7], [7, 0, 1, 2]]
+    assert changed.external_file("demo", "all", 2) == "demo/all-2"
+    assert changed.trained("one") == ["one"]
+    assert changed.roles(["one"]) == []
+
+
 def test_every_key_says_what_it_is() -> None:
     schema = Config.model_json_schema()
     # A section's own description is that of its class.

@@ -13,6 +13,7 @@ COMMANDS = {  # name: (module with a `main`, what it does)
     "locate": ("vidistill.commands.locate_cli", "find the segments of a video in which actions happen"),
     "pack": ("vidistill.commands.pack", "write a trained model as one folder to hand on, with a card"),
     "card": ("vidistill.commands.card", "check the card of such a folder"),
+    "evaluate": ("vidistill.commands.evaluate_cli", "evaluate predictions of any method on a data set"),
     "onnx": ("vidistill.commands.onnx", "export a model to ONNX, for runtimes other than PyTorch"),
 }
 HELP = ("-h", "--help")

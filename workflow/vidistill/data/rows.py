@@ -25,28 +25,30 @@ def query_ids(annotations: Iterable[Annotation]) -> Iterator[str | None]:
 
     Ids depend on nothing else, so they are the same in every split definition and survive the insertion of other
     rows. Rows that are dropped later count, too, so that data sets that drop different rows agree on ids. All segments
-    of a label in a video have one id: they are one query, another one only in another split.
+    of a label in a video have one id: they are one query, another one only in another split. So have all moments of a
+    sentence whose rows name the same query.
     """
     occurrences: collections.Counter[str] = collections.Counter()
     seen = set()
-    labels: dict[tuple[str, str], str] = {}  # (split, stem) -> id
+    known: dict[tuple[str, str, str | None], str] = {}  # (split, stem, the file's own id) -> id
     segments: collections.defaultdict[str, list[tuple[float, float]]] = collections.defaultdict(list)
     for row in annotations:
         # repr, since NaN is not equal to itself.
-        content = (row.split, row.video_id, row.sentence, row.label, repr(row.start), repr(row.end))
+        content = (row.split, row.video_id, row.sentence, row.label, row.query, repr(row.start), repr(row.end))
         if content in seen and not row.repeats:
             yield None
             continue
         seen.add(content)
         text = row.sentence if row.label is None else row.label
         stem = f"{row.video_id}#{hashlib.sha256(text.encode()).hexdigest()[:12]}"
-        if row.label is not None and (row.split, stem) in labels:
-            query_id = labels[row.split, stem]
+        key, several = (row.split, stem, row.query), row.label is not None or row.query is not None
+        if several and key in known:
+            query_id = known[key]
         else:
             query_id = f"{stem}#{occurrences[stem]}"
             occurrences[stem] += 1
-        if row.label is not None:
-            labels[row.split, stem] = query_id
+        if several:
+            known[key] = query_id
         yield query_id if row.label is None or _is_new(row, segments[query_id]) else None
 
 
@@ -151,8 +153,9 @@ def _digest(found: Iterable[tuple[str, Annotation]]) -> str:
 def moments_digest(annotations: list[Annotation], beyond_duration: str, splits: Collection[str]) -> str | None:
     """SHA-256, hexadecimal, of the moments of all queries of `splits`; None if none of them has a moment."""
     total, moments = hashlib.sha256(), 0
-    for query_id, row in queries(annotations, beyond_duration):
-        if row.split in splits and row.start is not None:
+    asked = {query_id for query_id, row in queries(annotations, beyond_duration) if row.split in splits}
+    for row, query_id in zip(annotations, query_ids(annotations), strict=True):
+        if query_id in asked and row.start is not None:
             total.update(json.dumps([query_id, row.start, row.end, annotated_duration(row)]).encode())
             moments += 1
     return total.hexdigest() if moments else None

@@ -13,6 +13,7 @@ import pandas as pd
 from vidistill.evaluation.metrics import iou
 
 CELLS = 4_000_000  # IoU values in memory at a time
+WINDOWS = 10  # of a query that count
 
 
 @dataclass(frozen=True)
@@ -139,6 +140,30 @@ def average_precision(ranked: Ranked, weights: np.ndarray) -> np.ndarray:
         highest = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
         areas[:, t] = (highest * gained).sum(axis=1)
     return np.divide(areas, total[:, None], out=np.full_like(areas, np.nan), where=total[:, None] > 0)
+
+
+def of_windows(windows: np.ndarray, moments: Sequence[np.ndarray], tious: Sequence[float]) -> np.ndarray:
+    """(N, T + 1) percent: a query's average precision over its windows at T thresholds, and last their mean.
+
+    As QVHighlights' evaluators have it (moment_detr and lighthouse, `compute_mr_ap`): each query is ranked on its own,
+    by its first ten windows.
+
+    Args:
+        windows: (N, K, 2) seconds, the best first.
+        moments: N times (G, 2) seconds, the true ones.
+        tious: T thresholds above 0.
+    """
+    windows = windows[:, :WINDOWS]
+    count, most = windows.shape[:2]
+    sizes = np.array([len(own) for own in moments])
+    # Reversed, so that the later one of two moments with equal IoU is taken, as there.
+    truth, groups = np.concatenate(moments)[::-1], np.repeat(np.arange(count), sizes)[::-1]
+    hits = match(truth, groups, windows.reshape(-1, 2), np.repeat(np.arange(count), most), tious)
+    hits = hits.reshape(count, most, -1)
+    precision = hits.cumsum(axis=1) / np.arange(1, most + 1)[:, None]
+    highest = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
+    areas = 100.0 * (highest * hits).sum(axis=1) / sizes[:, None]
+    return np.concatenate([areas, areas.mean(axis=1, keepdims=True)], axis=1)
 
 
 def mean_average_precision(ranked: Mapping[str, Ranked], weights: np.ndarray) -> np.ndarray:

@@ -1,7 +1,7 @@
 """What a model cost: the moments that its training read, and parameters, multiply-adds and latency of an answer."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from vidistill.base.wording import plural
 COLUMNS = ("supervision", "training_moments", "parameters", "multiply_adds", "latency_ms")
 COUNTS = COLUMNS[1:4]
 HEADER = ("supervision", "training moments", "parameters", "multiply-adds", "latency, ms")
-Cost = Mapping[str, Any]  # the COLUMNS of a model
+Cost = Mapping[str, Any]  # the COLUMNS of a model, without those that are not known
 
 
 def read(path: Path, models: Iterable[str]) -> dict[str, Any]:
@@ -32,33 +32,30 @@ def of(result: Mapping[str, Any], model: str, measured: Mapping[str, Any] | None
     Args:
         measured: the measurement to show; None for the result's own.
     """
-    about, row = result["models"][model], (measured or result["efficiency"])["models"][model]
-    read = {"supervision": about["supervision"], "training_moments": max(about["training_moments"].values())}
-    return {**read, **{name: row[name] for name in COLUMNS if name in row}}
+    about, row = result["models"][model], (measured or result["efficiency"])["models"].get(model, {})
+    moments = [count for count in about["training_moments"].values() if count is not None]
+    read = {"supervision": about["supervision"], "training_moments": max(moments, default=None)}
+    return {**{k: v for k, v in read.items() if v is not None}, **{name: row[name] for name in COLUMNS if name in row}}
 
 
 def texts(cost: Cost) -> tuple[str, ...]:
-    """The cells of a table, under HEADER."""
-    return (
-        cost["supervision"],
-        f"{cost['training_moments']:,}",
-        f"{cost['parameters']:,}",
-        _large(cost["multiply_adds"]),
-        f"{cost['latency_ms']:.3g}",
-    )
+    """The cells of a table, under HEADER; empty where nothing is known."""
+    forms: tuple[Callable[[Any], str], ...] = (str, "{:,}".format, "{:,}".format, _large, "{:.3g}".format)
+    return tuple(form(cost[name]) if name in cost else "" for name, form in zip(COLUMNS, forms, strict=True))
 
 
 def sentence(model: str, cost: Cost) -> str:
     """One line for the terminal."""
     supervision, moments, parameters, products, latency = texts(cost)
-    return (
-        f"{model}: supervision {supervision}, {moments} training moments read; {parameters} parameters, {products} "
-        f"multiply-adds, {latency} ms"
-    )
+    said = f"{model}: supervision {supervision or 'not stated'}"
+    said += f", {moments} training moments read" if moments else ""
+    return said + (f"; {parameters} parameters, {products} multiply-adds, {latency} ms" if parameters else "")
 
 
 def conditions(measured: Mapping[str, Any]) -> str:
-    """How the models were measured."""
+    """How the models were measured; empty if none was."""
+    if not measured["models"]:
+        return ""
     where = f"on {measured['device']}, {plural(measured['threads'], 'thread')}"
     rows = measured["models"].values()
     if not any(row["words"] for row in rows):

@@ -2,13 +2,14 @@
 
 import re
 from collections import Counter
-from collections.abc import Collection, Mapping, Set
+from collections.abc import Collection, Mapping, Sequence, Set
 from typing import Any
 
 import pandas as pd
 
-from vidistill.evaluation import doubts
+from vidistill.evaluation import doubts, summary
 from vidistill.evaluation.inputs import DataSet
+from vidistill.evaluation.summary import Seeds
 from vidistill.features.availability import Videos
 
 USED = "used"
@@ -86,6 +87,18 @@ def describe(
         "beyond": doubts.beyond(queries, data.targets, known, data.slack, cap),
         "shared": doubts.shared(queries, learned, split, cap),
     }
+
+
+def unanswered(data: DataSet, split: str, ours: Seeds, names: Sequence[str]) -> dict[str, Any] | None:
+    """Queries with a moment that a file of predictions leaves out, and its numbers if they count as wrong."""
+    if not ours:
+        return None
+    answered = next(iter(ours.values())).query_ids
+    asked = data.queries.loc[data.queries["split"] == split, "query_id"]
+    count = int((asked.isin(data.targets.keys()) & ~asked.isin(answered)).sum())
+    share = len(answered) / (len(answered) + count)
+    numbers = summary.means(share * summary.over_queries(ours, answered), names)
+    return {"queries": count, "metrics": numbers} if count else None
 
 
 def _video_counts(videos: Videos, ids: Set[str], used: int) -> dict[str, int]:

@@ -82,6 +82,7 @@ def shared(queries: pd.DataFrame, learned: Collection[str], split: str, cap: int
 def sentences(result: Mapping[str, Any]) -> Iterator[str]:
     """One sentence per warning about a result, with the first example."""
     covered = result["coverage"]
+    yield from _made_elsewhere(result)
     about = covered["shared"]
     if about["videos"]:
         example = f", for example {about['listed'][0]}" if about["listed"] else ""
@@ -109,6 +110,21 @@ def sentences(result: Mapping[str, Any]) -> Iterator[str]:
         yield (
             f"The moment of {plural(about['queries'], 'query')} ends after the end of the video{example}; "
             f"{about['wholly']} of them lie entirely after it and cannot be found."
+        )
+
+
+def _made_elsewhere(result: Mapping[str, Any]) -> Iterator[str]:
+    """What of a file of predictions does not fit the data set, and which of its queries have none."""
+    about = result["models"][result["model"]].get("predictions")
+    if about and about["left_out"]:
+        example = f" ({about['listed'][0]})" if about["listed"] else ""
+        count = plural(about["left_out"], about["unit"])
+        yield f"{count} of {about['rows']} in {about['file']} cannot be used{example}."
+    if unanswered := result.get("unanswered"):
+        counted = ", ".join(f"{name} {value:.2f}" for name, value in list(unanswered["metrics"].items())[:3])
+        yield (
+            f"{plural(unanswered['queries'], 'query')} with a moment {'has' if unanswered['queries'] == 1 else 'have'} "
+            f"no prediction and {_are(unanswered['queries'])} left out; counted as wrong: {counted}."
         )
 
 

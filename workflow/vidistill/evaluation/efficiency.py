@@ -96,7 +96,7 @@ def by_model(items: Iterable[str], models: Iterable[str]) -> dict[str, Path]:
 def main(argv: Sequence[str] | None = None) -> None:
     parser = arguments(__doc__)
     parser.add_argument("--queries", type=Path, required=True)
-    parser.add_argument("--models", nargs="+", required=True, help="MODEL=FILE, one seed of every model")
+    parser.add_argument("--models", nargs="*", default=[], help="MODEL=FILE, one seed of every model")
     parser.add_argument("--output", type=Path, required=True)
     args = parser.parse_args(argv)
     s = parse(EfficiencySettings, args.settings)

@@ -52,7 +52,7 @@ class EvaluateSettings(EvaluateSection):
     @property
     def names(self) -> list[str]:
         """Names of the metrics."""
-        return metrics.names(self.thresholds)
+        return metrics.names(self.thresholds, self.window_tious)
 
     def intervals(self, values: np.ndarray) -> np.ndarray | None:
         """`bootstrap.intervals` with these settings: (N, M) -> (M, 2)."""
@@ -72,10 +72,7 @@ def evaluate(
     Raises:
         UserError: files do not match, or too many videos are bad.
     """
-    trainings = {
-        model: {seed: inputs.read_training(files.models[model, seed]) for seed in s.seeds}
-        for model in (s.model, *s.compare_with)
-    }
+    trainings = {model: inputs.read_trainings(files, model) for model in (s.model, *s.compare_with)}
     training = trainings[s.model][s.seeds[0]]
     data = DataSet(
         inputs.read_queries(files.queries),
@@ -86,7 +83,7 @@ def evaluate(
     check_bad(videos, s.max_bad_share)
     scored, answers = {}, {}
     for model, seeds in trainings.items():
-        scored[model], answers[model] = read_seeds(s, files, model, data, seeds[s.seeds[0]].train_splits)
+        scored[model], answers[model] = read_seeds(s, files, model, data, next(iter(seeds.values())).train_splits)
     check_same(s.model, answers)
     covered = cover(s, files, data, training, videos)
     ours = scored[s.model]
@@ -98,16 +95,10 @@ def evaluate(
         "queries": len(next(iter(ours.values())).query_ids) if ours else 0,
         **(numbers(s, files, data, training, scored) if ours else NO_NUMBERS),
         "answered": answers[s.model].count(),
+        "unanswered": coverage.unanswered(data, s.split, ours, s.names) if "predictions" in training.facts else None,
         "coverage": covered,
         "features": {name: states.describe(stream) for name, stream in data.features.items()},
-        "models": {
-            model: {
-                **seeds[s.seeds[0]].facts,
-                "training_moments": {str(seed): t.moments for seed, t in seeds.items()},
-                "sha256": {str(seed): t.sha256 for seed, t in seeds.items()},
-            }
-            for model, seeds in trainings.items()
-        },
+        "models": inputs.describe(trainings),
         "efficiency": measured,
         "settings": s.model_dump(),
         "versions": store.versions("h5py", "numpy", "pandas", "pyarrow"),
@@ -126,7 +117,7 @@ def numbers(
     baselines, constants = without_video(s, data, training.train_splits, next(iter(ours.values())).query_ids)
     comparisons = {"video_free": against_baselines(s, ours, baselines)}
     comparisons |= {other: against_model(s, ours, scored[other], other) for other in s.compare_with}
-    histories = {seed: store.read_table(files.histories[s.model, seed]) for seed in s.seeds}
+    histories = {seed: store.read_table(path) for (model, seed), path in files.histories.items() if model == s.model}
     return {
         "metrics": measured,
         "comparisons": comparisons,
@@ -135,7 +126,7 @@ def numbers(
         },
         "constant_intervals": constants,
         "rules": {rule: summary.by_rule(ours, rule, s.names) for rule in summary.OTHER_RULES},
-        "selection": summary.selection(ours, histories, s.names, s.oracle_metric),
+        "selection": summary.selection(ours, histories, s.names, s.oracle_metric) if histories else None,
     }
 
 
@@ -164,16 +155,17 @@ def read_seeds(
         UserError: seeds predict different queries, or queries of another data set.
     """
     scored: dict[int, Scored] = {}
-    read = {seed: predictions.read(files.predictions[model, seed], s.split, learned) for seed in s.seeds}
-    in_split, first = read[s.seeds[0]]
+    seeds = files.seeds(model)
+    read = {seed: predictions.read(files.predictions[model, seed], s.split, learned) for seed in seeds}
+    in_split, first = read[seeds[0]]
     for seed, (found, answers) in read.items():
         path = files.predictions[model, seed]
         if not answers.query_ids.isin(data.queries["query_id"]).all():
             raise UserError(f"{path} has queries that {files.queries} lacks; train {model} on this data set.")
         same = found.query_ids.equals(in_split.query_ids) if found and in_split else found is in_split
         if not same or not answers.query_ids.equals(first.query_ids):
-            raise UserError(f"{path} has other queries than seed {s.seeds[0]}; train {model} again.")
-        if found and (beside := predictions.score(found, data.targets, s.thresholds, s.vote_weight)):
+            raise UserError(f"{path} has other queries than seed {seeds[0]}; make it again.")
+        if found and (beside := predictions.score(found, data.targets, s.thresholds, s.vote_weight, s.window_tious)):
             scored[seed] = beside
     return scored, first
 
@@ -217,7 +209,8 @@ def against_baselines(s: EvaluateSettings, ours: Seeds, baselines: Mapping[str, 
     names = metrics.names(s.thresholds, best_of=False)
     query_ids = next(iter(ours.values())).query_ids
     values = summary.over_queries(ours, query_ids)[:, : len(names)]
-    compared = summary.compare(values, theirs, names, s.intervals)
+    each = np.stack(list(summary.by_seed(ours, query_ids).values()))[:, : len(names)] - theirs.mean(axis=0)
+    compared = summary.compare(values, theirs, names, s.intervals, each, s.confidence)
     for m, name in enumerate(names):
         compared[name]["baseline"] = list(there)[best[m]]
     return {"queries": len(query_ids), "metrics": compared}
@@ -232,7 +225,10 @@ def against_model(s: EvaluateSettings, ours: Seeds, theirs: Seeds, other: str) -
         compared = {}
     else:
         values = [summary.over_queries(seeds, query_ids) for seeds in (ours, theirs)]
-        compared = summary.compare(values[0], values[1], s.names, s.intervals)
+        found, others = summary.by_seed(ours, query_ids), summary.by_seed(theirs, query_ids)
+        each = np.array([found[seed] - others[seed] for seed in found if seed in others])
+        each = each.reshape(-1, len(s.names))
+        compared = summary.compare(values[0], values[1], s.names, s.intervals, each, s.confidence)
     alone = summary.by_rule(theirs, "score", s.names) if theirs else {}
     return {"queries": len(query_ids), "metrics": compared, "alone": alone}
 
@@ -242,7 +238,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     settings = settings_module.parse(EvaluateSettings, args.settings)
     models = (settings.model, *settings.compare_with)
     files = inputs.files(args, models, settings.seeds)
-    result, lines = evaluate(settings, files, cost.read(args.efficiency, models))
+    result, lines = evaluate(settings, files, cost.read(args.efficiency, files.trained))
     with store.atomic(args.predictions_out) as temporary:
         text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
         temporary.write_text(text, encoding="utf-8")

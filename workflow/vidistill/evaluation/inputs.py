@@ -3,7 +3,7 @@
 import argparse
 import itertools
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -20,6 +20,7 @@ from vidistill.features import states
 from vidistill.features.states import Stream
 
 Labelled = Mapping[tuple[str, int], Path]  # (model, seed) -> file
+EXTERNAL = "external"  # key of the metadata of predictions that were made elsewhere, see stage external_predictions
 
 
 @dataclass(frozen=True)
@@ -31,20 +32,29 @@ class Files:
     problems: Path
     features: Mapping[str, Sequence[Path]]  # stream -> shards
     predictions: Labelled
-    models: Labelled
+    models: Labelled  # these and histories of trained models alone
     histories: Labelled
+
+    @property
+    def trained(self) -> set[str]:
+        """The models that this workflow trained."""
+        return {model for model, _ in self.models}
+
+    def seeds(self, model: str) -> list[int]:
+        """The seeds of a model's predictions."""
+        return sorted(seed for name, seed in self.predictions if name == model)
 
 
 @dataclass(frozen=True)
 class Training:
-    """Metadata of a trained model."""
+    """Metadata of a trained model, or of predictions that were made elsewhere."""
 
     streams: tuple[str, ...]
     train_splits: tuple[str, ...]
     wordless: frozenset[str]  # ids of queries without a word of its vocabulary
-    moments: int  # training moments that were read
+    moments: int | None  # training moments that were read, if that is known
     facts: dict[str, Any]  # supervision, settings, code, versions
-    sha256: str  # of the weights
+    sha256: str  # of the weights, or of the file of predictions
 
     def select(self, features: Mapping[str, Stream]) -> dict[str, Stream]:
         """The streams that the model reads.
@@ -100,28 +110,94 @@ def arguments(description: str | None, *others: str) -> argparse.ArgumentParser:
     parser = stage.arguments(description)
     for option in ("--queries", "--moments", "--problems", *others):
         parser.add_argument(option, type=Path, required=True)
-    parser.add_argument("--features", nargs="+", required=True, help="STREAM=H5, every shard of every stream")
-    for option in ("--predictions", "--models", "--histories"):
-        parser.add_argument(option, nargs="+", required=True, help="MODEL:SEED=FILE, every model and seed")
+    parser.add_argument("--features", nargs="*", default=[], help="STREAM=H5, every shard of every stream")
+    parser.add_argument("--predictions", nargs="+", required=True, help="MODEL:SEED=FILE, every model and seed")
+    for option in ("--models", "--histories"):
+        parser.add_argument(option, nargs="*", default=[], help="MODEL:SEED=FILE, every trained model and seed")
     return parser
 
 
 def files(args: argparse.Namespace, models: Sequence[str], seeds: Sequence[int]) -> Files:
-    """The files that arguments name, of these models and seeds.
+    """The files that arguments name, of these models.
+
+    Args:
+        seeds: of the first model; the others may have other ones.
 
     Raises:
-        UserError: see `labelled`.
+        UserError: see `labelled`; or a trained model's file is missing.
     """
+    predictions, trained, histories = of_models(args, models, seeds, "models", "histories")
     return Files(
-        args.queries,
-        args.moments,
-        args.problems,
-        states.by_stream(args.features),
-        **{
-            name: labelled(f"--{name}", getattr(args, name), models, seeds)
-            for name in ("predictions", "models", "histories")
-        },
+        args.queries, args.moments, args.problems, states.by_stream(args.features), predictions, trained, histories
     )
+
+
+def of_models(args: argparse.Namespace, models: Sequence[str], seeds: Sequence[int], *others: str) -> list[Labelled]:
+    """The predictions of models, and `others`, options that name files which trained ones have beside these.
+
+    Args:
+        seeds: of the first model; all others have those that they have predictions of.
+
+    Raises:
+        UserError: see `by_label`; or a file is missing.
+    """
+    given = by_label("--predictions", args.predictions)
+    own = [(models[0], seed) for seed in seeds]
+    theirs = [key for key in given if key[0] in models[1:]]
+    for model in models[1:]:
+        _check("--predictions", [name for name, _ in given], model, (model, seeds[0]))
+    for key in own:
+        _check("--predictions", given, key, key)
+    predictions = {key: given[key] for key in [*own, *theirs]}
+    trained = [key for key, path in predictions.items() if read_external(path) is None]
+    found: list[Labelled] = [predictions]
+    for option in others:
+        files = by_label(f"--{option}", getattr(args, option))
+        for key in trained:
+            _check(f"--{option}", files, key, key)
+        found.append({key: files[key] for key in trained})
+    return found
+
+
+def read_external(path: Path) -> dict[str, Any] | None:
+    """What stage `external_predictions` stored with a table; None for predictions of a trained model."""
+    text = store.read_metadata(path).get(EXTERNAL)
+    return None if text is None else dict(json.loads(text))
+
+
+def read_trainings(files: Files, model: str) -> dict[int, Training]:
+    """Seed -> metadata of a model.
+
+    Raises:
+        UserError: a file is not a model of this workflow.
+    """
+    return {
+        seed: read_training(files.models[model, seed])
+        if (model, seed) in files.models
+        else of_external(files.predictions[model, seed])
+        for seed in files.seeds(model)
+    }
+
+
+def describe(trainings: Mapping[str, Mapping[int, Training]]) -> dict[str, dict[str, Any]]:
+    """The models of a result."""
+    return {
+        model: {
+            **next(iter(seeds.values())).facts,
+            "training_moments": {str(seed): one.moments for seed, one in seeds.items()},
+            "sha256": {str(seed): one.sha256 for seed, one in seeds.items()},
+        }
+        for model, seeds in trainings.items()
+    }
+
+
+def of_external(path: Path) -> Training:
+    """What is known of predictions that were made elsewhere."""
+    about = read_external(path)
+    assert about is not None
+    settings, supervision = about.pop("settings"), about.pop("supervision")
+    facts = {"supervision": supervision, "settings": settings, "predictions": about}
+    return Training((), tuple(settings["train_splits"]), frozenset(), None, facts, about["sha256"])
 
 
 def read_training(path: Path) -> Training:
@@ -171,6 +247,18 @@ def labelled(option: str, items: Iterable[str], models: Iterable[str], seeds: It
     Raises:
         UserError: an argument has a different form, or the file of a model's seed is missing.
     """
+    files = by_label(option, items)
+    for key in itertools.product(models, seeds):
+        _check(option, files, key, key)
+    return files
+
+
+def by_label(option: str, items: Iterable[str]) -> Labelled:
+    """`MODEL:SEED=FILE` arguments by (model, seed).
+
+    Raises:
+        UserError: an argument has a different form.
+    """
     files = {}
     for item in items:
         label, _, path = item.partition("=")
@@ -178,7 +266,9 @@ def labelled(option: str, items: Iterable[str], models: Iterable[str], seeds: It
         if not path or not model or not seed.isdecimal():
             raise UserError(f"{option} {item} is not of the form MODEL:SEED=FILE; correct it.")
         files[model, int(seed)] = Path(path)
-    for key in itertools.product(models, seeds):
-        if key not in files:
-            raise UserError(f"{option} has no file for model {key[0]!r}, seed {key[1]}; add {key[0]}:{key[1]}=FILE.")
     return files
+
+
+def _check(option: str, files: Collection[Any], wanted: object, key: tuple[str, int]) -> None:
+    if wanted not in files:
+        raise UserError(f"{option} has no file for model {key[0]!r}, seed {key[1]}; add {key[0]}:{key[1]}=FILE.")

@@ -38,10 +38,7 @@ def evaluate(s: LocalisationSettings, files: Files, measured: Mapping[str, Any])
     Raises:
         UserError: files do not match, or too many videos are bad.
     """
-    trainings = {
-        model: {seed: inputs.read_training(files.models[model, seed]) for seed in s.seeds}
-        for model in (s.model, *s.compare_with)
-    }
+    trainings = {model: inputs.read_trainings(files, model) for model in (s.model, *s.compare_with)}
     training = trainings[s.model][s.seeds[0]]
     data = read_data(files.queries, files.moments, files.features)
     videos = sort_videos(data.queries["video_id"], training.select(data.features))
@@ -59,14 +56,7 @@ def evaluate(s: LocalisationSettings, files: Files, measured: Mapping[str, Any])
         "classification": numbers.classification(s, truth, found[s.model], scored),
         "coverage": cover(s, files, data, training, videos, scored),
         "features": {name: states.describe(stream) for name, stream in data.features.items()},
-        "models": {
-            model: {
-                **seeds[s.seeds[0]].facts,
-                "training_moments": {str(seed): t.moments for seed, t in seeds.items()},
-                "sha256": {str(seed): t.sha256 for seed, t in seeds.items()},
-            }
-            for model, seeds in trainings.items()
-        },
+        "models": inputs.describe(trainings),
         "efficiency": measured,
         "settings": s.model_dump(),
         "versions": store.versions("h5py", "numpy", "pandas", "pyarrow"),
@@ -93,13 +83,16 @@ def read_seeds(s: LocalisationSettings, predictions: Labelled, model: str, truth
     Raises:
         UserError: seeds predict different videos, or videos of another data set.
     """
-    read = {seed: detected.read(predictions[model, seed], s.split) for seed in s.seeds}
-    first = read[s.seeds[0]]
+    read = {
+        seed: detected.read(predictions[model, seed], s.split)
+        for seed in sorted(n for m, n in predictions if m == model)
+    }
+    first = next(iter(read.values()))
     found = {seed: one for seed, one in read.items() if one is not None}
-    for seed in s.seeds:
-        path, one = predictions[model, seed], read[seed]
+    for seed, one in read.items():
+        path = predictions[model, seed]
         if (one and one.videos) != (first and first.videos):
-            raise UserError(f"{path} has other videos than seed {s.seeds[0]}; train {model} again.")
+            raise UserError(f"{path} has other videos than seed {min(read)}; make it again.")
         if one is not None and not one.videos <= truth.videos:
             raise UserError(f"{path} has videos that the data set lacks; train {model} on this data set.")
     return found
@@ -115,10 +108,10 @@ def score(
     baselines = {
         name: truth.measure([table], videos) for name, table in numbers.without_video(truth, videos, sizes).items()
     }
-    comparisons = {"video_free": numbers.against_baselines(s, measured, baselines, len(truth.of(videos)))}
+    comparisons = {"video_free": numbers.against_baselines(s, measured, baselines, len(truth.of(videos)), len(videos))}
     for other in s.compare_with:
         comparisons[other] = numbers.against_model(s, truth, ours, measured, found[other], other)
-    histories = {seed: store.read_table(files.histories[s.model, seed]) for seed in s.seeds}
+    histories = {seed: store.read_table(path) for (model, seed), path in files.histories.items() if model == s.model}
     return {
         "metrics": numbers.over_seeds(s, measured, ours, s.names),
         "classes": numbers.by_class(s, truth, ours, videos),
@@ -127,7 +120,7 @@ def score(
         "comparisons": comparisons,
         "video_free": {name: summary.means(one.values, s.names) for name, one in baselines.items()},
         "fitted": sizes,
-        "selection": numbers.select(s, truth, ours, histories, videos),
+        "selection": numbers.select(s, truth, ours, histories, videos) if histories else None,
     }
 
 
@@ -158,7 +151,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     settings = settings_module.parse(LocalisationSettings, args.settings)
     models = (settings.model, *settings.compare_with)
     files = inputs.files(args, models, settings.seeds)
-    result = evaluate(settings, files, cost.read(args.efficiency, models))
+    result = evaluate(settings, files, cost.read(args.efficiency, files.trained))
     store.write_json(args.output, result)
     log.info("%s", "\n".join(terminal.of_segments(result)))  # at once, so that columns stay aligned
 

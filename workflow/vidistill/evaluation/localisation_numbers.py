@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from vidistill.evaluation import average_precision, bootstrap, detected, summary, told, wtalc
+from vidistill.evaluation import average_precision, bootstrap, detected, power, summary, told, wtalc
 from vidistill.evaluation.detected import Detected
 from vidistill.evaluation.predictions import Scored
 from vidistill.evaluation.truth import Measured, Truth, measure, precision
@@ -64,7 +64,7 @@ def without_video(truth: Truth, videos: Sequence[str], sizes: dict[str, Any] | N
 
 
 def against_baselines(
-    s: LocalisationSettings, ours: Measured, baselines: Mapping[str, Measured], segments: int
+    s: LocalisationSettings, ours: Measured, baselines: Mapping[str, Measured], segments: int, videos: int
 ) -> dict[str, Any]:
     """Compare the model with the best baseline without video, chosen per metric."""
     each = list(baselines.values())
@@ -73,7 +73,7 @@ def against_baselines(
     resampled = [one.resampled for one in each if one.resampled is not None]
     of_best = [resampled[b][:, m] for m, b in enumerate(best)] if resampled else None
     theirs = Measured(np.stack(picked, axis=1), None if of_best is None else np.stack(of_best, axis=1))
-    compared = compare(s, ours, theirs)
+    compared = compare(s, ours, theirs, ours.values - theirs.values, videos)
     for m, metric in enumerate(compared.values()):
         metric["baseline"] = list(baselines)[best[m]]
     return {"segments": segments, "metrics": compared}
@@ -96,14 +96,28 @@ def against_model(
     mine = measured if same else truth.measure(last(ours), videos)
     others = truth.measure(last(theirs), videos)
     alone = over_seeds(s, others, theirs, s.names)
-    return {"segments": segments, "metrics": compare(s, mine, others), "alone": alone}
+    common = [seed for seed in ours if seed in theirs]
+    rows = [[list(seeds).index(seed) for seed in common] for seeds in (ours, theirs)]
+    by_seed = mine.values[rows[0]] - others.values[rows[1]]
+    return {"segments": segments, "metrics": compare(s, mine, others, by_seed, len(videos)), "alone": alone}
 
 
-def compare(s: LocalisationSettings, ours: Measured, theirs: Measured) -> dict[str, Any]:
-    """Two methods on the same videos: the difference, its interval, and whether that excludes 0."""
-    limits = None
+def compare(
+    s: LocalisationSettings, ours: Measured, theirs: Measured, by_seed: np.ndarray, videos: int
+) -> dict[str, Any]:
+    """Two methods on the same videos: the difference, its interval, whether that excludes 0, and how many videos and
+    seeds the difference needs to be clear.
+
+    Args:
+        by_seed: (S, M) differences of the seeds that both have.
+        videos: their number.
+    """
+    limits = resampled = None
     if ours.resampled is not None and theirs.resampled is not None:
-        limits = bootstrap.limits(ours.resampled - theirs.resampled, s.confidence)
+        resampled = ours.resampled - theirs.resampled
+        limits = bootstrap.limits(resampled, s.confidence)
+    needed = power.of_resamples((ours.mean - theirs.mean).tolist(), resampled, videos, s.confidence)
+    seeds = power.of_columns(by_seed, s.confidence)
     return {
         name: {
             "ours": summary.number(ours.mean[m]),
@@ -111,6 +125,7 @@ def compare(s: LocalisationSettings, ours: Measured, theirs: Measured) -> dict[s
             "difference": summary.number(ours.mean[m] - theirs.mean[m]),
             "interval": None if limits is None else [summary.number(limit) for limit in limits[m]],
             "resolved": limits is not None and bootstrap.excludes_zero(limits[m]),
+            "needs": {"videos": needed[m], "seeds": seeds[m]},
         }
         for m, name in enumerate(s.names)
     }

@@ -21,6 +21,9 @@ def iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 def best_iou(windows: np.ndarray, moments: np.ndarray) -> np.ndarray:
     """The highest IoU of each window with any moment of its query.
 
+    Where both overlap, the union is the span of both, computed as in CPL's, moment_detr's and lighthouse's evaluators:
+    an IoU of exactly 0.5 is then above or below 0.5 where it is there.
+
     Args:
         windows: (N, K, 2) seconds.
         moments: (N, G, 2) seconds; a query with fewer moments than G repeats one.
@@ -30,14 +33,27 @@ def best_iou(windows: np.ndarray, moments: np.ndarray) -> np.ndarray:
     """
     best = np.zeros(windows.shape[:2])
     for g in range(moments.shape[1]):  # G is 1 in most data sets; a loop keeps memory at (N, K)
-        np.maximum(best, iou(windows, moments[:, None, g]), out=best)
+        np.maximum(best, _over_span(windows, moments[:, None, g]), out=best)
     return best
 
 
-def names(thresholds: Sequence[float], *, best_of: bool = True) -> list[str]:
-    """Names of the metrics, in the column order of `per_query`."""
+def _over_span(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """As `iou`, of which it differs by rounding."""
+    shared = np.minimum(a[..., 1], b[..., 1]) - np.maximum(a[..., 0], b[..., 0])
+    span = np.maximum(a[..., 1], b[..., 1]) - np.minimum(a[..., 0], b[..., 0])
+    return np.divide(shared, span, out=np.zeros_like(span), where=shared > 0)
+
+
+def names(thresholds: Sequence[float], tious: Sequence[float] = (), *, best_of: bool = True) -> list[str]:
+    """Names of the metrics, in the column order of `per_query`.
+
+    Args:
+        tious: thresholds of the mean average precision over windows, whose columns come last; without any there are
+            none.
+    """
     several = [f"R{BEST_OF}@{m:g}" for m in thresholds] if best_of else []
-    return [*(f"R@{m:g}" for m in thresholds), "mIoU", *several]
+    over_windows = [*(f"mAP@{m:g}" for m in tious), "mAP"] if tious else []
+    return [*(f"R@{m:g}" for m in thresholds), "mIoU", *several, *over_windows]
 
 
 def per_query(ranked: np.ndarray, thresholds: Sequence[float], *, best_of: bool = True) -> np.ndarray:

@@ -10,7 +10,7 @@ import pandas as pd
 
 from vidistill.base import store
 from vidistill.base.stage import UserError
-from vidistill.evaluation import metrics, ranking
+from vidistill.evaluation import average_precision, metrics, ranking
 from vidistill.evaluation.ranking import Rule
 from vidistill.settings.evaluate import VoteWeight
 
@@ -111,40 +111,55 @@ def _grids(path: Path, table: pd.DataFrame) -> Predictions:
         grid(table["score"].to_numpy()),
         grid(table["reconstruction_error"].to_numpy(dtype=np.float32, na_value=np.nan)),
     )
-    if not (np.isfinite(predictions.windows).all() and np.isfinite(predictions.scores).all()):
+    numbered = np.isfinite(predictions.scores) | np.isneginf(predictions.scores)  # -inf: no window, of other programs
+    if not (np.isfinite(predictions.windows).all() and numbered.all()):
         raise UserError(f"{path} has predictions without start, end or score; check the features and train again.")
     return predictions
 
 
 def score(
-    predictions: Predictions, targets: Mapping[str, np.ndarray], thresholds: Sequence[float], vote_weight: VoteWeight
+    predictions: Predictions,
+    targets: Mapping[str, np.ndarray],
+    thresholds: Sequence[float],
+    vote_weight: VoteWeight,
+    tious: Sequence[float] = (),
 ) -> Scored | None:
     """Score predictions against moments; None if no query has a moment.
 
     Args:
         targets: query id -> (G, 2) moments in seconds; queries without moments are left out.
+        tious: thresholds of the mean average precision over windows, see `metrics.names`.
     """
     kept = np.array([query_id in targets for query_id in predictions.query_ids], dtype=bool)
     if not kept.any():
         return None
     query_ids = predictions.query_ids[kept]
-    moments = pad([targets[query_id] for query_id in query_ids])
+    truth = [targets[query_id] for query_id in query_ids]
+    moments = pad(truth)
     by_epoch = []
     values: dict[Rule, np.ndarray] = {}
     for e in range(len(predictions.epochs)):
         windows = predictions.windows[e, kept].astype(np.float64)
         scores, errors = predictions.scores[e, kept], predictions.errors[e, kept]
         overlap = metrics.best_iou(windows, moments)
+
+        def measure(order: np.ndarray, windows: np.ndarray = windows, overlap: np.ndarray = overlap) -> np.ndarray:
+            columns = metrics.per_query(np.take_along_axis(overlap, order, axis=1), thresholds)
+            if not tious:
+                return columns
+            ordered = np.take_along_axis(windows, order[..., None], axis=1)
+            return np.concatenate([columns, average_precision.of_windows(ordered, truth, tious)], axis=1)
+
         rules: list[Rule] = ["score"]
         if e == len(predictions.epochs) - 1:
-            values["oracle"] = metrics.per_query(overlap.max(axis=1, keepdims=True), thresholds)
+            values["oracle"] = measure(overlap.argmax(axis=1)[:, None])
             if np.isfinite(errors).all():
                 rules += ["loss", "vote"]
                 if np.ptp(scores + errors, axis=1).max() > FLAT:
                     rules.append("map")
         for rule in rules:
             order = ranking.rank(rule, windows, scores, errors, vote_weight)
-            values[rule] = metrics.per_query(np.take_along_axis(overlap, order, axis=1), thresholds)
+            values[rule] = measure(order)
             if rule == "score":
                 by_epoch.append(values[rule].mean(axis=0))
     return Scored(query_ids, predictions.epochs, np.stack(by_epoch), values)
@@ -157,11 +172,15 @@ def pad(moments: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def json_lines(answers: Answers, queries: pd.DataFrame) -> list[dict[str, Any]]:
-    """One object per query, windows best first, in seconds; not rounded, to keep ties the same elsewhere."""
+    """One object per query, windows best first, in seconds; not rounded, to keep ties the same elsewhere. Windows that
+    only pad the table are left out."""
     rows = queries.set_index("query_id").loc[answers.query_ids]
     return [
-        {"qid": query_id, "query": sentence, "vid": video_id, "pred_relevant_windows": windows}
-        for query_id, sentence, video_id, windows in zip(
-            answers.query_ids, rows["sentence"], rows["video_id"], answers.ranked.tolist(), strict=True
+        {
+            **{"qid": query_id, "query": sentence, "vid": video_id},
+            "pred_relevant_windows": ranked[np.isfinite(ranked[:, 2])].tolist(),
+        }
+        for query_id, sentence, video_id, ranked in zip(
+            answers.query_ids, rows["sentence"], rows["video_id"], answers.ranked, strict=True
         )
     ]

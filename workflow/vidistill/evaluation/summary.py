@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from vidistill.evaluation import bootstrap
+from vidistill.evaluation import bootstrap, power
 from vidistill.evaluation.predictions import Scored
 from vidistill.evaluation.ranking import Rule
 
@@ -57,6 +57,11 @@ def over_queries(scored: Seeds, query_ids: pd.Index) -> np.ndarray:
     return np.mean([s.values["score"][s.query_ids.get_indexer(query_ids)] for s in scored.values()], axis=0)
 
 
+def by_seed(scored: Seeds, query_ids: pd.Index) -> dict[int, np.ndarray]:
+    """Seed -> (M,) means over the given queries."""
+    return {seed: s.values["score"][s.query_ids.get_indexer(query_ids)].mean(axis=0) for seed, s in scored.items()}
+
+
 def add_intervals(metrics: dict[str, dict[str, Any]], scored: Seeds, intervals: Intervals) -> None:
     """Add to each metric its interval over queries."""
     found = intervals(over_queries(scored, next(iter(scored.values())).query_ids))
@@ -64,9 +69,22 @@ def add_intervals(metrics: dict[str, dict[str, Any]], scored: Seeds, intervals: 
         metric["interval"] = None if found is None else [number(limit) for limit in found[m]]
 
 
-def compare(ours: np.ndarray, theirs: np.ndarray, names: Sequence[str], intervals: Intervals) -> dict[str, Any]:
-    """Two methods on the same queries, (N, M) each: the difference, its interval, and whether that excludes 0."""
+def compare(
+    ours: np.ndarray,
+    theirs: np.ndarray,
+    names: Sequence[str],
+    intervals: Intervals,
+    by_seed: np.ndarray,
+    confidence: float,
+) -> dict[str, Any]:
+    """Two methods on the same queries, (N, M) each: the difference, its interval, whether that excludes 0, and how many
+    queries and seeds the difference needs to be clear.
+
+    Args:
+        by_seed: (S, M) differences of the seeds that both have.
+    """
     found = intervals(ours - theirs)
+    queries, seeds = power.of_columns(ours - theirs, confidence), power.of_columns(by_seed, confidence)
     return {
         name: {
             "ours": number(ours[:, m].mean()),
@@ -74,6 +92,7 @@ def compare(ours: np.ndarray, theirs: np.ndarray, names: Sequence[str], interval
             "difference": number((ours - theirs)[:, m].mean()),
             "interval": None if found is None else [number(limit) for limit in found[m]],
             "resolved": found is not None and bootstrap.excludes_zero(found[m]),
+            "needs": {"queries": queries[m], "seeds": seeds[m]},
         }
         for m, name in enumerate(names)
     }

@@ -12,15 +12,21 @@ from vidistill.base import store
 from vidistill.base.settings import Section, parse
 from vidistill.base.stage import UserError, arguments, run
 from vidistill.base.wording import percent, plural
-from vidistill.evaluation import cost, doubts, kinds
+from vidistill.evaluation import cost, doubts, kinds, power
 from vidistill.evaluation.cost import Cost
 from vidistill.evaluation.kinds import Kind
-from vidistill.evaluation.published import OTHER_CODE, Published, published, sources
+from vidistill.evaluation.published import OTHER_CODE, Published, of_dataset, published, sources
 
 log = logging.getLogger(__name__)
+MANY = 1_000_000  # queries that no data set has
+NEEDS = (
+    "A number of queries, videos or seeds after a difference says how many it would need to be clear in four of five "
+    f"repetitions, estimated from the spread at hand: {power.FORMULA}."
+)
+NEEDED = ("queries_needed", "videos_needed", "seeds_needed")
 COLUMNS = [
     *("table", "row", "minus", "metric", "value", "std", "seeds", "queries", "segments", "low", "high", "resolved"),
-    *("published", "published_on"),
+    *(*NEEDED, "published", "published_on"),
     *cost.COLUMNS,
 ]
 
@@ -43,7 +49,7 @@ def rows(
         names, kind = [name for name in first["metrics"] if not name.startswith("R5")], kinds.of(first)
         for other in OTHER_CODE if table == next(iter(s.tables)) else ():
             if other in papers:
-                row = _row(other, wtalc=papers[other].paper.wtalc)
+                row = _row(other, wtalc=papers[other].wtalc)
                 for name in [name for name in papers[other].metrics if name in names]:
                     yield {"table": table, "row": row, "metric": name, **_published(papers[other], name)}
         for wtalc, found in _by_protocol(first).items():
@@ -61,7 +67,7 @@ def rows(
                         **{"value": metric["mean"], "std": metric["std"], "seeds": len(metric["per_seed"])},
                         kind.counted: found[kind.counted],
                         **_limits(metric.get("interval")),
-                        **_published(paper if paper and paper.paper.wtalc == wtalc else None, name),
+                        **_published(paper if paper and paper.wtalc == wtalc else None, name),
                         **costs[model],
                     }
         for model in models:
@@ -76,6 +82,8 @@ def rows(
                             **{"value": found["difference"], "resolved": found["resolved"]},
                             kind.counted: compared[kind.counted],
                             **_limits(found["interval"]),
+                            **{f"{what}_needed": count for what, count in found.get("needs", {}).items()},
+                            "seeds": len(results[model]["seeds"]),
                         }
 
 
@@ -112,8 +120,8 @@ def markdown(
     scored = [model for model, about in results.items() if about["metrics"]]
     kind = kinds.of(result)
     if scored:
-        text.append(f"Percent of {_count(kind, results)}; {_over(result['seeds'])}. {kind.about}")
-        text.append(cost.conditions(measured))
+        text.append(f"Percent of {_count(kind, results)}; {_over(results)}. {kind.about}")
+        text += [cost.conditions(measured), NEEDS]
     if scored and (papers := sources(s.dataset, [*OTHER_CODE, *scored])):
         text.append(f"Square brackets: published numbers. {papers}.")
     text += dict.fromkeys(sentence for about in results.values() for sentence in doubts.sentences(about))
@@ -126,18 +134,44 @@ def markdown(
         alone, paired = part[part["minus"].isna()], part[part["minus"].notna()]
         grid = _grid(alone, alone["row"], value)
         costs = alone.dropna(subset="supervision").drop_duplicates("row").set_index("row")
-        cells = {label: cost.texts(row) for label, row in costs.iterrows()}
+        cells = {label: cost.texts(row.dropna()) for label, row in costs.iterrows()}
         for column, header in enumerate(cost.HEADER):
             grid[header] = [cells[label][column] if label in cells else "" for label in grid.index]
         text += [f"## {name}", _markdown(grid)]
         if not paired.empty:
             text.append(_markdown(_grid(paired, paired["row"] + " minus " + paired["minus"], _difference)))
+    if not table.empty and (literature := _literature(s.dataset)):
+        text += ["## Published", "Each row names its source; what differs from here is in its note.", literature]
     return "\n\n".join(text) + "\n"
 
 
-def _over(seeds: Sequence[int]) -> str:
+def _literature(dataset: str) -> str:
+    """All published numbers on a data set as Markdown; empty if there are none."""
+    entries = of_dataset(dataset)
+    metrics = list(dict.fromkeys(name for one in entries for name in one.metrics))
+    rows = [
+        {
+            **{"method": one.method, "supervision": one.supervision, "features": one.features},
+            **({"protocol": one.protocol} if any(other.protocol for other in entries) else {}),
+            **{name: f"{one.metrics[name]:.2f}" if name in one.metrics else "" for name in metrics},
+            "source": f"[{one.place}]({one.source})" + (f"; {one.note}" if one.note else ""),
+        }
+        for one in entries
+    ]
+    return str(pd.DataFrame(rows).to_markdown(index=False, disable_numparse=True)) if rows else ""
+
+
+def _over(results: Mapping[str, Mapping[str, Any]]) -> str:
+    """The seeds that numbers are means over, and the models that have fewer."""
+    seeds = max((result["seeds"] for result in results.values()), key=len)
     named = ", ".join(map(str, seeds))
-    return f"of seed {named}" if len(seeds) == 1 else f"mean and standard deviation over the seeds {named}"
+    if len(seeds) == 1:
+        return f"of seed {named}"
+    fewer = [
+        f"{model}: {plural(len(r['seeds']), 'seed')}" for model, r in results.items() if len(r["seeds"]) < len(seeds)
+    ]
+    but = f" ({', '.join(fewer)})" if fewer else ""
+    return f"mean and standard deviation over the seeds {named}{but}"
 
 
 def _count(kind: Kind, results: Mapping[str, Mapping[str, Any]]) -> str:
@@ -177,8 +211,16 @@ def _difference(row: pd.Series) -> str:
     )
     if low is None:
         return str(value)
-    noise = "" if row["resolved"] else ", within noise"
-    return f"{value} ({low} to {high}{noise})"
+    needs = [] if row["resolved"] else ["within noise", *_needed(row, "queries"), *_needed(row, "videos")]
+    if pd.notna(row["seeds_needed"]) and row["seeds_needed"] > row["seeds"]:
+        needs += _needed(row, "seeds")
+    return f"{value} ({', '.join([f'{low} to {high}', *needs])})"
+
+
+def _needed(row: pd.Series, what: str) -> list[str]:
+    """How many of these a difference needs, as "2,300 queries"."""
+    count = row[f"{what}_needed"]
+    return [] if pd.isna(count) else [f"{int(count):,} {what}" if count < MANY else f"over {MANY:,} {what}"]
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -194,9 +236,12 @@ def main(argv: Sequence[str] | None = None) -> None:
         results[result["model"]] = result
     if absent := {model for models in s.tables.values() for model in models} - results.keys():
         raise UserError(f"the tables need results of {', '.join(sorted(absent))}; add them to --results.")
-    measured = cost.read(args.efficiency, results)
+    trained = [model for model, result in results.items() if "predictions" not in result["models"][model]]
+    measured = cost.read(args.efficiency, trained)
     costs = {model: cost.of(result, model, measured) for model, result in results.items()}
-    table = pd.DataFrame(rows(s, results, costs), columns=COLUMNS).astype(dict.fromkeys(cost.COUNTS, "Int64"))
+    table = pd.DataFrame(rows(s, results, costs), columns=COLUMNS).astype(
+        dict.fromkeys((*cost.COUNTS, *NEEDED), "Int64")
+    )
     with store.atomic(args.csv) as temporary:
         table.to_csv(temporary, index=False)
     text = markdown(s, table, results, measured)

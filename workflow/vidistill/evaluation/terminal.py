@@ -124,6 +124,8 @@ def _compared(result: Mapping[str, Any], counted: str) -> dict[str, dict[str, st
 
 
 def _other_epochs(result: Mapping[str, Any], count: int) -> dict[str, dict[str, str]]:
+    if not result["selection"]:  # predictions that were made elsewhere have no epochs
+        return {}
     held_out, oracle = result["selection"]["held_out"], result["selection"]["oracle"]
     return {
         "  epoch by held-out loss": _spread(held_out["metrics"], count) if held_out else {},

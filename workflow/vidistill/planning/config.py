@@ -1,13 +1,14 @@
 """The whole configuration as one model: what a user may write, checked and completed with defaults."""
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, Field, Tag, ValidationError
+from pydantic import BeforeValidator, Discriminator, Field, Tag, ValidationError
 
 from vidistill.base.gpus import Device
-from vidistill.base.settings import Distinct, Problem, Section, Text, Unique, problems
+from vidistill.base.settings import Distinct, Problem, Section, Several, Text, Unique, problems
 from vidistill.base.stage import UserError
 from vidistill.planning import errors
 from vidistill.settings.decode import DecodeSettings
@@ -25,15 +26,31 @@ from vidistill.settings.localisation import LocalisationSection
 from vidistill.settings.localise import LocaliseSection
 from vidistill.settings.mmdist import MMDistSection
 from vidistill.settings.mmsd import MMSDSection
-from vidistill.settings.queries import QueriesSection
+from vidistill.settings.queries import QueriesSection, Task
 from vidistill.settings.train import TrainSection
 from vidistill.settings.vocabulary import VocabularySettings
 
 Settings = dict[str, Any]
-Seeds = Distinct[Annotated[int, Field(ge=0)]]
+Seed = Annotated[int, Field(ge=0)]
+Range = Annotated[str, Field(pattern=r"^\d{1,6}\.\.\d{1,6}$")]
+Seeds = Annotated[
+    Distinct[Seed],
+    BeforeValidator(lambda given: spread(given), json_schema_input_type=Several[Seed | Range]),
+]
 EXTRACTORS = ("i3d", "c3d", "clip")  # the other extractor reads existing features
 # Parts whose settings only differ from those of the sections: what their authors left out gets no default there.
 PARTIAL = {"models", "recipes", "collections", "datasets"}
+
+
+def spread(given: object) -> object:
+    """Seeds with each range, as the text 0..9, in place of its numbers; anything else as it is, for the checks."""
+    if not isinstance(given, list | tuple):
+        return given
+    found: list[object] = []
+    for item in given:
+        ends = re.fullmatch(r"(\d{1,6})\.\.(\d{1,6})", item) if isinstance(item, str) else None
+        found += range(int(ends[1]), int(ends[2]) + 1) if ends else [item]
+    return tuple(found)  # strict: a list is one only where JSON is read
 
 
 def absent(description: str) -> Any:
@@ -77,10 +94,18 @@ class Model(Section):
         "network, seqpan and map2d for two of its teachers; of MMSD, multimodal for a head for each of two streams and "
         "for both fused, single for one head, for its stream or for two streams fused."
     )
-    supervision: Literal["weak", "full", "pseudo"] = absent(
+    predictions: Text = absent(
+        "A file of predictions that were made elsewhere, in place of a model to train: moments of sentences as JSON "
+        "lines of QVHighlights' evaluators, or segments as JSON of ActivityNet's toolkit. {dataset} in the path stands "
+        "for the data set, {seed} for the seed; a path without {seed} is one seed. Such a model has no method, and of "
+        "the other keys supervision, task and compare_with alone."
+    )
+    task: Task = absent("What predictions are of: grounding (moments of sentences, the default) or localization.")
+    supervision: Literal["weak", "full", "pseudo", "none"] = absent(
         "weak, which models of MMDist and MMSD are: training reads videos and sentences, or labels, alone. Of EMTM, "
         "full: training reads the moments of the training splits; or pseudo: the pseudo labels of the model that "
-        "labels names, and no moment."
+        "labels names, and no moment. Of predictions that were made elsewhere it is a statement for the tables, where "
+        "none stands for a model that was not trained on the data set."
     )
     labels: str = absent("The model whose pseudo labels, of the same seed, train a pseudo model; by default teacher.")
     streams: Distinct[str] = absent(
@@ -178,7 +203,9 @@ class Config(Section):
     """Configuration of the vidistill workflow."""
 
     seeds: Seeds = Field(
-        (0, 1, 2), description="Seeds to train with; every number is a mean over them. A data set may have its own."
+        (0, 1, 2),
+        description="Seeds to train with; every number is a mean over them. A data set may have its own. 0..9 stands "
+        "for all seeds from 0 to 9. Seeds that are added are trained, and those that are there are not trained again.",
     )
     device: Device = Field(
         "auto",
@@ -270,7 +297,8 @@ def complete(given: Mapping[str, Any]) -> Settings:
     whole |= checked.model_dump(mode="json", include=PARTIAL, exclude_unset=True)
     for name, dataset in checked.datasets.items():
         # Keys that a format does not read have no default, so that one which is given can be told.
-        unread = {"subsets", "labels"} if dataset.format != "activitynet13" else set()
+        formats = (dataset.format, *dataset.formats.values())
+        unread = set() if "activitynet13" in formats else {"subsets", "labels"}
         whole["datasets"][name] |= dataset.model_dump(mode="json", include=QueriesSection.model_fields.keys() - unread)
     for _, streams in _streams(whole):
         for stream, about in streams.items():

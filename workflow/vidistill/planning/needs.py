@@ -40,11 +40,14 @@ def lacks(plan: Plan, dataset: str, models: Iterable[str]) -> list[str]:
     needs = [*annotation_files(plan, dataset)]
     if models and all(map(plan.finds_segments, models)):
         needs += _ambiguous(plan, dataset, models[0])
-    else:
+    elif not models or not all(map(plan.is_external, models)):
         needs += _word_vectors(plan, dataset)
     for stream in dict.fromkeys(plan.stream(dataset, role) for role in plan.roles(models)):
         needs += _stream_files(plan, collection, stream)
     needs += [need for model in models for need in _tables_from_elsewhere(plan, dataset, model)]
+    needs += [
+        need for model in models if plan.is_external(model) for need in _external_predictions(plan, dataset, model)
+    ]
     return [
         f"{need.path} is missing (set by {need.key}); {_remedy(plan, need, (dataset, collection))}."
         for need in dict.fromkeys(needs)
@@ -53,8 +56,14 @@ def lacks(plan: Plan, dataset: str, models: Iterable[str]) -> list[str]:
 
 
 def _of_another_task(plan: Plan, dataset: str, models: Iterable[str]) -> Iterator[str]:
-    task = plan.datasets[dataset]["task"]
-    if unfit := [model for model in models if task not in effects.TASKS[plan.method(model)]]:
+    task, models = plan.datasets[dataset]["task"], list(models)
+    of_segments = [model for model in models if plan.is_external(model) and plan.finds_segments(model)]
+    if of_segments and task == "grounding":
+        yield (
+            f"configuration, {', '.join(of_segments)} on {dataset}: they are segments of labels, and the data set has "
+            "sentences (task: grounding); ask for another data set."
+        )
+    if unfit := [m for m in models if not plan.is_external(m) and task not in effects.TASKS[plan.method(m)]]:
         learn, has = ("labels", "sentences") if task == "grounding" else ("sentences", "labels")
         fitting = " or ".join(method for method in effects.METHODS if task in effects.TASKS[method])
         yield (
@@ -65,6 +74,8 @@ def _of_another_task(plan: Plan, dataset: str, models: Iterable[str]) -> Iterato
 
 def _unfit(plan: Plan, dataset: str, model: str) -> Iterator[str]:
     """What only the settings of all layers together tell, as training would say it."""
+    if plan.is_external(model):
+        return
     try:
         parse(TRAINING[plan.method(model)], json.dumps(plan.train(dataset, model, 0)))
     except UserError as error:
@@ -142,7 +153,14 @@ def _stream_files(plan: Plan, collection: str, stream: str) -> Iterator[Need]:
         yield Need(about["videos"], f"collections.{collection}.videos", about.get("get_from"))
 
 
+def _external_predictions(plan: Plan, dataset: str, model: str) -> Iterator[Need]:
+    for seed in plan.seeds_of(dataset, model):
+        yield Need(plan.external_file(dataset, model, seed), f"models.{model}.predictions", None)
+
+
 def _tables_from_elsewhere(plan: Plan, dataset: str, model: str) -> Iterator[Need]:
+    if not plan.elsewhere(model):
+        return
     tables = plan.tables_of_teachers(dataset, model)
     for teacher in plan.elsewhere(model):
         for table in tables:

@@ -44,6 +44,20 @@ class Plan:
     def seeds(self, dataset: str) -> list[int]:
         return self.datasets[dataset].get("seeds", self.config["seeds"])
 
+    def is_external(self, model: str) -> bool:
+        """Whether a model is predictions that were made elsewhere."""
+        return "predictions" in self.models[model]
+
+    def seeds_of(self, dataset: str, model: str) -> list[int]:
+        """The seeds of a model; one for predictions of which there is one file."""
+        one = self.is_external(model) and "{seed}" not in self.models[model]["predictions"]
+        return self.seeds(dataset)[:1] if one else self.seeds(dataset)
+
+    def external_file(self, dataset: str, model: str, seed: int) -> str:
+        """The file of predictions that were made elsewhere."""
+        path = str(self.models[model]["predictions"])
+        return path.replace("{dataset}", dataset).replace("{seed}", str(seed))
+
     def compared(self, model: str) -> list[str]:
         """The model and the models that its result compares it with."""
         return list(dict.fromkeys([model, *self.models[model].get("compare_with", [])]))
@@ -99,7 +113,7 @@ class Plan:
 
     def finds_segments(self, model: str) -> bool:
         """Whether a model finds segments of labels, as stage `localise` writes them, and not moments of sentences."""
-        return self.method(model) == "mmsd"
+        return references.finds_segments(self.models[model])
 
     def of_labels(self, dataset: str) -> bool:
         """Whether the annotations of a data set are labels, not sentences."""
@@ -125,7 +139,7 @@ class Plan:
 
     def roles(self, models: Iterable[str]) -> list[str]:
         """All streams that these models read, each once."""
-        return list(dict.fromkeys(role for model in models for role in self.models[model]["streams"]))
+        return list(dict.fromkeys(role for model in models for role in self.models[model].get("streams", ())))
 
     def stream(self, dataset: str, role: str) -> str:
         """The collection's stream that a data set uses for this role."""
@@ -253,8 +267,19 @@ class Plan:
         """Settings of `training_moments` and `training_labels`."""
         return {**self.queries(dataset), "train_splits": self.training_splits(dataset)}
 
+    def external_predictions(self, dataset: str, model: str) -> Settings:
+        section = "localisation" if self.finds_segments(model) else "evaluate"
+        return {
+            **{"dataset": dataset, "model": model, "task": self.models[model].get("task", "grounding")},
+            "split": self.evaluated_split(dataset, model),
+            "id_prefix": self.datasets[dataset]["id_prefix"],
+            "train_splits": self.training_splits(dataset),
+            "supervision": self.models[model].get("supervision"),
+            "list_at_most": self._evaluation(section, dataset, model)["list_at_most"],
+        }
+
     def efficiency(self, dataset: str, models: Iterable[str]) -> Settings:
-        methods = {model: self.method(model) for model in models}
+        methods = {model: self.method(model) for model in models if not self.is_external(model)}
         return merge(self.config["efficiency"], {"dataset": dataset, "methods": methods}, self._device)
 
     def export(self, model: str) -> Settings:
@@ -285,7 +310,7 @@ class Plan:
                 "dataset": dataset,
                 "model": model,
                 "compare_with": self.compared(model)[1:],
-                "seeds": self.seeds(dataset),
+                "seeds": self.seeds_of(dataset, model),
                 "max_bad_share": self.config["max_bad_share"],
             },
         )

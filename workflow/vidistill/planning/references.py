@@ -34,7 +34,8 @@ def owners(config: Settings) -> Iterator[str]:
             yield from _unknown(config, f"models.{model}.parent", about["parent"], "models")
     for dataset, about in config["datasets"].items():
         yield from _unknown(config, f"datasets.{dataset}.collection", about["collection"], "collections")
-        for key in [key for key in OF_SUBSETS if key in about and about["format"] != "activitynet13"]:
+        formats = (about["format"], *about["formats"].values())
+        for key in [key for key in OF_SUBSETS if key in about and "activitynet13" not in formats]:
             where = f"configuration, datasets.{dataset}.{key}"
             yield f"{where}: it has no effect with format: {about['format']}; remove it."
     if config["flow_in_memory"] and config["keep_flow"]:
@@ -78,6 +79,17 @@ def models(config: Settings, inherited: Settings) -> Iterator[str]:
             yield from _unknown(config, f"models.{model}.labels", labels, "models")
         method, own = about.get("method", "mmdist"), config["models"][model]
         yield from _apart(f"models.{model}.compare_with", [model, *own.get("compare_with", ())], inherited)
+        if "predictions" in about:
+            yield from _external(model, about)
+            continue
+        if "task" in about:
+            yield f"configuration, models.{model}.task: it has no effect without predictions; remove it."
+        taught = [name for name in supervision.teachers(inherited, model) if "predictions" in inherited.get(name, {})]
+        for name in taught:
+            yield (
+                f"configuration, models.{model}: it cannot learn from {name}, which is predictions that were made "
+                "elsewhere; name a model that is trained here, or give tables of a teacher."
+            )
         yield from supervision.wrong(inherited, model, own)
         needed = ("streams", "network", *(["supervision"] if method == "emtm" else []))
         if missing := [key for key in needed if key not in about]:
@@ -87,9 +99,28 @@ def models(config: Settings, inherited: Settings) -> Iterator[str]:
             yield from effects.without(model, own, about, settings)
 
 
+def finds_segments(model: Settings) -> bool:
+    """Whether a model finds segments of labels, and not moments of sentences; `model` are its keys."""
+    if "predictions" in model:
+        return bool(model.get("task") == "localization")
+    return bool(model.get("method") == "mmsd")
+
+
+OF_EXTERNAL = ("predictions", "task", "supervision", "compare_with")
+
+
+def _external(model: str, about: Settings) -> Iterator[str]:
+    """A sentence for each key of a model that is predictions from elsewhere which has no effect."""
+    for key in [key for key in about if key not in OF_EXTERNAL]:
+        yield (
+            f"configuration, models.{model}.{key}: it has no effect with predictions, which were made elsewhere; "
+            "remove it."
+        )
+
+
 def _apart(key: str, listed: Sequence[str], inherited: Settings) -> Iterator[str]:
     """A sentence if models are set side by side whose numbers are not of the same kind."""
-    kinds = {name: inherited[name].get("method", "mmdist") == "mmsd" for name in listed if name in inherited}
+    kinds = {name: finds_segments(inherited[name]) for name in listed if name in inherited}
     if len(set(kinds.values())) > 1:
         found = {of_labels: next(name for name in kinds if kinds[name] == of_labels) for of_labels in (True, False)}
         yield (

@@ -12,7 +12,7 @@ from vidistill.planning.plan import Plan, Settings, merge
 def exported(plan: Plan, model: str) -> list[str]:
     """Models whose pseudo labels and maps a report shows: the model, its teachers in this configuration, and the model
     of its labels."""
-    return [model, *supervision.teachers(plan.models, model)]
+    return [] if plan.is_external(model) else [model, *supervision.teachers(plan.models, model)]
 
 
 def elsewhere(plan: Plan, model: str) -> dict[str, Settings]:

@@ -98,8 +98,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     s = settings_module.parse(ActionFiguresSettings, args.settings)
     about = s.localisation
     features, models = states.by_stream(args.features), (about.model, *about.compare_with)
-    predictions = inputs.labelled("--predictions", args.predictions, models, about.seeds)
-    histories = inputs.labelled("--histories", args.histories, models, about.seeds)
+    predictions, histories = inputs.of_models(args, models, about.seeds, "histories")
     m = material.read(about, args.result, args.queries, args.moments, features, predictions, histories)
     files = video_files(path for path in args.videos if path.exists())
     for drawn in drawings(s, m, files, args.activation_maps):

@@ -22,6 +22,9 @@ def draw(material: Material) -> Figure:
     models = [model for model in material.models if material.scored[model]]
     if not models:
         return style.sentence("Nothing can be scored; see Results.")
+    models = [model for model in models if model in result["efficiency"]["models"]]
+    if not models:
+        return style.sentence("No model was measured: predictions were made elsewhere.")
     name = f"R@{sorted(s.thresholds)[len(s.thresholds) // 2]:g}"
     figure, looks = style.new(4.4), style.looks(material.models)
     axes = figure.add_subplot()

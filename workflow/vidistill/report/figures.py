@@ -93,22 +93,23 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = arguments(__doc__)
     for option in ("--result", "--queries", "--moments", "--benchmarks", "--folder"):
         parser.add_argument(option, type=Path, required=True)
-    parser.add_argument("--features", nargs="+", required=True, help="STREAM=H5, every shard of every stream")
-    for option in ("--predictions", "--histories"):
-        parser.add_argument(option, nargs="+", required=True, help="MODEL:SEED=FILE, every model and seed")
+    parser.add_argument("--features", nargs="*", default=[], help="STREAM=H5, every shard of every stream")
+    parser.add_argument("--predictions", nargs="+", required=True, help="MODEL:SEED=FILE, every model and seed")
+    parser.add_argument("--histories", nargs="*", default=[], help="MODEL:SEED=FILE, every trained model and seed")
     for option in ("--pseudo-labels", "--activation-maps"):
         parser.add_argument(option, nargs="*", default=[], help="MODEL:SEED=FILE, of exported models")
     parser.add_argument("--videos", type=Path, nargs="*", default=[], help="video files or folders, for pictures")
     args = parser.parse_args(argv)
     s = settings_module.parse(FiguresSettings, args.settings)
     models, seeds = (s.evaluate.model, *s.evaluate.compare_with), s.evaluate.seeds
+    predictions, histories = inputs.of_models(args, models, seeds, "histories")
     paths = Paths(
         args.result,
         args.queries,
         args.moments,
         states.by_stream(args.features),
-        inputs.labelled("--predictions", args.predictions, models, seeds),
-        inputs.labelled("--histories", args.histories, models, seeds),
+        predictions,
+        histories,
         inputs.labelled("--pseudo-labels", args.pseudo_labels, s.exported, seeds),
         inputs.labelled("--activation-maps", args.activation_maps, s.exported, seeds),
     )

@@ -55,6 +55,8 @@ def draw(
     """
     there = {term for h in histories.values() for term in h.columns if np.isfinite(h[term].astype(float)).any()}
     terms = [term for term in titles if term in there] + sorted(there - {*titles, "epoch"})
+    if not terms:
+        return style.sentence("Predictions that were made elsewhere have no training to show.")
     rows = -(-len(terms) // COLUMNS)
     figure, looks = style.new(0.5 + 2.15 * rows), style.looks(models)
     grid = figure.subplots(rows, COLUMNS, squeeze=False).ravel()

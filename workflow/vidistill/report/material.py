@@ -56,7 +56,7 @@ class Material:
     @cached_property
     def names(self) -> list[str]:
         """Names of the columns of `Scored.values`: the result's metrics, and R@m along the curve."""
-        return metrics.names(thresholds(self.settings))
+        return metrics.names(thresholds(self.settings), self.settings.window_tious)
 
     @cached_property
     def sentences(self) -> pd.DataFrame:
@@ -119,10 +119,12 @@ def read(s: EvaluateSettings, paths: Paths) -> Material:
     answers: dict[str, Answers] = {}
     for model in (s.model, *s.compare_with):
         scored[model], learned = {}, result["models"][model]["settings"]["train_splits"]
-        for seed in s.seeds:
+        for seed in sorted(seed for name, seed in paths.predictions if name == model):
             found, answered = predictions.read(paths.predictions[model, seed], s.split, learned)
             answers.setdefault(model, answered)
-            if found and (beside := predictions.score(found, data.targets, thresholds(s), s.vote_weight)):
+            if found and (
+                beside := predictions.score(found, data.targets, thresholds(s), s.vote_weight, s.window_tious)
+            ):
                 scored[model][seed] = beside
     return Material(
         settings=s,
@@ -130,7 +132,7 @@ def read(s: EvaluateSettings, paths: Paths) -> Material:
         data=data,
         scored=scored,
         answers=answers,
-        histories={(m, seed): store.read_table(paths.histories[m, seed]) for m in scored for seed in s.seeds},
+        histories={key: store.read_table(path) for key, path in paths.histories.items()},
         labels={key: _best(path) for key, path in paths.pseudo_labels.items()},
         maps=paths.activation_maps,
     )

@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from vidistill.base.wording import percent, plural
-from vidistill.evaluation import cost, doubts, metrics, summary, tables
+from vidistill.evaluation import cost, doubts, summary, tables
 from vidistill.evaluation.published import OTHER_CODE, sources
 from vidistill.evaluation.tables import COLUMNS, TablesSettings
 from vidistill.evaluation.terminal import number, unscored
@@ -77,7 +77,7 @@ def alone(material: Material, model: str) -> dict[str, Any]:
         return s.intervals(values[:, columns])
 
     found = {name: dict(about) for name, about in material.result["comparisons"][model]["alone"].items()}
-    assert list(found) == metrics.names(s.thresholds)
+    assert list(found) == s.names
     summary.add_intervals(found, seeds, intervals)
     queries = len(next(iter(seeds.values())).query_ids)
     return {"metrics": found, "queries": queries, "video_free": material.result["video_free"], "comparisons": {}}
@@ -114,8 +114,9 @@ def _others(result: Mapping[str, Any], names: list[str]) -> list[list[object]]:
     }
     rows["best of five"] = five
     chosen = result["selection"]
-    rows["epoch of the lowest held-out loss"] = chosen["held_out"] and chosen["held_out"]["metrics"]
-    rows["oracle epoch (do not report)"] = chosen["oracle"]["metrics"]
+    if chosen:  # predictions that were made elsewhere have no epochs
+        rows["epoch of the lowest held-out loss"] = chosen["held_out"] and chosen["held_out"]["metrics"]
+        rows["oracle epoch (do not report)"] = chosen["oracle"]["metrics"]
     return [
         [label, *(number(found[name], result["queries"]) if name in found else "" for name in names)]
         for label, found in rows.items()

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from vidistill.base.settings import Distinct, Section, Text
+from vidistill.base.settings import Distinct, Section, Text, Unique
 
 VoteWeight = Literal["iou", "one"]
 
@@ -39,6 +39,12 @@ class EvaluateSection(Reporting):
 
     thresholds: Distinct[Annotated[float, Field(gt=0, le=1)]] = Field(
         (0.3, 0.5, 0.7), description="The values m of R@m and R5@m; a prediction counts when its IoU is at least m."
+    )
+    window_tious: Unique[Annotated[float, Field(gt=0, le=1)]] = Field(
+        (),
+        description="Thresholds of the mean average precision over the windows of a query, mAP@m and their mean mAP, "
+        "for data sets whose queries have several true moments; QVHighlights has 0.5 to 0.95 in steps of 0.05. Without "
+        "any there is no such metric.",
     )
     vote_weight: VoteWeight = Field(
         "iou",

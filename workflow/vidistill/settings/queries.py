@@ -9,7 +9,8 @@ from vidistill.base.settings import Section, Several, Text
 Split = Literal["train", "val", "test"]
 Task = Literal["grounding", "localization"]
 OF_LABELS = ("activitynet13", "table")  # formats that can hold labels
-OF_SENTENCES = ("charades", "activitynet", "tacos", "table")
+OF_SENTENCES = ("charades", "activitynet", "tacos", "qvhighlights", "timelens", "table")
+Format = Literal["charades", "activitynet", "tacos", "qvhighlights", "timelens", "activitynet13", "table"]
 
 
 class QueriesSection(Section):
@@ -18,14 +19,21 @@ class QueriesSection(Section):
         description="What the annotations say about videos: sentences (grounding), or labels of actions "
         "(localization), whose segments in a video are one query together.",
     )
-    format: Literal["charades", "activitynet", "tacos", "activitynet13", "table"] = Field(
+    format: Format = Field(
         "table",
         description="The form of the annotation files: charades (`video start end##sentence` on each line), "
         "activitynet (a JSON object `id -> {duration, timestamps, sentences}`), tacos (the same with timestamps in "
-        "frames and `fps, num_frames` in place of the duration; rows that repeat others are kept), activitynet13 "
+        "frames and `fps, num_frames` in place of the duration; rows that repeat others are kept), qvhighlights (JSON "
+        "lines of moment_detr and lighthouse, `{qid, query, vid, duration, relevant_windows}`, several windows per "
+        "query), timelens (a JSON object `id -> {duration, spans, queries}` of TimeLens-Bench), activitynet13 "
         '(labels as JSON, `{"database": {id: {subset, duration, annotations: [{segment, label}]}}}`, also '
         "THUMOS14's), or table (CSV, or JSON in lines or as pandas writes it, with the columns video and sentence, or "
         "label in place of sentence, and, where known, start, end, duration and split).",
+    )
+    formats: dict[Split, Format] = Field(
+        {},
+        description="The formats of splits whose files have another one, as {test: timelens} for models that are "
+        "trained on Charades-STA and evaluated on its corrected test split.",
     )
     annotations: dict[Split, tuple[Text, ...]] = Field(
         min_length=1,
@@ -63,14 +71,17 @@ class QueriesSection(Section):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        if self.format not in (OF_LABELS if self.task == "localization" else OF_SENTENCES):
-            holds, task = ("sentences", "grounding") if self.format in OF_SENTENCES else ("labels", "localization")
-            raise ValueError(
-                f"the format {self.format} holds {holds}, not what task: {self.task} needs; set task: {task}"
-            )
+        for name in (self.format, *self.formats.values()):
+            if name not in (OF_LABELS if self.task == "localization" else OF_SENTENCES):
+                holds, task = ("sentences", "grounding") if name in OF_SENTENCES else ("labels", "localization")
+                raise ValueError(f"the format {name} holds {holds}, not what task: {self.task} needs; set task: {task}")
         if len(set(self.subsets.values())) < len(self.subsets):
             raise ValueError("subsets gives two splits the same subset; give each its own")
         return self
+
+    def format_of(self, split: str) -> Format:
+        """The format of a split's files."""
+        return {str(name): form for name, form in self.formats.items()}.get(split, self.format)
 
 
 class QueriesSettings(QueriesSection):

@@ -22,17 +22,23 @@ def read(path: str, split: str) -> list[Annotation]:
     Raises:
         UserError: not JSON, or an entry of another form (the video id is named).
     """
-    return read_videos(path, split, ("duration",), _in_seconds)
+    return read_videos(path, split, ("duration",), in_seconds)
 
 
 def read_videos(
-    path: str, split: str, keys: tuple[str, ...], clock: Callable[[dict[str, Any], str], Clock], repeats: bool = False
+    path: str,
+    split: str,
+    keys: tuple[str, ...],
+    clock: Callable[[dict[str, Any], str], Clock],
+    repeats: bool = False,
+    names: tuple[str, str] = ("timestamps", "sentences"),
 ) -> list[Annotation]:
-    """The sentences of one object of videos, each with timestamps, sentences and `keys`.
+    """The sentences of one object of videos, each with times, sentences and `keys`.
 
     Args:
         clock: gives the clock of an entry; its place is for messages.
         repeats: whether equal rows are queries of their own.
+        names: the keys of times and sentences.
 
     Raises:
         UserError: as `read`.
@@ -44,15 +50,16 @@ def read_videos(
     found = []
     for video, entry in videos:
         place = f"{path}, video {video}"
-        fields = _fields(entry, place, (*keys, "timestamps", "sentences"))
+        fields = _fields(entry, place, (*keys, *names))
         unit, rate, duration = clock(fields, place)
-        for start, end, sentence in _sentences(fields, place, unit):
+        for start, end, sentence in _sentences(fields, place, unit, names):
             about = (video_id(video), sentence, split, start / rate, end / rate, duration, path, None, repeats)
             found.append(Annotation(*about))
     return found
 
 
-def _in_seconds(fields: dict[str, Any], place: str) -> Clock:
+def in_seconds(fields: dict[str, Any], place: str) -> Clock:
+    """The clock of an entry in seconds."""
     duration = fields["duration"]
     return Clock("seconds", 1.0, None if duration is None else seconds(duration, place, "duration"))
 
@@ -66,10 +73,11 @@ def _fields(entry: Any, place: str, keys: tuple[str, ...]) -> dict[str, Any]:
     return fields
 
 
-def _sentences(fields: dict[str, Any], place: str, unit: str) -> list[tuple[float, float, str]]:
-    times, sentences = fields["timestamps"], fields["sentences"]
+def _sentences(fields: dict[str, Any], place: str, unit: str, names: tuple[str, str]) -> list[tuple[float, float, str]]:
+    times, sentences = (fields[name] for name in names)
     if not isinstance(times, list) or not isinstance(sentences, list) or len(times) != len(sentences):
-        raise UserError(f"{place}: timestamps and sentences are not two lists of the same length; correct the entry.")
+        both = " and ".join(names)
+        raise UserError(f"{place}: {both} are not two lists of the same length; correct the entry.")
     found = []
     for position, (pair, sentence) in enumerate(zip(times, sentences, strict=True), 1):
         here = f"{place}, sentence {position}"

@@ -43,6 +43,7 @@ class Annotation:
     line: int | None  # from 1; None where the file has no lines (JSON)
     repeats: bool = False  # a query of its own even if it is equal to a row above
     label: str | None = None  # None: a sentence
+    query: str | None = None  # the file's own id of a sentence; rows with the same are moments of one query
     unlisted: bool = False  # a segment in training whose label the video's own list of labels lacks
 
 

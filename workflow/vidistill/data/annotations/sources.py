@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from vidistill.base.spelling import nfc
 from vidistill.base.stage import UserError
-from vidistill.data.annotations import activitynet, activitynet13, charades, table, tacos
+from vidistill.data.annotations import activitynet, activitynet13, charades, qvhighlights, table, tacos, timelens
 from vidistill.data.annotations.annotation import Annotation, split_name
 from vidistill.settings.queries import QueriesSettings
 
@@ -39,13 +39,17 @@ def _read(settings: QueriesSettings) -> list[Annotation]:
 
 
 def _rows(settings: QueriesSettings, file: str, split: str) -> list[Annotation]:
-    match settings.format:
+    match settings.format_of(split):
         case "charades":
             return charades.read(file, split)
         case "activitynet":
             return activitynet.read(file, split)
         case "tacos":
             return tacos.read(file, split)
+        case "qvhighlights":
+            return qvhighlights.read(file, split)
+        case "timelens":
+            return timelens.read(file, split)
         case "activitynet13":
             return activitynet13.read(file, settings.subsets, settings.labels)
         case "table":

@@ -80,5 +80,5 @@ def read(
         json.loads(result.read_text(encoding="utf-8")),
         truth,
         {model: localisation.read_seeds(s, predictions, model, truth) for model in models},
-        {(model, seed): store.read_table(histories[model, seed]) for model in models for seed in s.seeds},
+        {key: store.read_table(path) for key, path in histories.items()},
     )
