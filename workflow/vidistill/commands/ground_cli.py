@@ -66,6 +66,7 @@ def parser() -> Parser:
     )
     video_options.add(found)
     video_options.add_word_vectors(found)
+    video_options.add_window(found)
     return found
 
 
@@ -78,7 +79,7 @@ def answer(args: argparse.Namespace) -> None:
     """Answer the questions of the command line."""
     asked = read(args)
     check(args, asked)
-    grounder = Grounder(args.model, **video_options.making(args), word_vectors=args.word_vectors)
+    grounder = Grounder(args.model, **video_options.making(args), **video_options.asking(args))
     for one in asked:
         grounder.check(one.sentences)
     check_outputs(args, asked, grounder.trained.path)

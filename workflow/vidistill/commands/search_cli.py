@@ -34,6 +34,7 @@ def parser() -> Parser:
     found.add_argument("--keep", type=Path, metavar="DIR", help="folder for features (default: FOLDER/.vidistill)")
     video_options.add_making(found)
     video_options.add_word_vectors(found)
+    video_options.add_window(found)
     return found
 
 
@@ -48,7 +49,7 @@ def answer(args: argparse.Namespace) -> None:
     if args.json:
         files.check_output(args.json, "correct --json", [args.model])
     library = Library(
-        args.folder, args.model, keep=args.keep, **video_options.making(args), word_vectors=args.word_vectors
+        args.folder, args.model, keep=args.keep, **video_options.making(args), **video_options.asking(args)
     )
     if args.sentences:
         library.grounder.check(args.sentences)  # before the videos, which take minutes

@@ -37,6 +37,7 @@ class Trained(ABC):
         network: in evaluation mode, on the CPU.
         features: stream -> provenance of its features, in the network's order of streams.
         files: stream -> setting -> path of the extractor's file in training.
+        window: seconds that nearly all videos of training do not exceed; None if the file does not say it.
     """
 
     path: Path
@@ -45,6 +46,7 @@ class Trained(ABC):
     vocabulary: Vocabulary
     features: dict[str, dict[str, Any]]
     files: dict[str, dict[str, str]]
+    window: float | None
 
     @property
     def name(self) -> str:
@@ -61,7 +63,7 @@ class Trained(ABC):
 
     @abstractmethod
     def ask(self, snippets: list[Tensor], sentences: Sequence[str], device: torch.device) -> Iterator[Found]:
-        """Moments for each sentence, in any order of sentences."""
+        """Moments for each sentence in each of V videos, (V, L, D) per stream; in any order, see `Found.row`."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +115,8 @@ def load(path: str | Path) -> Trained:
         about = (
             vocabularies.loads(metadata["vocabulary"]),
             {stream: features[stream] for stream in settings.streams},
-            json.loads(metadata.get("files", "{}")),  # missing in old models
+            json.loads(metadata.get("files", "{}")),  # missing in old models, as is the next
+            json.loads(metadata.get("window", "null")),
         )
     except KeyError as error:
         raise UserError(

@@ -1,4 +1,4 @@
-"""Apply a trained network to one video and new sentences."""
+"""Apply a trained network to videos, or windows of one, and new sentences."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -29,10 +29,10 @@ def ask(
     sentences: Sequence[str],
     device: torch.device,
 ) -> Iterator[Found]:
-    """Proposals for each sentence, in any order.
+    """Proposals for each sentence and video, in any order; see `Found.row`.
 
     Args:
-        features: from `resampled`.
+        features: those of V videos from `resampled`, (V, L, D) per stream.
     """
     s, queries = settings, with_words(samples.of_sentences(features, sentences), vocabulary)
     for part in predict.predict(network, queries, s, device):

@@ -22,7 +22,7 @@ from vidistill.mmdist.network import Network
 from vidistill.mmdist.objective import Objective
 from vidistill.mmdist.targets import Targets
 from vidistill.settings.mmdist import TrainSettings
-from vidistill.training import knowledge, loop, predictions, samples, stage
+from vidistill.training import asking, knowledge, loop, predictions, samples, stage
 from vidistill.training.checkpoint import Checkpoint, open_checkpoint
 
 log = logging.getLogger(__name__)
@@ -168,6 +168,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             vocabulary=args.vocabulary.read_text(encoding="utf-8"),
             features=json.dumps(samples.provenance(files), sort_keys=True),
             files=json.dumps(samples.provenance(files, "files"), sort_keys=True),
+            window=asking.window(loaded.take(parts.training)),
             code=code_of_it,
             supervision="weak",
             training_moments="0",

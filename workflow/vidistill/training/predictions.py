@@ -26,9 +26,9 @@ PREDICTIONS = pa.schema(
 
 
 class Found(NamedTuple):
-    """K moments for a sentence."""
+    """K moments for a sentence in one of V videos."""
 
-    row: int  # of the sentence
+    row: int  # s * V + v for sentence s and video v
     moments: np.ndarray  # (K, 2) starts and ends as shares of the video
     score: np.ndarray  # (K,) higher is better
     errors: np.ndarray | None = None  # (K,) of reconstruction, of a method that reconstructs
