@@ -26,13 +26,22 @@ from vidistill.training.predictions import Found
 
 @dataclass(frozen=True)
 class Moment:
-    """One proposal, in seconds; a higher score is better. Models of EMTM reconstruct nothing."""
+    """One proposal, in seconds; a higher score is better.
+
+    Attributes:
+        score: Eq. 9 of a model of MMDist. In a video that is asked by windows, the similarity of sentence and window
+            (Eq. 5) is added, with the weight that the map has in Eq. 9.
+        reconstruction_error: None for models of EMTM, which reconstruct nothing.
+        proposal_index: among those of its window.
+        fit: of sentence and moment, see `Answer.fit`.
+    """
 
     start: float
     end: float
     score: float
     reconstruction_error: float | None
     proposal_index: int
+    fit: float | None = None
 
 
 @dataclass(frozen=True)
@@ -47,6 +56,9 @@ class Answer:
         duration: of the video, seconds.
         activation_map: (L,) similarity of sentence and video over time, -1 to 1; None without a local branch. A video
             that is asked by windows has as many snippets more as it is longer than a window.
+        fit: of sentence and video, or of its best window: comparable between sentences and videos (`mmdist.fit`). None
+            without a local branch.
+        bar: fit under which the model says that the sentence is not in the video; None if it has no bar.
     """
 
     sentence: str
@@ -55,6 +67,26 @@ class Answer:
     moments: tuple[Moment, ...]
     duration: float
     activation_map: np.ndarray | None
+    fit: float | None = None
+    bar: float | None = None
+
+    @property
+    def in_video(self) -> bool | None:
+        """Whether the video shows what the sentence says; None if the model has no bar."""
+        return None if self.fit is None or self.bar is None else self.fit >= self.bar
+
+    @property
+    def above(self) -> tuple[Moment, ...]:
+        """The moments whose fit reaches the bar, best first, none of which overlaps a better one.
+
+        Empty if the sentence is not in the video; otherwise at least the best moment.
+        """
+        if not self.in_video or self.bar is None:
+            return ()
+        some = [moment for moment in self.moments if moment.fit is not None and moment.fit >= self.bar]
+        some = some or list(self.moments[:1])
+        times = np.array([(moment.start, moment.end) for moment in some]).reshape(-1, 2)
+        return tuple(some[k] for k in windows.suppress(times, -np.arange(len(some), dtype=float), overlap=0))
 
 
 def ground(
@@ -159,6 +191,8 @@ class Grounder(Watcher):
                 tuple(_moments(found[s], parts)),
                 video.duration,
                 _map(found[s], parts),
+                max((one.fit for one in found[s] if one.fit is not None), default=None),
+                self.trained.bar,
             )
             for s in range(len(sentences))
         )
@@ -175,16 +209,17 @@ def _moments(found: Sequence[Found], parts: Sequence[Window]) -> Iterator[Moment
     """The moments of all windows of a video, best first. Of several windows' those that overlap a better one much are
     left out."""
     times = np.concatenate([w.start + one.moments * (w.end - w.start) for one, w in zip(found, parts, strict=True)])
-    scores = np.concatenate([one.score for one in found])
-    index = np.concatenate([np.arange(len(one.score)) for one in found])
-    errors = None if found[0].errors is None else np.concatenate([one.errors for one in found])
+    places = [(one, k) for one in found for k in range(len(one.score))]
     if len(parts) == 1:
+        scores = found[0].score
         (order,) = ranking.rank("score", np.empty(0), scores[None], np.empty(0))
     else:
+        scores = np.concatenate([one.score if one.across is None else one.across for one in found])
         order = windows.suppress(times, scores)
-    for k in order:
-        error = None if errors is None else float(errors[k])
-        yield Moment(float(times[k, 0]), float(times[k, 1]), float(scores[k]), error, int(index[k]))
+    for row in order:
+        one, k = places[row]
+        error, fit = (None if of is None else float(of[k]) for of in (one.errors, one.fits))
+        yield Moment(float(times[row, 0]), float(times[row, 1]), float(scores[row]), error, k, fit)
 
 
 def _map(found: Sequence[Found], parts: Sequence[Window]) -> np.ndarray | None:

@@ -103,14 +103,20 @@ def lines(sentence: str, note: str, found: Sequence[Found], folder: Path) -> lis
     for rank, one in enumerate(found, 1):
         best = one.moments[0]
         when = f"{clock.text(best.start, True)} - {clock.text(best.end, True)}"
-        said.append(f"{rank:3}  {one.path.relative_to(folder)!s:{width}}  {when:19}  similarity {one.similarity:.3f}")
+        doubt = ", probably not" if one.in_video is False else ""
+        said.append(f"{rank:3}  {one.path.relative_to(folder)!s:{width}}  {when:19}  fit {one.fit:.2f}{doubt}")
     return said
 
 
 def as_json(found: Sequence[Found]) -> list[dict[str, Any]]:
     """What was found for a sentence."""
     return [
-        {"video": str(one.path), "similarity": one.similarity, "moments": [vars(moment) for moment in one.moments]}
+        {
+            "video": str(one.path),
+            "fit": one.fit,
+            "in_video": one.in_video,
+            "moments": [vars(moment) for moment in one.moments],
+        }
         for one in found
     ]
 

@@ -33,6 +33,7 @@ class Files:
     predictions: Labelled
     models: Labelled
     histories: Labelled
+    retrievals: Labelled  # of some models
 
 
 @dataclass(frozen=True)
@@ -103,6 +104,7 @@ def arguments(description: str | None, *others: str) -> argparse.ArgumentParser:
     parser.add_argument("--features", nargs="+", required=True, help="STREAM=H5, every shard of every stream")
     for option in ("--predictions", "--models", "--histories"):
         parser.add_argument(option, nargs="+", required=True, help="MODEL:SEED=FILE, every model and seed")
+    parser.add_argument("--retrievals", nargs="+", default=[], help="the same of models that are compared with videos")
     return parser
 
 
@@ -121,6 +123,7 @@ def files(args: argparse.Namespace, models: Sequence[str], seeds: Sequence[int])
             name: labelled(f"--{name}", getattr(args, name), models, seeds)
             for name in ("predictions", "models", "histories")
         },
+        retrievals=labelled("--retrievals", args.retrievals, (), ()),
     )
 
 

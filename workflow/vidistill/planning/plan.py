@@ -252,6 +252,9 @@ class Plan:
         given = (layer.get("localise", {}) for layer in layers)
         return merge(*given, {"id_prefix": self.datasets[dataset]["id_prefix"]}, self._device)
 
+    def retrieve(self, dataset: str, model: str) -> Settings:
+        return merge(self.config["retrieve"], {"split": self.evaluated_split(dataset, model)}, self._device)
+
     def evaluate(self, dataset: str, model: str) -> Settings:
         return self._evaluation("evaluate", dataset, model)
 
