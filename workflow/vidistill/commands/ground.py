@@ -6,6 +6,7 @@ from vidistill.commands.ground import ground
 print(answer.moments[0].start, answer.moments[0].end)
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -132,9 +133,11 @@ class Grounder(Watcher):
     Args:
         model: as for `ground`, like `weights`, `device`, `threads`, `word_vectors` and `window`.
         any_code: accept features made by different code.
+        bar: fit under which a sentence is not in a video; None for the model's own.
 
     Attributes:
         window: seconds; longer videos are asked by overlapping windows of this length.
+        bar: see `Answer.bar`.
     """
 
     def __init__(
@@ -147,10 +150,14 @@ class Grounder(Watcher):
         any_code: bool = False,
         word_vectors: str | Path | None = None,
         window: float | None = None,
+        bar: float | None = None,
     ):
         watcher.check(device, weights)
+        if bar is not None and not math.isfinite(bar):
+            raise UserError(f"the bar is {bar:g}; give a finite number.")
         self.trained = trained.load(model)
         self.window = windows.length(window, self.trained.window, self.trained.path)
+        self.bar = self.trained.bar if bar is None else bar
         super().__init__(self.trained, weights=weights, device=device, threads=threads, any_code=any_code)
         self._nearest = words.Nearest(Path(word_vectors), self.trained.vocabulary) if word_vectors else None
         self._last: tuple[Video, list[Window], list[Tensor]] | None = None  # what was asked last, and its snippets
@@ -192,7 +199,7 @@ class Grounder(Watcher):
                 video.duration,
                 _map(found[s], parts),
                 max((one.fit for one in found[s] if one.fit is not None), default=None),
-                self.trained.bar,
+                self.bar,
             )
             for s in range(len(sentences))
         )

@@ -70,7 +70,7 @@ def parser() -> Parser:
     )
     video_options.add(found)
     video_options.add_word_vectors(found)
-    video_options.add_window(found)
+    video_options.add_fit(found)
     return found
 
 
@@ -86,10 +86,10 @@ def answer(args: argparse.Namespace) -> None:
     grounder = Grounder(args.model, **video_options.making(args), **video_options.asking(args))
     for one in asked:
         grounder.check(one.sentences)
-    if args.all and grounder.trained.bar is None:
+    if args.all and grounder.bar is None:
         raise UserError(
-            f"{grounder.trained.path} cannot tell whether a video shows what a sentence says, which --all needs; use a "
-            "model of MMDist with a local branch that this version trained, such as student."
+            f"{grounder.trained.path} has no bar for --all; use a model of MMDist with a local branch, such as "
+            "student, that this version trained, or give --bar."
         )
     check_outputs(args, asked, grounder.trained.path)
     footer = f"model: {grounder.trained.name}"

@@ -69,7 +69,7 @@ class Library:
         folder: of the videos, with the folders in it.
         model: a model.safetensors, or a result (JSON), of MMDist with a local branch.
         keep: folder for what is kept; None for `.vidistill` in the folder of videos.
-        options: `weights`, `device`, `threads`, `any_code`, `word_vectors`, `window` of `Grounder`.
+        options: `weights`, `device`, `threads`, `any_code`, `word_vectors`, `window`, `bar` of `Grounder`.
 
     Raises:
         UserError: the folder has no video, or the model cannot search.
@@ -137,7 +137,7 @@ class Library:
         order = np.argsort(-fits, kind="stable")[:top]
         videos = [self._kept.load(self._readable[v]) for v in order]
         answers = [self.grounder.ask(video, [sentence])[0] for video in videos]
-        bar = self.model.bar
+        bar = self.grounder.bar
         return [
             Found(self._readable[v], float(fits[v]), answer.moments, None if bar is None else bool(fits[v] >= bar))
             for v, answer in zip(order, answers, strict=True)

@@ -34,7 +34,7 @@ def parser() -> Parser:
     found.add_argument("--keep", type=Path, metavar="DIR", help="folder for features (default: FOLDER/.vidistill)")
     video_options.add_making(found)
     video_options.add_word_vectors(found)
-    video_options.add_window(found)
+    video_options.add_fit(found)
     return found
 
 

@@ -53,13 +53,16 @@ def add_word_vectors(parser: Parser) -> None:
     )
 
 
-def add_window(parser: Parser) -> None:
-    """Add the option for long videos."""
+def add_fit(parser: Parser) -> None:
+    """Add the options for long videos, and for what is in none."""
     parser.add_argument(
         "--window",
         type=float,
         metavar="SECONDS",
         help="ask longer videos by windows of this length (default: that of training videos; inf: ask videos whole)",
+    )
+    parser.add_argument(
+        "--bar", type=float, metavar="FIT", help="what fits less is not in a video (default: the model's own bar)"
     )
 
 
@@ -70,7 +73,7 @@ def making(args: argparse.Namespace) -> dict[str, Any]:
 
 def asking(args: argparse.Namespace) -> dict[str, Any]:
     """The arguments of a `Grounder` that say how sentences are asked."""
-    return {name: getattr(args, name) for name in ("word_vectors", "window")}
+    return {name: getattr(args, name) for name in ("word_vectors", "window", "bar")}
 
 
 def check(args: argparse.Namespace, videos: Sequence[str | Path]) -> None:

@@ -9,6 +9,7 @@ import pandas as pd
 
 from vidistill.base import store
 from vidistill.base.stage import UserError
+from vidistill.base.wording import percent, plural
 from vidistill.evaluation import bootstrap, summary
 from vidistill.evaluation.inputs import Labelled
 from vidistill.settings.evaluate import Reporting
@@ -86,6 +87,22 @@ def of_model(settings: Reporting, files: Mapping[int, Path]) -> dict[str, Any] |
             "others": share(refused["others_refused"], refused["others"]) if refused["others"].sum() else None,
         }
     return found
+
+
+def sentence(model: str, found: Mapping[str, Any]) -> str:
+    """The numbers of a model in a sentence."""
+    count, videos, chance = found["queries"], found["videos"], found["chance"]
+    first, five = (percent(found[f"recall@{k}"]["mean"], count) for k in RECALL)
+    said = (
+        f"{model}: of {plural(videos, 'video')} the right one is first for {first} % of {plural(count, 'sentence')} "
+        f"(chance {chance['recall@1']:.1f} %), among five for {five} % ({chance['recall@5']:.1f} %), median rank "
+        f"{found['median_rank']['mean']:.0f} ({chance['median_rank']:.0f})"
+    )
+    if not found.get("refused"):
+        return said
+    own, others = found["refused"]["own"], found["refused"]["others"]
+    said += f"; refused in their own video {percent(own['mean'], count)} %"
+    return said + (f", in others {percent(others['mean'], count)} %" if others else "")
 
 
 def _of_videos(values: np.ndarray, numbers: np.ndarray, count: int) -> np.ndarray:

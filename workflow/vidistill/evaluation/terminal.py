@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from vidistill.base.wording import percent, plural
-from vidistill.evaluation import cost, doubts, summary
+from vidistill.evaluation import cost, doubts, retrieval, summary
 
 WIDTH = 15
 # Baselines for segments. All but the last are told the true labels of each video.
@@ -32,6 +32,9 @@ def lines(result: Mapping[str, Any]) -> Iterator[str]:
         yield from _table(result)
     else:
         yield unscored(result)
+    for model, found in result.get("retrieval", {}).items():
+        if found:
+            yield retrieval.sentence(model, found)
     for model in result["models"]:
         yield cost.sentence(model, cost.of(result, model))
 
