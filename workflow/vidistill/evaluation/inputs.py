@@ -4,7 +4,7 @@ import argparse
 import itertools
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,7 @@ class Files:
     predictions: Labelled
     models: Labelled
     histories: Labelled
-    retrievals: Labelled  # of some models
+    retrievals: Labelled = field(default_factory=dict)  # of some models
 
 
 @dataclass(frozen=True)
