@@ -203,7 +203,7 @@ def test_a_student_of_emtm_needs_its_three_teachers_and_their_tables(tmp_path: P
     chain.update(
         {"availability": 2, "train": -2 * 3, "train_supervised": 4 * 3, "export": 2 * 3, "training_moments": 1}
     )
-    chain["retrieve"] = 2 * 3
+    chain["retrieve"] = 5 * 3
     assert made == chain
 
 

@@ -11,7 +11,7 @@ class RetrieveSection(Section):
 
     threads: int = Field(2, ge=1, description="Threads of PyTorch on the CPU.")
     pairs: int = Field(
-        200_000,
+        50_000,
         ge=1,
         description="Pairs of a sentence and a video, at most, of models of EMTM, which read each pair. If there are "
         "more, only some of the sentences are asked, of all videos.",
