@@ -10,6 +10,7 @@ first layers: for memory, not for time.
 
 import argparse
 import json
+import math
 import os
 import subprocess
 import sys
@@ -31,6 +32,7 @@ from vidistill.commands.one_video import Video
 from vidistill.commands.trained import MMDistModel
 from vidistill.data.text import masking_weight
 from vidistill.features import extract, networks, options
+from vidistill.mmdist import fit
 from vidistill.mmdist import model as models
 from vidistill.settings.mmdist import NetworkSettings
 
@@ -79,6 +81,9 @@ def make_model(path: Path, fps: float, short_side: int, endpoint: str, threads: 
         settings=json.dumps(train),
         vocabulary=json.dumps(vocabulary | {"word_vectors": "given", "excluded_queries": []}),
         features=json.dumps({"rgb": json.loads(extract.describe(settings, extractor, origin))}),
+        window="30.0",
+        bank=json.dumps([" ".join(words) for words in np.random.default_rng(0).choice(WORDS, (fit.BANK, 6))]),
+        bar="0.0",
     )
 
 
@@ -128,8 +133,11 @@ def queries(model: Path, seconds: float, threads: int, times: int) -> None:
         "v", seconds, {"rgb": np.random.default_rng(0).normal(size=(int(seconds * 25 / 8), width)).astype("f4")}
     )
     hour = Video("v", 3600.0, {"rgb": np.zeros((11250, width), np.float32)})
-    spent = milliseconds(lambda: grounder.ask(hour, SENTENCES[:1]), times)
-    print(f"ask,  1 sentence of an hour of video {spent:10.1f} ms")
+    spent = milliseconds(lambda: grounder.ask(hour, SENTENCES[:1]), 1)
+    print(f"ask,  1 sentence of an hour of video, by windows {spent:10.1f} ms")
+    whole = Grounder(model, device="cpu", threads=threads, window=math.inf)
+    spent = milliseconds(lambda: whole.ask(hour, SENTENCES[:1]), times)
+    print(f"ask,  1 sentence of an hour of video, whole {spent:10.1f} ms")
     for count in (1, 8):
         spent = milliseconds(lambda n=count: grounder.ask(watched, SENTENCES[:n]), times)
         print(f"ask, {count:2} sentences of {seconds:.0f} s of video {spent / count:10.1f} ms a sentence")

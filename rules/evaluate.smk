@@ -59,8 +59,38 @@ use rule efficiency as efficiency_of_tables with:
         "results/logs/efficiency/{dataset}.log",
 
 
+rule retrieve:
+    input:
+        features=lambda wildcards: files_of(model_features(wildcards)),
+        model="results/{dataset}/{model}/seed-{seed}/model.safetensors",
+        queries="results/{dataset}/queries.parquet",
+    output:
+        "results/{dataset}/{model}/seed-{seed}/retrieval.parquet",
+    log:
+        "results/logs/retrieve/{dataset}/{model}/seed-{seed}.log",
+    wildcard_constraints:
+        model=finding(segments=False, external=False),
+    priority: 4
+    conda:
+        "../envs/vidistill.yaml"
+    threads: config["retrieve"]["threads"]
+    resources:
+        gpu=gpus(),
+        mem_mb=memory_of_features,
+        runtime=grows(240),
+    params:
+        settings=settings(retrieve_settings),
+        method=method,
+        reads=reads(method_stage("retrieve"), retrieve_settings),
+        features=lambda wildcards: by_role(model_features(wildcards)),
+    shell:
+        "python -m vidistill.{params.method}.retrieve --settings {params.settings:q} --model {input.model:q}"
+        " --queries {input.queries:q} --features {params.features:q} --output {output:q} > {log:q} 2>&1"
+
+
 rule evaluate:
     input:
+        retrievals=lambda wildcards: of_compared(wildcards, "retrieval.parquet").values(),
         features=lambda wildcards: files_of(result_features(wildcards)),
         predictions=lambda wildcards: of_compared(wildcards, "predictions.parquet").values(),
         models=lambda wildcards: of_compared(wildcards, "model.safetensors").values(),
@@ -89,10 +119,12 @@ rule evaluate:
         predictions=labelled("predictions.parquet"),
         models=labelled("model.safetensors"),
         histories=labelled("history.parquet"),
+        retrievals=labelled("retrieval.parquet"),
     shell:
         "python -m vidistill.evaluation.evaluate --settings {params.settings:q} --queries {input.queries:q}"
         " --moments {input.moments:q} --problems {input.problems:q} --features {params.features:q}"
         " --predictions {params.predictions:q} --models {params.models:q} --histories {params.histories:q}"
+        " --retrievals {params.retrievals:q}"
         " --efficiency {input.efficiency:q} --result {output.result:q} --predictions-out {output.predictions:q} 2>&1 | tee {log:q} >&2"
 
 

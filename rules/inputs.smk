@@ -211,6 +211,10 @@ def export_settings(wildcards):
     return plan.export(wildcards.model)
 
 
+def retrieve_settings(wildcards):
+    return plan.retrieve(wildcards.dataset, wildcards.model)
+
+
 def localise_settings(wildcards):
     return plan.localise(wildcards.dataset, wildcards.model)
 

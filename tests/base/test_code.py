@@ -60,6 +60,8 @@ STAGES = {
         "vidistill.emtm.span",
     },
     "vidistill.emtm.export": {"vidistill.emtm.predict", "vidistill.training.boundaries", "vidistill.emtm.map2d"},
+    "vidistill.mmdist.retrieve": {"vidistill.mmdist.fit", "vidistill.training.retrieval"},
+    "vidistill.emtm.retrieve": {"vidistill.emtm.predict", "vidistill.training.retrieval"},
     "vidistill.mmsd.train": {"vidistill.mmsd.losses", "vidistill.mmsd.rounds", "vidistill.training.voting"},
     "vidistill.mmsd.localise": {"vidistill.mmsd.segments", "vidistill.mmsd.predict"},
     "vidistill.evaluation.localisation": {"vidistill.evaluation.average_precision", "vidistill.evaluation.wtalc"},
@@ -94,7 +96,11 @@ FLOORS = (
     ("report", "commands"),
     ("__main__",),
 )
-METHODS = {"mmdist": ("train", "export"), "emtm": ("train", "export"), "mmsd": ("train", "localise")}
+METHODS = {
+    "mmdist": ("train", "export", "retrieve"),
+    "emtm": ("train", "export", "retrieve"),
+    "mmsd": ("train", "localise"),
+}
 TVL1_BY_TORCH = {f"vidistill.video.tvl1.{name}" for name in ("by_torch", "images", "kernels", "fused")}
 
 
@@ -131,6 +137,7 @@ def test_a_folder_is_a_wall(module: str) -> None:
     [
         *("vidistill.mmdist.train", "vidistill.mmdist.export", "vidistill.data.vocabulary"),
         *("vidistill.emtm.export", "vidistill.mmsd.train", "vidistill.mmsd.localise"),
+        *("vidistill.mmdist.retrieve", "vidistill.emtm.retrieve"),
     ],
 )
 def test_what_learns_reaches_no_code_that_reads_moments(stage: str) -> None:
@@ -166,7 +173,7 @@ def test_every_stage_of_the_rules_is_here() -> None:
         re.findall(r'method_stage\("(\w+)"', rules),
         re.findall(r"\{params.method}\.(\w+)", rules),
     )
-    assert set(of_method) == set(of_method_run) == {"train", "export", "localise"}
+    assert set(of_method) == set(of_method_run) == {"train", "export", "localise", "retrieve"}
     shared = {stage for stage in STAGES if stage.split(".")[1] not in METHODS}
     gate = {"vidistill.features.availability"}  # whose code decides about nothing that is trained
     of_several = {"vidistill.evaluation.efficiency"}  # whose digests include those of the methods that it measures

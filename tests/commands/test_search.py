@@ -7,16 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
+from safetensors.torch import load_file, save_file
 
+from vidistill.base import store
 from vidistill.base.stage import UserError
-from vidistill.commands import search_cli, trained
+from vidistill.commands import search_cli
 from vidistill.commands.ground import Grounder
 from vidistill.commands.search import Library
-from vidistill.commands.trained import MMDistModel, Trained
-from vidistill.mmdist import predict, search
-from vidistill.mmdist.batch import with_words
-from vidistill.training import samples
+from vidistill.mmdist import fit
 
 SENTENCES = ["the green box goes up", "the red ball slides right"]
 COUNT = 3  # videos that play
@@ -67,12 +65,11 @@ def test_videos_are_ranked_and_answered_as_one_alone(library: Library, model: Pa
     grounder = Grounder(model, device="cpu", threads=1)
     for sentence, found in zip(SENTENCES, library.search(SENTENCES), strict=True):
         assert len(found) == COUNT
-        assert [one.similarity for one in found] == sorted((one.similarity for one in found), reverse=True)
+        assert [one.fit for one in found] == sorted((one.fit for one in found), reverse=True)
         (alone,) = grounder.ask(grounder.watch(found[0].path), [sentence])
         assert found[0].moments == alone.moments
-        share = grounder.trained.settings.loss.top_share
-        best = np.sort(alone.activation_map)[::-1][: max(int(len(alone.activation_map) * share), 1)]
-        assert found[0].similarity == pytest.approx(best.mean(), abs=1e-3)  # the index has half precision
+        assert found[0].fit == pytest.approx(alone.fit, abs=0.05)  # the index has half precision
+        assert found[0].in_video == (found[0].fit >= grounder.trained.bar)
     assert len(library.search(SENTENCES[:1], top=1)[0]) == 1
 
 
@@ -90,7 +87,7 @@ def test_features_are_made_once_and_again_for_what_changed(folder, model, librar
     assert made(changed, monkeypatch) == [f"fourth{third.suffix}", second.name]
     found = {one.path.stem: one for one in changed.search(SENTENCES[:1])[0]}
     assert len(found) == COUNT + 1
-    assert found["second"].similarity == found["third"].similarity
+    assert found["second"].fit == found["third"].fit
     third.unlink()
     fewer = Library(folder, model, device="cpu", threads=1)
     assert made(fewer, monkeypatch) == []
@@ -158,23 +155,41 @@ def test_what_cannot_be_searched_is_said(tmp_path: Path, model: Path) -> None:
         Library(tmp_path, model).read()
 
 
-def test_similarities_are_means_over_maps_of_their_best_snippets(tiny_results: Path) -> None:
-    model = trained.load(tiny_results / "demo" / "teacher" / "seed-0" / "model.safetensors")
-    torch.manual_seed(0)
-    videos = [torch.randn(3, 32, width) for width in model.network.feature_dims]
-    found = search.similarities(
-        model.network, model.vocabulary, search.snippets(model.network, videos), SENTENCES, 0.25
-    )
-    assert found.shape == (2, 3)
-    for row, sentence in enumerate(SENTENCES):
-        for v in range(3):
-            maps = semantic_maps(model, [x[v : v + 1] for x in videos], sentence)
-            assert float(found[row, v]) == pytest.approx(float(maps.sort(-1).values[:, -8:].mean()), abs=1e-3)
+def test_a_long_video_is_searched_by_its_windows(folder, model, library) -> None:
+    """Its best window decides, and the answer is the one of `ground`."""
+    (whole,) = library.search(SENTENCES[:1])
+    parts = Library(folder, model, device="cpu", threads=1, window=1.0)
+    parts.read()
+    assert len(parts._index.owners) > COUNT
+    (found,) = parts.search(SENTENCES[:1])
+    assert {one.path for one in found} == {one.path for one in whole}
+    assert [one.fit for one in found] != [one.fit for one in whole]
+    grounder = Grounder(model, device="cpu", threads=1, window=1.0)
+    for one in found:
+        (alone,) = grounder.ask(grounder.watch(one.path), SENTENCES[:1])
+        assert one.moments == alone.moments
+        assert one.fit == pytest.approx(alone.fit, abs=0.05)
+    again = Library(folder, model, device="cpu", threads=1)
+    again.read()  # the index is of other windows, and is made again
+    assert again.search(SENTENCES[:1]) == [whole]
 
 
-def semantic_maps(model: Trained, features: list[torch.Tensor], sentence: str) -> torch.Tensor:
-    """The map of each stream (maps, L), as a prediction makes them."""
-    assert isinstance(model, MMDistModel)
-    queries = with_words(samples.of_sentences(features, [sentence]), model.vocabulary)
-    asked = predict.predict(model.network, queries, model.settings, torch.device("cpu"))
-    return torch.cat(next(asked).maps)
+def test_a_model_without_training_sentences_ranks_by_similarity(folder, model, tmp_path, caplog) -> None:
+    old = without(Grounder(model).trained.path, tmp_path / "old.safetensors", "bank", "bar", "window")
+    library = Library(folder, old, device="cpu", threads=1)
+    library.read()
+    assert "keeps no training sentences" in caplog.text
+    assert "does not say how long its training videos were" in caplog.text
+    (found,) = library.search(SENTENCES[:1])
+    assert {one.in_video for one in found} == {None}
+    s = library.model.settings.loss
+    (alone,) = Grounder(old, device="cpu", threads=1).ask(library._kept.load(found[0].path), SENTENCES[:1])
+    best = np.sort(alone.activation_map)[::-1][: max(int(len(alone.activation_map) * s.top_share), 1)]
+    assert found[0].fit == pytest.approx(best.mean() * fit.SHARPER / s.temperature, abs=0.05)
+
+
+def without(model: Path, output: Path, *texts: str) -> Path:
+    """A model file as an older version wrote it."""
+    metadata = {name: text for name, text in store.read_model_metadata(model).items() if name not in texts}
+    save_file(load_file(model), output, {store.MODEL_KEY: json.dumps(metadata)})
+    return output

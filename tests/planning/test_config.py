@@ -77,6 +77,7 @@ def test_every_stage_takes_the_settings_that_the_plan_gives(plan: Plan) -> None:
     from vidistill.settings.localisation import LocalisationSettings
     from vidistill.settings.localise import LocaliseSettings
     from vidistill.settings.queries import QueriesSettings, TrainingMomentsSettings
+    from vidistill.settings.retrieve import RetrieveSettings
     from vidistill.settings.vocabulary import VocabularySettings
 
     given: list[tuple[type, dict[str, Any]]] = [(DemoSettings, plan.config["demo"])]
@@ -89,6 +90,7 @@ def test_every_stage_takes_the_settings_that_the_plan_gives(plan: Plan) -> None:
             kind = {"mmdist": mmdist, "emtm": emtm, "mmsd": mmsd}[plan.method(model)].TrainSettings
             given += [(kind, plan.train(dataset, model, 0)), (EvaluateSettings, plan.evaluate(dataset, model))]
             given += [(LocaliseSettings, plan.localise(dataset, model))]
+            given += [(RetrieveSettings, plan.retrieve(dataset, model))]
             given += [(LocalisationSettings, plan.localisation(dataset, model))]
             given += [(AvailabilitySettings, plan.availability(dataset, model))]
             given += [(FiguresSettings, reports.figures(plan, dataset, model))]

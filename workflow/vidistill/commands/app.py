@@ -117,7 +117,7 @@ class Asker:
 def as_html(answer: Answer, top: int) -> str:
     """The curve, and the best moments as buttons."""
     shown = answer.moments[:top]
-    note = ground_cli.unknown(answer)
+    note = ground_cli.note(answer)
     parts = [f'<p class="note">{escape(note)}</p>'] if note else []
     if not shown:
         parts.append('<p class="note">No moment was found.</p>')

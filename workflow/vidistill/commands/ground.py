@@ -6,31 +6,43 @@ from vidistill.commands.ground import ground
 print(answer.moments[0].start, answer.moments[0].end)
 """
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from vidistill.base.gpus import Device
 from vidistill.base.stage import UserError
-from vidistill.commands import text_encoder, trained, watcher, words
+from vidistill.commands import text_encoder, trained, watcher, windows, words
 from vidistill.commands.one_video import Video
 from vidistill.commands.watcher import Watcher
+from vidistill.commands.windows import Window
 from vidistill.evaluation import ranking
 from vidistill.training.predictions import Found
 
 
 @dataclass(frozen=True)
 class Moment:
-    """One proposal, in seconds; a higher score is better. Models of EMTM reconstruct nothing."""
+    """One proposal, in seconds; a higher score is better.
+
+    Attributes:
+        score: Eq. 9 of a model of MMDist. In a video that is asked by windows, the similarity of sentence and window
+            (Eq. 5) is added, with the weight that the map has in Eq. 9.
+        reconstruction_error: None for models of EMTM, which reconstruct nothing.
+        proposal_index: among those of its window.
+        fit: of sentence and moment, see `Answer.fit`.
+    """
 
     start: float
     end: float
     score: float
     reconstruction_error: float | None
     proposal_index: int
+    fit: float | None = None
 
 
 @dataclass(frozen=True)
@@ -43,7 +55,11 @@ class Answer:
             reads their characters, but for the network map2d, which has none.
         moments: best first.
         duration: of the video, seconds.
-        activation_map: (L,) similarity of sentence and video over time, -1 to 1; None without a local branch.
+        activation_map: (L,) similarity of sentence and video over time, -1 to 1; None without a local branch. A video
+            that is asked by windows has as many snippets more as it is longer than a window.
+        fit: of sentence and video, or of its best window: comparable between sentences and videos (`mmdist.fit`). None
+            without a local branch.
+        bar: fit under which the model says that the sentence is not in the video; None if it has no bar.
     """
 
     sentence: str
@@ -52,6 +68,26 @@ class Answer:
     moments: tuple[Moment, ...]
     duration: float
     activation_map: np.ndarray | None
+    fit: float | None = None
+    bar: float | None = None
+
+    @property
+    def in_video(self) -> bool | None:
+        """Whether the video shows what the sentence says; None if the model has no bar."""
+        return None if self.fit is None or self.bar is None else self.fit >= self.bar
+
+    @property
+    def above(self) -> tuple[Moment, ...]:
+        """The moments whose fit reaches the bar, best first, none of which overlaps a better one.
+
+        Empty if the sentence is not in the video; otherwise at least the best moment.
+        """
+        if not self.in_video or self.bar is None:
+            return ()
+        some = [moment for moment in self.moments if moment.fit is not None and moment.fit >= self.bar]
+        some = some or list(self.moments[:1])
+        times = np.array([(moment.start, moment.end) for moment in some]).reshape(-1, 2)
+        return tuple(some[k] for k in windows.suppress(times, -np.arange(len(some), dtype=float), overlap=0))
 
 
 def ground(
@@ -63,6 +99,7 @@ def ground(
     device: Device = "auto",
     threads: int | None = None,
     word_vectors: str | Path | None = None,
+    window: float | None = None,
 ) -> tuple[Answer, ...]:
     """The moments of a video that sentences describe.
 
@@ -73,6 +110,8 @@ def ground(
         threads: CPU threads; None for PyTorch's choice.
         word_vectors: GloVe's text file, by which a word that the model does not know is read as the nearest that it
             knows; None for the text encoder that the model was trained with, and to leave such words out without one.
+        window: seconds. Longer videos are asked by overlapping windows of this length; None for the length that nearly
+            all videos of the model's training do not exceed, infinite for the whole video.
 
     Returns:
         One answer per sentence, in order.
@@ -81,7 +120,9 @@ def ground(
         UserError: the model, the video or a sentence cannot be used; the text says why and what to do.
     """
     asked = [sentences] if isinstance(sentences, str) else list(sentences)
-    grounder = Grounder(model, weights=weights, device=device, threads=threads, word_vectors=word_vectors)
+    grounder = Grounder(
+        model, weights=weights, device=device, threads=threads, word_vectors=word_vectors, window=window
+    )
     grounder.check(asked)  # before the video, which takes minutes
     return grounder.ask(grounder.watch(video), asked)
 
@@ -90,8 +131,13 @@ class Grounder(Watcher):
     """A trained model for several videos or questions.
 
     Args:
-        model: as for `ground`, like `weights`, `device`, `threads` and `word_vectors`.
+        model: as for `ground`, like `weights`, `device`, `threads`, `word_vectors` and `window`.
         any_code: accept features made by different code.
+        bar: fit under which a sentence is not in a video; None for the model's own.
+
+    Attributes:
+        window: seconds; longer videos are asked by overlapping windows of this length.
+        bar: see `Answer.bar`.
     """
 
     def __init__(
@@ -103,14 +149,20 @@ class Grounder(Watcher):
         threads: int | None = None,
         any_code: bool = False,
         word_vectors: str | Path | None = None,
+        window: float | None = None,
+        bar: float | None = None,
     ):
         watcher.check(device, weights)
+        if bar is not None and not math.isfinite(bar):
+            raise UserError(f"the bar is {bar:g}; give a finite number.")
         self.trained = trained.load(model)
+        self.window = windows.length(window, self.trained.window, self.trained.path)
+        self.bar = self.trained.bar if bar is None else bar
         super().__init__(self.trained, weights=weights, device=device, threads=threads, any_code=any_code)
         vectors = words.of_file(Path(word_vectors)) if word_vectors else None
         vectors = vectors or text_encoder.of_model(self.trained, weights, self.place)
         self._nearest = words.Nearest(vectors, self.trained.vocabulary) if vectors else None
-        self._last: tuple[Video, list[Tensor]] | None = None  # the last video asked about, and its snippets
+        self._last: tuple[Video, list[Window], list[Tensor]] | None = None  # what was asked last, and its snippets
 
     def check(self, sentences: Sequence[str]) -> None:
         """Raise UserError for an empty sentence, or one without a content word that the model knows or has near."""
@@ -131,33 +183,57 @@ class Grounder(Watcher):
             UserError: see `check`.
         """
         self.check(sentences)
-        about = self.trained
         read_as = [self.read_as(sentence) for sentence in sentences]
         read = list(map(words.replaced, sentences, read_as))
-        answers: dict[int, Answer] = {}
-        for found in about.ask(self._snippets(video), read, self.place):
-            (order,) = ranking.rank("score", np.empty(0), found.score[None], np.empty(0))
-            answers[found.row] = Answer(
-                sentences[found.row],
-                read_as[found.row],
-                words.unknown(read[found.row], about.vocabulary),
-                tuple(_moment(found, video.duration, int(k)) for k in order),
+        parts = windows.divide(video.duration, self.window)
+        found: list[list[Found]] = [[] for _ in sentences]  # of each window, in order
+        for first in range(0, len(parts), windows.AT_ONCE):
+            some = parts[first : first + windows.AT_ONCE]
+            asked = self.trained.ask(self._snippets(video, some), read, self.place)
+            for one in sorted(asked, key=lambda one: one.row):
+                found[one.row // len(some)].append(one)
+        return tuple(
+            Answer(
+                sentences[s],
+                read_as[s],
+                words.unknown(read[s], self.trained.vocabulary),
+                tuple(_moments(found[s], parts)),
                 video.duration,
-                found.activation_map,
+                _map(found[s], parts),
+                max((one.fit for one in found[s] if one.fit is not None), default=None),
+                self.bar,
             )
-        return tuple(answers[row] for row in range(len(sentences)))
+            for s in range(len(sentences))
+        )
 
-    def _snippets(self, video: Video) -> list[Tensor]:
-        """(1, L, D) per stream, kept for the next question: for an hour of video it takes longer than an answer."""
-        if self._last is None or self._last[0] is not video:
-            self._last = video, self.trained.snippets(video.features)
-        return self._last[1]
+    def _snippets(self, video: Video, parts: list[Window]) -> list[Tensor]:
+        """(W, L, D) per stream, kept for the next question: they may take longer than an answer."""
+        if self._last is None or self._last[0] is not video or self._last[1] != parts:
+            some = (self.trained.snippets(windows.features(video.features, video.duration, part)) for part in parts)
+            self._last = video, parts, [torch.cat(stream) for stream in zip(*some, strict=True)]
+        return self._last[2]
 
 
-def _moment(found: Found, duration: float, k: int) -> Moment:
-    start, end = (float(share * duration) for share in found.moments[k])
-    error = None if found.errors is None else float(found.errors[k])
-    return Moment(start, end, float(found.score[k]), error, k)
+def _moments(found: Sequence[Found], parts: Sequence[Window]) -> Iterator[Moment]:
+    """The moments of all windows of a video, best first. Of several windows' those that overlap a better one much are
+    left out."""
+    times = np.concatenate([w.start + one.moments * (w.end - w.start) for one, w in zip(found, parts, strict=True)])
+    places = [(one, k) for one in found for k in range(len(one.score))]
+    if len(parts) == 1:
+        scores = found[0].score
+        (order,) = ranking.rank("score", np.empty(0), scores[None], np.empty(0))
+    else:
+        scores = np.concatenate([one.score if one.across is None else one.across for one in found])
+        order = windows.suppress(times, scores)
+    for row in order:
+        one, k = places[row]
+        error, fit = (None if of is None else float(of[k]) for of in (one.errors, one.fits))
+        yield Moment(float(times[row, 0]), float(times[row, 1]), float(scores[row]), error, k, fit)
+
+
+def _map(found: Sequence[Found], parts: Sequence[Window]) -> np.ndarray | None:
+    maps = [one.activation_map for one in found if one.activation_map is not None]
+    return windows.join(np.stack(maps), parts) if maps else None
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -26,6 +26,7 @@ from vidistill.commands.one_video import UnusableVideoError, Video
 from vidistill.commands.outputs import Answered
 from vidistill.commands.questions import Asked
 
+MANY = 1000  # moments of a sentence, more than a video has above the bar
 STANDARD_OUTPUT = "-"  # in place of a file for --json
 
 
@@ -44,6 +45,9 @@ def parser() -> Parser:
     )
     found.add_argument("--table", type=Path, metavar="CSV", help="columns video and sentence, in place of these words")
     found.add_argument("--top", type=int, default=3, metavar="N", help="moments per sentence (default: 3)")
+    found.add_argument(
+        "--all", action="store_true", help="all moments that fit well enough and do not overlap, or that there is none"
+    )
     found.add_argument(
         "--output",
         type=Path,
@@ -66,6 +70,7 @@ def parser() -> Parser:
     )
     video_options.add(found)
     video_options.add_word_vectors(found)
+    video_options.add_fit(found)
     return found
 
 
@@ -78,9 +83,14 @@ def answer(args: argparse.Namespace) -> None:
     """Answer the questions of the command line."""
     asked = read(args)
     check(args, asked)
-    grounder = Grounder(args.model, **video_options.making(args), word_vectors=args.word_vectors)
+    grounder = Grounder(args.model, **video_options.making(args), **video_options.asking(args))
     for one in asked:
         grounder.check(one.sentences)
+    if args.all and grounder.bar is None:
+        raise UserError(
+            f"{grounder.trained.path} has no bar for --all; use a model of MMDist with a local branch, such as "
+            "student, that this version trained, or give --bar."
+        )
     check_outputs(args, asked, grounder.trained.path)
     footer = f"model: {grounder.trained.name}"
     answered: list[Answered] = []
@@ -91,7 +101,10 @@ def answer(args: argparse.Namespace) -> None:
             print(f"error: {watched}", file=sys.stderr)
             continue
         answers = grounder.ask(watched, one.sentences)
-        found = Answered(one.video, replace(watched, features={}), answers, tuple(map(unknown, answers)), args.top)
+        notes = tuple(map(note, answers))
+        if args.all:
+            answers = tuple(replace(answer, moments=answer.above) for answer in answers)
+        found = Answered(one.video, replace(watched, features={}), answers, notes, shown_at_most(args))
         show(args, found, footer, several=len(asked) > 1)
         answered.append(found)
     outputs.write_all(args.output, answered)
@@ -99,6 +112,11 @@ def answer(args: argparse.Namespace) -> None:
         write_json(args.json, grounder, asked, answered, failed)
     if failed:
         raise UserError(f"{len(failed)} of {plural(len(asked), 'video')} could not be asked; mend what is said above.")
+
+
+def shown_at_most(args: argparse.Namespace) -> int:
+    """Moments that are shown of each sentence."""
+    return MANY if args.all else int(args.top)
 
 
 def read(args: argparse.Namespace) -> list[Asked]:
@@ -138,7 +156,7 @@ def check_outputs(args: argparse.Namespace, asked: Sequence[Asked], model: Path)
     inputs = [*video_options.inputs(args, videos, model), *([args.table] if args.table else [])]
     outputs.check(args.output, videos, inputs)
     if args.cut:
-        outputs.check_clips(args.cut, asked, args.top)
+        outputs.check_clips(args.cut, asked, shown_at_most(args))
     if args.picture:
         outputs.check_names("--picture", args.picture, videos)
         check_output(outputs.of_video(args.picture, videos[0]), "correct --picture", inputs)
@@ -182,7 +200,9 @@ def seen(grounder: Grounder, video: Path, kept: Kept | None, work: Path | None, 
 def show(args: argparse.Namespace, found: Answered, footer: str, *, several: bool) -> None:
     """Print a video's answers, and write what is for this video."""
     if str(args.json) != STANDARD_OUTPUT:
-        said = [line for one in found.answers for line in lines(one, args.top)]
+        said = [
+            line for one, about in zip(found.answers, found.notes, strict=True) for line in lines(one, about, found.top)
+        ]
         print("\n".join([str(found.video), *said, ""] if several else said), flush=True)
     outputs.write_one(args.output, found, footer)
     if args.cut:
@@ -230,10 +250,9 @@ def write_json(
         store.write_json(path, written)
 
 
-def lines(found: Answer, top: int) -> list[str]:
-    """The printed lines of an answer."""
-    note = unknown(found)
-    rows = [f'"{found.sentence}"' + (f"   ({note})" if note else "")]
+def lines(found: Answer, about: str, top: int) -> list[str]:
+    """The printed lines of an answer; `about` is a note on it."""
+    rows = [f'"{found.sentence}"' + (f"   ({about})" if about else "")]
     for rank, moment in enumerate(found.moments[:top], 1):
         when = f"{clock.text(moment.start, True)} - {clock.text(moment.end, True)}"
         seconds = f"{moment.start:.1f} s - {moment.end:.1f} s"
@@ -241,9 +260,10 @@ def lines(found: Answer, top: int) -> list[str]:
     return rows
 
 
-def unknown(found: Answer) -> str:
-    """A note on words that the model does not know; empty without any."""
-    return words.said(found.read_as, found.unknown_words)
+def note(found: Answer) -> str:
+    """A note on an answer: whether the video shows it at all, and words that the model does not know."""
+    absent = "probably not in this video" if found.in_video is False else ""
+    return "; ".join(filter(None, [absent, words.said(found.read_as, found.unknown_words)]))
 
 
 def as_json(found: Answer) -> dict[str, Any]:
@@ -253,6 +273,9 @@ def as_json(found: Answer) -> dict[str, Any]:
         "sentence": found.sentence,
         "read_as": found.read_as,
         "unknown_words": list(found.unknown_words),
+        "fit": found.fit,
+        "bar": found.bar,
+        "in_video": found.in_video,
         "moments": [vars(moment) for moment in found.moments],
         "activation_map": None if activation is None else [float(value) for value in activation],
     }

@@ -108,7 +108,7 @@ def _bars(axes: Axes, duration: float, question: Question) -> None:
         start, end = question.truth
         _bar(axes, len(rows), start, end, color=ORANGE, edgecolor=BLACK, hatch="////", linewidth=0.8)
         _labels(axes, len(rows), "true", (start, end), "", "normal")
-    axes.set(ylim=(_rows(question) - 0.5, -0.5), yticks=[])
+    axes.set(ylim=(max(_rows(question), 1) - 0.5, -0.5), yticks=[])
     axes.spines["left"].set_visible(False)
     axes.grid(axis="x", color=PALE, linewidth=0.5)
     axes.set_axisbelow(True)

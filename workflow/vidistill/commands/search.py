@@ -8,11 +8,13 @@ library.read()
 print(found[0].path, found[0].moments[0].start)
 """
 
+import itertools
+import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -23,15 +25,17 @@ from torch import Tensor
 from vidistill.base import store
 from vidistill.base.stage import UserError
 from vidistill.base.wording import plural
-from vidistill.commands import clock, kept, words
+from vidistill.commands import clock, kept, windows, words
 from vidistill.commands.clock import Watch, unwatched
 from vidistill.commands.ground import Grounder, Moment
 from vidistill.commands.kept import Kept
 from vidistill.commands.one_video import UnusableVideoError
 from vidistill.commands.trained import MMDistModel
-from vidistill.mmdist import search
+from vidistill.mmdist import fit
 
-INDEXED = 64  # videos at once
+log = logging.getLogger(__name__)
+
+INDEXED = 64  # windows at once
 
 
 @dataclass(frozen=True)
@@ -39,13 +43,23 @@ class Found:
     """A video that fits a sentence.
 
     Attributes:
-        similarity: of sentence and video, -1 to 1, by which videos are ranked (MMDist, Eq. 5).
+        fit: of sentence and video, or of its best window, by which videos are ranked; see `Answer.fit`.
         moments: best first.
+        in_video: see `Answer.in_video`.
     """
 
     path: Path
-    similarity: float
+    fit: float
     moments: tuple[Moment, ...]
+    in_video: bool | None
+
+
+class Index(NamedTuple):
+    """The windows of all videos, for comparison with sentences."""
+
+    snippets: Tensor  # (windows, maps, L, d) half precision
+    levels: Tensor  # (windows,) what training sentences reach
+    owners: Tensor  # (windows,) numbers of the videos
 
 
 class Library:
@@ -55,7 +69,7 @@ class Library:
         folder: of the videos, with the folders in it.
         model: a model.safetensors, or a result (JSON), of MMDist with a local branch.
         keep: folder for what is kept; None for `.vidistill` in the folder of videos.
-        options: `weights`, `device`, `threads`, `any_code` of `Grounder`.
+        options: `weights`, `device`, `threads`, `any_code`, `word_vectors`, `window`, `bar` of `Grounder`.
 
     Raises:
         UserError: the folder has no video, or the model cannot search.
@@ -65,16 +79,19 @@ class Library:
         self.paths = kept.videos(Path(folder))
         self.grounder = Grounder(model, **options)
         about = self.grounder.trained
-        if not isinstance(about, MMDistModel) or not about.network.has_local_branch:
+        by = about.standard if isinstance(about, MMDistModel) else None
+        if not isinstance(about, MMDistModel) or by is None:
             raise UserError(
                 f"{about.path} compares no sentences with videos, which is how videos are ranked; use a model "
                 "of MMDist with a local branch, such as student or baseline."
             )
-        self.model = about
+        if not about.bank:
+            log.warning("%s keeps no training sentences, by which videos rank better; train it again", about.path)
+        self.model, self._by = about, by
         self._kept = Kept(Path(folder), Path(keep) if keep else None, about.features)
         self.failed: dict[Path, str] = {}
         self._readable: list[Path] = []
-        self._snippets = torch.empty(0)  # (videos, maps, L, d)
+        self._index = Index(torch.empty(0), torch.empty(0), torch.empty(0))
 
     def read(self, *, work: str | Path | None = None, watch: Watch = unwatched) -> None:
         """Make the features of videos that are new or have changed; `failed` says which cannot be used, and why.
@@ -99,7 +116,7 @@ class Library:
         if not self._readable:
             why = next(iter(self.failed.values()))
             raise UserError(f"none of {plural(len(self.paths), 'video')} can be used; the first: {why}")
-        self._snippets = self._indexed(store.digest(*digests)).to(self.grounder.place)
+        self._index = self._indexed(store.digest(*digests, str(self.grounder.window)))
 
     def search(self, sentences: Sequence[str], top: int = 5) -> list[list[Found]]:
         """The `top` videos for each sentence, best first, after `read`.
@@ -108,38 +125,47 @@ class Library:
             UserError: a sentence has no content word that the model knows.
         """
         self.grounder.check(sentences)
-        s = self.model.settings
         read = [words.replaced(sentence, self.grounder.read_as(sentence)) for sentence in sentences]
-        scores = search.similarities(self.model.network, self.model.vocabulary, self._snippets, read, s.loss.top_share)
-        return [self._best(sentence, row, top) for sentence, row in zip(sentences, scores.cpu().numpy(), strict=True)]
+        asked, index = fit.sentences(self.model.network, self.model.vocabulary, read), self._index
+        similar = fit.similarities(index.snippets.to(self.grounder.place), asked, self._by.top_share).cpu()
+        fits = (similar / self._by.temperature - index.levels.unsqueeze(1)).T  # (N, windows)
+        none = torch.full((len(read), len(self._readable)), -torch.inf)
+        best = none.scatter_reduce(1, index.owners.expand(len(read), -1), fits, "amax").numpy()
+        return [self._best(sentence, row, top) for sentence, row in zip(sentences, best, strict=True)]
 
-    def _best(self, sentence: str, scores: np.ndarray, top: int) -> list[Found]:
-        order = np.argsort(-scores, kind="stable")[:top]
+    def _best(self, sentence: str, fits: np.ndarray, top: int) -> list[Found]:
+        order = np.argsort(-fits, kind="stable")[:top]
         videos = [self._kept.load(self._readable[v]) for v in order]
+        answers = [self.grounder.ask(video, [sentence])[0] for video in videos]
+        bar = self.grounder.bar
         return [
-            Found(self._readable[v], float(scores[v]), self.grounder.ask(video, [sentence])[0].moments)
-            for v, video in zip(order, videos, strict=True)
+            Found(self._readable[v], float(fits[v]), answer.moments, None if bar is None else bool(fits[v] >= bar))
+            for v, answer in zip(order, answers, strict=True)
         ]
 
-    def _indexed(self, videos: str) -> Tensor:
-        """The snippets of all videos, from a file if it is of these; `videos` is a digest of their contents."""
-        file = self._kept.place / f"snippets-{store.file_digest(self.model.path)[:16]}.safetensors"
+    def _indexed(self, videos: str) -> Index:
+        """The index of all videos, from a file if it is of these; `videos` is a digest of contents and windows."""
+        file = self._kept.place / f"index-{store.file_digest(self.model.path)[:16]}.safetensors"
         try:
-            with safe_open(file, "pt") as index:
-                if index.metadata()["videos"] == videos:
-                    return index.get_tensor("snippets")
+            with safe_open(file, "pt") as saved:
+                if saved.metadata()["videos"] == videos:
+                    return Index(*(saved.get_tensor(name) for name in Index._fields))
         except (OSError, SafetensorError):  # not there, or damaged
             pass
-        parts = []
-        for first in range(0, len(self._readable), INDEXED):
-            features = map(self._features, self._readable[first : first + INDEXED])
-            streams = [torch.cat(stream).to(self.grounder.place) for stream in zip(*features, strict=True)]
-            parts.append(search.snippets(self.model.network, streams).cpu())
-        snippets = torch.cat(parts)
+        parts, parts_ = [], self._windows()
+        while some := list(itertools.islice(parts_, INDEXED)):
+            streams = [torch.cat(stream).to(self.grounder.place) for stream in zip(*(w for _, w in some), strict=True)]
+            snippets = fit.snippets(self.model.network, streams)
+            owners = torch.tensor([owner for owner, _ in some])
+            parts.append(Index(snippets.cpu(), fit.levels(snippets, self._by).cpu(), owners))
+        index = Index(*map(torch.cat, zip(*parts, strict=True)))
         with store.atomic(file) as temporary:
-            save_file({"snippets": snippets}, temporary, {"videos": videos})
-        return snippets
+            save_file(index._asdict(), temporary, {"videos": videos})
+        return index
 
-    def _features(self, path: Path) -> list[Tensor]:
-        """(1, L, D) per stream."""
-        return self.model.snippets(self._kept.load(path).features)
+    def _windows(self) -> Iterator[tuple[int, list[Tensor]]]:
+        """The windows of all videos: the number of the video, and (1, L, D) per stream."""
+        for number, path in enumerate(self._readable):
+            video = self._kept.load(path)
+            for part in windows.divide(video.duration, self.grounder.window):
+                yield number, self.model.snippets(windows.features(video.features, video.duration, part))

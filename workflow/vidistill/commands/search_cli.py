@@ -34,6 +34,7 @@ def parser() -> Parser:
     found.add_argument("--keep", type=Path, metavar="DIR", help="folder for features (default: FOLDER/.vidistill)")
     video_options.add_making(found)
     video_options.add_word_vectors(found)
+    video_options.add_fit(found)
     return found
 
 
@@ -48,7 +49,7 @@ def answer(args: argparse.Namespace) -> None:
     if args.json:
         files.check_output(args.json, "correct --json", [args.model])
     library = Library(
-        args.folder, args.model, keep=args.keep, **video_options.making(args), word_vectors=args.word_vectors
+        args.folder, args.model, keep=args.keep, **video_options.making(args), **video_options.asking(args)
     )
     if args.sentences:
         library.grounder.check(args.sentences)  # before the videos, which take minutes
@@ -102,14 +103,20 @@ def lines(sentence: str, note: str, found: Sequence[Found], folder: Path) -> lis
     for rank, one in enumerate(found, 1):
         best = one.moments[0]
         when = f"{clock.text(best.start, True)} - {clock.text(best.end, True)}"
-        said.append(f"{rank:3}  {one.path.relative_to(folder)!s:{width}}  {when:19}  similarity {one.similarity:.3f}")
+        doubt = ", probably not" if one.in_video is False else ""
+        said.append(f"{rank:3}  {one.path.relative_to(folder)!s:{width}}  {when:19}  fit {one.fit:.2f}{doubt}")
     return said
 
 
 def as_json(found: Sequence[Found]) -> list[dict[str, Any]]:
     """What was found for a sentence."""
     return [
-        {"video": str(one.path), "similarity": one.similarity, "moments": [vars(moment) for moment in one.moments]}
+        {
+            "video": str(one.path),
+            "fit": one.fit,
+            "in_video": one.in_video,
+            "moments": [vars(moment) for moment in one.moments],
+        }
         for one in found
     ]
 

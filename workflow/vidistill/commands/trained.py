@@ -1,5 +1,6 @@
 """Load a trained model of any method with its metadata, from its file or from a result."""
 
+import functools
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,7 +22,9 @@ from vidistill.data.vocabulary import Vocabulary
 from vidistill.emtm import ask as emtm_ask
 from vidistill.emtm import model as emtm
 from vidistill.mmdist import ask as mmdist_ask
+from vidistill.mmdist import fit
 from vidistill.mmdist import model as mmdist
+from vidistill.mmdist.fit import Standard
 from vidistill.mmdist.network import Network
 from vidistill.settings.emtm import TrainSettings as EMTMSettings
 from vidistill.settings.mmdist import TrainSettings as MMDistSettings
@@ -38,6 +41,8 @@ class Trained(ABC):
         network: in evaluation mode, on the CPU.
         features: stream -> provenance of its features, in the network's order of streams.
         files: stream -> setting -> path of the extractor's file in training.
+        window: seconds that nearly all videos of training do not exceed; None if the file does not say it.
+        bar: fit under which a sentence is not in a video; None if the model has none.
     """
 
     path: Path
@@ -46,6 +51,8 @@ class Trained(ABC):
     vocabulary: Vocabulary
     features: dict[str, dict[str, Any]]
     files: dict[str, dict[str, str]]
+    window: float | None
+    bar: float | None
 
     @property
     def name(self) -> str:
@@ -67,13 +74,21 @@ class Trained(ABC):
 
     @abstractmethod
     def ask(self, snippets: list[Tensor], sentences: Sequence[str], device: torch.device) -> Iterator[Found]:
-        """Moments for each sentence, in any order of sentences."""
+        """Moments for each sentence in each of V videos, (V, L, D) per stream; in any order, see `Found.row`."""
 
 
 @dataclass(frozen=True)
 class MMDistModel(Trained):
     network: Network
     settings: MMDistSettings
+    bank: tuple[str, ...]  # training sentences by which fits are measured; none in old models
+
+    @functools.cached_property
+    def standard(self) -> Standard | None:
+        """What fits are measured by, on the network's device; None without a local branch."""
+        if not self.network.has_local_branch:
+            return None
+        return fit.standard(fit.sentences(self.network, self.vocabulary, self.bank), self.settings.loss)
 
     def known_words(self, sentence: str) -> list[str]:
         return [self.vocabulary.words[index - 1] for index in vocabularies.encode(sentence, self.vocabulary)]
@@ -86,7 +101,8 @@ class MMDistModel(Trained):
         return mmdist_ask.resampled(self.settings, features)
 
     def ask(self, snippets: list[Tensor], sentences: Sequence[str], device: torch.device) -> Iterator[Found]:
-        return mmdist_ask.ask(self.network, self.settings, self.vocabulary, snippets, sentences, device)
+        about = self.network, self.settings, self.vocabulary
+        return mmdist_ask.ask(*about, snippets, sentences, device, self.standard)
 
 
 @dataclass(frozen=True)
@@ -129,7 +145,9 @@ def load(path: str | Path) -> Trained:
         about = (
             vocabularies.loads(metadata["vocabulary"]),
             {stream: features[stream] for stream in settings.streams},
-            json.loads(metadata.get("files", "{}")),  # missing in old models
+            json.loads(metadata.get("files", "{}")),  # missing in old models, as are the next
+            json.loads(metadata.get("window", "null")),
+            json.loads(metadata.get("bar", "null")),
         )
     except KeyError as error:
         raise UserError(
@@ -140,7 +158,7 @@ def load(path: str | Path) -> Trained:
     if isinstance(settings, EMTMSettings):
         return EMTMModel(path, emtm.load(path)[0], settings, *about, tuple(json.loads(metadata["characters"])))
     assert isinstance(settings, MMDistSettings)
-    return MMDistModel(path, mmdist.load(path)[0], settings, *about)
+    return MMDistModel(path, mmdist.load(path)[0], settings, *about, tuple(json.loads(metadata.get("bank", "[]"))))
 
 
 def file_of(path: str | Path) -> Path:

@@ -53,9 +53,27 @@ def add_word_vectors(parser: Parser) -> None:
     )
 
 
+def add_fit(parser: Parser) -> None:
+    """Add the options for long videos, and for what is in none."""
+    parser.add_argument(
+        "--window",
+        type=float,
+        metavar="SECONDS",
+        help="ask longer videos by windows of this length (default: that of training videos; inf: ask videos whole)",
+    )
+    parser.add_argument(
+        "--bar", type=float, metavar="FIT", help="what fits less is not in a video (default: the model's own bar)"
+    )
+
+
 def making(args: argparse.Namespace) -> dict[str, Any]:
     """The arguments of a `Watcher` that say how features are made."""
     return {name: getattr(args, name) for name in ("weights", "device", "threads", "any_code")}
+
+
+def asking(args: argparse.Namespace) -> dict[str, Any]:
+    """The arguments of a `Grounder` that say how sentences are asked."""
+    return {name: getattr(args, name) for name in ("word_vectors", "window", "bar")}
 
 
 def check(args: argparse.Namespace, videos: Sequence[str | Path]) -> None:

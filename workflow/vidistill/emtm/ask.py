@@ -1,4 +1,4 @@
-"""Apply a trained network to one video and new sentences."""
+"""Apply a trained network to videos, or windows of one, and new sentences."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -32,11 +32,11 @@ def ask(
     sentences: Sequence[str],
     device: torch.device,
 ) -> Iterator[Found]:
-    """At most five moments for each sentence, in any order of sentences.
+    """At most five moments for each sentence and video, in any order; see `Found.row`.
 
     Args:
         characters: that the model knows.
-        features: from `resampled`.
+        features: those of V videos from `resampled`, equally long: (V, snippets, D) per stream.
     """
     asked = samples.of_sentences(features, sentences)
     if not settings.cut_batches:  # predictions are those on padded features

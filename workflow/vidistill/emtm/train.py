@@ -23,7 +23,7 @@ from vidistill.emtm.objective import MapObjective, Objective
 from vidistill.emtm.targets import Targets
 from vidistill.features import states
 from vidistill.settings.emtm import TrainSettings
-from vidistill.training import knowledge, loop, predictions, samples, stage
+from vidistill.training import asking, knowledge, loop, predictions, samples, stage
 from vidistill.training.checkpoint import Checkpoint, open_checkpoint
 
 log = logging.getLogger(__name__)
@@ -161,6 +161,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             vocabulary=args.vocabulary.read_text(encoding="utf-8"),
             features=json.dumps(samples.provenance(files), sort_keys=True),
             files=json.dumps(samples.provenance(files, "files"), sort_keys=True),
+            window=asking.window(loaded.take(parts.training)),
             code=code_of_it,
             supervision=s.supervision,
             training_moments=str(read_by_training if s.supervision == "full" else 0),

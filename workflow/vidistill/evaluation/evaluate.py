@@ -14,7 +14,18 @@ from vidistill.base import store
 from vidistill.base.settings import Several
 from vidistill.base.stage import UserError, run
 from vidistill.base.wording import plural
-from vidistill.evaluation import bootstrap, cost, coverage, inputs, metrics, predictions, summary, terminal, video_free
+from vidistill.evaluation import (
+    bootstrap,
+    cost,
+    coverage,
+    inputs,
+    metrics,
+    predictions,
+    retrieval,
+    summary,
+    terminal,
+    video_free,
+)
 from vidistill.evaluation.inputs import DataSet, Files, Training
 from vidistill.evaluation.predictions import Answers, Scored
 from vidistill.evaluation.summary import Seeds
@@ -94,6 +105,7 @@ def evaluate(
         "seeds": list(s.seeds),
         "queries": len(next(iter(ours.values())).query_ids) if ours else 0,
         **(numbers(s, files, data, training, scored) if ours else NO_NUMBERS),
+        "retrieval": retrieval.describe(s, files.retrievals, trainings, s.seeds),
         "answered": answers[s.model].count(),
         "unanswered": coverage.unanswered(data, s.split, ours, s.names) if "predictions" in training.facts else None,
         "coverage": covered,

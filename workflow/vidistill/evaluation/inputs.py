@@ -4,7 +4,7 @@ import argparse
 import itertools
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,7 @@ class Files:
     predictions: Labelled
     models: Labelled  # these and histories of trained models alone
     histories: Labelled
+    retrievals: Labelled = field(default_factory=dict)  # of some models
 
     @property
     def trained(self) -> set[str]:
@@ -114,6 +115,7 @@ def arguments(description: str | None, *others: str) -> argparse.ArgumentParser:
     parser.add_argument("--predictions", nargs="+", required=True, help="MODEL:SEED=FILE, every model and seed")
     for option in ("--models", "--histories"):
         parser.add_argument(option, nargs="*", default=[], help="MODEL:SEED=FILE, every trained model and seed")
+    parser.add_argument("--retrievals", nargs="*", default=[], help="the same of models that are compared with videos")
     return parser
 
 
@@ -128,7 +130,14 @@ def files(args: argparse.Namespace, models: Sequence[str], seeds: Sequence[int])
     """
     predictions, trained, histories = of_models(args, models, seeds, "models", "histories")
     return Files(
-        args.queries, args.moments, args.problems, states.by_stream(args.features), predictions, trained, histories
+        args.queries,
+        args.moments,
+        args.problems,
+        states.by_stream(args.features),
+        predictions,
+        trained,
+        histories,
+        by_label("--retrievals", args.retrievals),
     )
 
 

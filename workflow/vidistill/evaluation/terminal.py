@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from vidistill.base.wording import percent, plural
-from vidistill.evaluation import cost, doubts, summary
+from vidistill.evaluation import cost, doubts, retrieval, summary
 
 WIDTH, CLOCK = 79, len("12:34:56 ")  # which logs write before the first line
 ORACLE = "  oracle epoch*"
@@ -52,6 +52,9 @@ def _lines(result: Mapping[str, Any]) -> Iterator[str]:
         yield from _table(result)
     else:
         yield unscored(result)
+    for model, found in result.get("retrieval", {}).items():
+        if found:
+            yield retrieval.sentence(model, found)
     for model in result["models"]:
         yield cost.sentence(model, cost.of(result, model))
 

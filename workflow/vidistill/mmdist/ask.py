@@ -1,4 +1,4 @@
-"""Apply a trained network to one video and new sentences."""
+"""Apply a trained network to videos, or windows of one, and new sentences."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -7,8 +7,9 @@ import torch
 from torch import Tensor
 
 from vidistill.data.vocabulary import Vocabulary
-from vidistill.mmdist import predict, proposals
+from vidistill.mmdist import fit, losses, predict, proposals
 from vidistill.mmdist.batch import with_words
+from vidistill.mmdist.fit import Standard
 from vidistill.mmdist.network import Network
 from vidistill.settings.mmdist import TrainSettings
 from vidistill.training import samples
@@ -28,16 +29,30 @@ def ask(
     features: list[Tensor],
     sentences: Sequence[str],
     device: torch.device,
+    by: Standard | None,
 ) -> Iterator[Found]:
-    """Proposals for each sentence, in any order.
+    """Proposals for each sentence and video, in any order; see `Found.row`.
 
     Args:
-        features: from `resampled`.
+        features: those of V videos from `resampled`, (V, L, D) per stream.
+        by: what fits are measured by; None without a local branch.
     """
     s, queries = settings, with_words(samples.of_sentences(features, sentences), vocabulary)
+    level = (
+        None if by is None else fit.levels(fit.snippets(network, [x.to(device).float() for x in features]), by).cpu()
+    )
     for part in predict.predict(network, queries, s, device):
-        moments = proposals.moments(part.center, part.width).double().numpy()
-        fused = predict.fuse(part.maps)
+        moments = proposals.moments(part.center, part.width)
+        exact, scores, errors = moments.double().numpy(), part.score.numpy(), part.errors.numpy()
+        if by is None or level is None:
+            yield from (Found(int(row), exact[b], scores[b], errors[b]) for b, row in enumerate(part.rows))
+            continue
+        similar = losses.similarity(torch.stack(part.maps), by.top_share).mean(0)
+        fused, of_video = predict.fuse(part.maps), level[queries.video_index[part.rows]]
+        assert fused is not None
+        # Eq. 9 with the whole video's similarity beside the moment's; within a video the order stays that of Eq. 9.
+        across = part.score + (s.score_weight if s.loss.global_learning else 1) * similar.unsqueeze(1)
+        fits, whole = fit.of_moments(fused, moments, of_video, by), similar / by.temperature - of_video
         for b, row in enumerate(part.rows):
-            semantic = None if fused is None else fused[b].numpy()
-            yield Found(int(row), moments[b], part.score[b].numpy(), part.errors[b].numpy(), semantic)
+            maps = fused[b].numpy(), across[b].numpy()
+            yield Found(int(row), exact[b], scores[b], errors[b], *maps, float(whole[b]), fits[b].numpy())

@@ -15,14 +15,14 @@ from vidistill.base.settings import parse
 from vidistill.base.stage import UserError, run
 from vidistill.data import vocabulary as vocabularies
 from vidistill.features import states
-from vidistill.mmdist import batch, masking, predict, targets
+from vidistill.mmdist import batch, fit, masking, predict, targets
 from vidistill.mmdist import model as models
 from vidistill.mmdist.batch import Queries
 from vidistill.mmdist.network import Network
 from vidistill.mmdist.objective import Objective
 from vidistill.mmdist.targets import Targets
 from vidistill.settings.mmdist import TrainSettings
-from vidistill.training import knowledge, loop, predictions, samples, stage
+from vidistill.training import asking, knowledge, loop, predictions, samples, stage
 from vidistill.training.checkpoint import Checkpoint, open_checkpoint
 
 log = logging.getLogger(__name__)
@@ -161,6 +161,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         checkpoint = open_checkpoint(args.work, store.digest(*fingerprint))
         train(s, network, training, taught, watched, at_last, checkpoint)
         checkpoint.write(args.history, args.predictions)
+        known, held_out = loaded.take(parts.training), watched.take(np.isin(watched.splits, s.train_splits))
         models.save(
             args.model,
             network,
@@ -168,6 +169,8 @@ def main(argv: Sequence[str] | None = None) -> None:
             vocabulary=args.vocabulary.read_text(encoding="utf-8"),
             features=json.dumps(samples.provenance(files), sort_keys=True),
             files=json.dumps(samples.provenance(files, "files"), sort_keys=True),
+            window=asking.window(known),
+            **(fit.calibrate(network, vocabulary, s.loss, known, held_out) if network.has_local_branch else {}),
             code=code_of_it,
             supervision="weak",
             training_moments="0",

@@ -27,6 +27,7 @@ from vidistill.settings.localise import LocaliseSection
 from vidistill.settings.mmdist import MMDistSection
 from vidistill.settings.mmsd import MMSDSection
 from vidistill.settings.queries import QueriesSection, Task
+from vidistill.settings.retrieve import RetrieveSection
 from vidistill.settings.train import TrainSection
 from vidistill.settings.vocabulary import VocabularySettings
 
@@ -272,6 +273,7 @@ class Config(Section):
     localise: LocaliseSection = LocaliseSection()
     evaluate: EvaluateSection = EvaluateSection()
     localisation: LocalisationSection = LocalisationSection()
+    retrieve: RetrieveSection = RetrieveSection()
     efficiency: EfficiencySection = EfficiencySection()
     figures: FiguresSection = FiguresSection()
 

@@ -292,6 +292,11 @@ class Plan:
         given = (layer.get("localise", {}) for layer in layers)
         return merge(*given, {"id_prefix": self.datasets[dataset]["id_prefix"]}, self._device)
 
+    def retrieve(self, dataset: str, model: str) -> Settings:
+        settings = merge(self.config["retrieve"], {"split": self.evaluated_split(dataset, model)}, self._device)
+        unread = ("pairs",) if self.method(model) == "mmdist" else ()  # which compares all of them at once
+        return {key: value for key, value in settings.items() if key not in unread}
+
     def evaluate(self, dataset: str, model: str) -> Settings:
         return self._evaluation("evaluate", dataset, model)
 

@@ -26,13 +26,16 @@ PREDICTIONS = pa.schema(
 
 
 class Found(NamedTuple):
-    """K moments for a sentence."""
+    """K moments for a sentence in one of V videos."""
 
-    row: int  # of the sentence
+    row: int  # s * V + v for sentence s and video v
     moments: np.ndarray  # (K, 2) starts and ends as shares of the video
     score: np.ndarray  # (K,) higher is better
     errors: np.ndarray | None = None  # (K,) of reconstruction, of a method that reconstructs
-    activation_map: np.ndarray | None = None  # (L,) of a network with a local branch
+    activation_map: np.ndarray | None = None  # (L,) of a network with a local branch, as all that follows
+    across: np.ndarray | None = None  # (K,) scores that are comparable with those in other videos
+    fit: float | None = None  # of sentence and video
+    fits: np.ndarray | None = None  # (K,) of sentence and moments
 
 
 def nothing() -> pd.DataFrame:

@@ -78,21 +78,22 @@ class Samples:
 
 
 def of_sentences(features: list[Tensor], sentences: Sequence[str]) -> Samples:
-    """Sentences about one video, whose duration counts as 1.
+    """Each sentence about each of V videos, whose durations count as 1: row s * V + v asks sentence s of video v.
 
     Args:
-        features: one per stream, (1, L, F).
+        features: one per stream, (V, L, F).
     """
-    count = len(sentences)
+    videos = len(features[0])
+    count = len(sentences) * videos
     return Samples(
         query_ids=list(map(str, range(count))),
         video_ids=[""] * count,
         splits=["asked"] * count,
-        sentences=list(sentences),
+        sentences=[sentence for sentence in sentences for _ in range(videos)],
         durations=np.ones(count),
-        video_index=torch.zeros(count, dtype=torch.long),
+        video_index=torch.arange(videos).repeat(len(sentences)),
         features=features,
-        lengths=torch.tensor([features[0].shape[1]]),
+        lengths=torch.full((videos,), features[0].shape[1]),
     )
 
 
