@@ -24,7 +24,7 @@ def test_ten_clips_are_searched_as_the_page_says(tiny_results: Path, tmp_path: P
     clips = sorted((folder / "clips").glob("demo-*"))
     assert len(clips) == 10
     first = next(text for command, text in said.items() if command.startswith("vidistill search"))
-    rows = re.findall(r"^ +\d  (\S+) +0:0\d\.\d - 0:0\d\.\d +similarity -?\d\.\d+$", first, re.MULTILINE)
+    rows = re.findall(r"^ +\d  (\S+) +0:0\d\.\d - 0:0\d\.\d +fit -?\d+\.\d+", first, re.MULTILINE)
     assert len(rows) == 5, first
     assert {*rows} <= {clip.name for clip in clips}
     found = json.loads((folder / "found.json").read_text())

@@ -59,11 +59,8 @@ SETTINGS = [
     ({"flow": {"warps": 2}}, VIDEOS_TO_RESULT, "warps: 1 -> 2"),
     ({"keep_frames": True}, {}, None),
     ({"c3d": {"pca": None}}, {}, None),  # nothing here reads it
-    (
-        {"seeds": ["0..1"]},
-        {"train": 3, "export": 1, "retrieve": 3, **EVALUATED},
-        None,
-    ),  # those of seed 0 are not trained again
+    # Those of seed 0 are not trained again.
+    ({"seeds": ["0..1"]}, {"train": 3, "export": 1, "retrieve": 3, **EVALUATED}, None),
     ({"datasets": {"other": {"collection": "charades", "annotations": {"train": ["nowhere.csv"]}}}}, {}, None),
     ({"datasets": {"more": {"collection": "mine", "annotations": {"train": ["train.csv"]}}}}, {}, None),
 ]

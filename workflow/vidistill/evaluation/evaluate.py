@@ -105,7 +105,7 @@ def evaluate(
         "seeds": list(s.seeds),
         "queries": len(next(iter(ours.values())).query_ids) if ours else 0,
         **(numbers(s, files, data, training, scored) if ours else NO_NUMBERS),
-        "retrieval": retrieval.describe(s, files.retrievals, trainings, s.seeds),
+        "retrieval": retrieval.describe(s, files.retrievals, trainings),
         "answered": answers[s.model].count(),
         "unanswered": coverage.unanswered(data, s.split, ours, s.names) if "predictions" in training.facts else None,
         "coverage": covered,

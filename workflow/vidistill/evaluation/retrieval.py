@@ -1,6 +1,6 @@
 """How well models find the right video among many, and how often they refuse sentences: from tables of retrieval."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +18,12 @@ from vidistill.training.retrieval import RETRIEVAL
 RECALL = (1, 5)  # k of recall@k
 
 
-def describe(
-    settings: Reporting, files: Labelled, models: Iterable[str], seeds: Sequence[int]
-) -> dict[str, dict[str, Any] | None]:
+def describe(settings: Reporting, files: Labelled, models: Iterable[str]) -> dict[str, dict[str, Any] | None]:
     """Model -> its numbers, of models whose tables are given; None for one that compares no sentences with videos."""
-    given = [model for model in models if all((model, seed) in files for seed in seeds)]
-    return {model: of_model(settings, {seed: files[model, seed] for seed in seeds}) for model in given}
+    by_seed: dict[str, dict[int, Path]] = {model: {} for model in models}
+    for (model, seed), file in files.items():
+        by_seed.get(model, {})[seed] = file
+    return {model: of_model(settings, given) for model, given in by_seed.items() if given}
 
 
 def of_model(settings: Reporting, files: Mapping[int, Path]) -> dict[str, Any] | None:
