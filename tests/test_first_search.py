@@ -5,7 +5,7 @@ import json
 import re
 from pathlib import Path
 
-from pages import blocks, in_a_folder_of_its_own, shell
+from blocks import blocks, in_a_folder_of_its_own, shell
 from workflow_runs import ROOT
 
 PAGE = ROOT / "docs" / "first-search.md"

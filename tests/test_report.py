@@ -199,6 +199,7 @@ def test_a_report_without_videos_teacher_and_training_moments(finished: Path, tm
         "train",
         "export",
         "efficiency",
+        "retrieve",
         "evaluate",
         "figures",
         "overview",

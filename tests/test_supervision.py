@@ -86,7 +86,8 @@ def test_commands_are_given_hard_labels_by_supervision(planned: Run) -> None:
 
 
 def test_a_student_is_given_the_maps_of_its_teachers_in_their_order(planned: Run) -> None:
-    (command,) = (line for line in planned.text.splitlines() if "--model results/demo/emtm/seed-0/" in line)
+    lines = planned.text.splitlines()
+    (command,) = (line for line in lines if "emtm.train " in line and "--model results/demo/emtm/seed-0/" in line)
     maps = [f"results/demo/{teacher}/seed-0/activation_maps.parquet" for teacher in ("map2d", "teacher", "seqpan")]
     assert f"--pseudo-labels  --activation-maps {' '.join(maps)} --training-moments" in command
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pages import blocks, in_a_folder_of_its_own, shell
+from blocks import blocks, in_a_folder_of_its_own, shell
 from workflow_runs import ROOT
 
 TUTORIAL = ROOT / "docs" / "tutorial.md"

@@ -242,7 +242,7 @@ def test_what_is_no_model_is_refused(results: Path, tmp_path: Path) -> None:
     save_file({"w": torch.zeros(1)}, tmp_path / "weights.safetensors")
     for name, said in (
         ("absent.safetensors", "does not exist"),
-        ("folder", "is a folder"),
+        ("folder", "is not a packed model"),
         ("empty.json", "is empty"),
         ("some.json", "is not a result"),
         ("some.txt", "is not a model"),

@@ -185,7 +185,7 @@ class Grounder(Watcher):
         self.check(sentences)
         read_as = [self.read_as(sentence) for sentence in sentences]
         read = list(map(words.replaced, sentences, read_as))
-        parts = windows.divide(video.duration, self.window)
+        parts = windows.divide(video.duration, self.window, min(map(len, video.features.values())))
         found: list[list[Found]] = [[] for _ in sentences]  # of each window, in order
         for first in range(0, len(parts), windows.AT_ONCE):
             some = parts[first : first + windows.AT_ONCE]

@@ -167,5 +167,5 @@ class Library:
         """The windows of all videos: the number of the video, and (1, L, D) per stream."""
         for number, path in enumerate(self._readable):
             video = self._kept.load(path)
-            for part in windows.divide(video.duration, self.grounder.window):
+            for part in windows.divide(video.duration, self.grounder.window, min(map(len, video.features.values()))):
                 yield number, self.model.snippets(windows.features(video.features, video.duration, part))

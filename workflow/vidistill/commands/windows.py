@@ -48,8 +48,13 @@ def length(given: float | None, of_model: float | None, model: Path) -> float:
     return math.inf if of_model is None else of_model
 
 
-def divide(duration: float, length: float) -> list[Window]:
-    """The windows of a video, in order: of `length` seconds, starting at most half of it apart, the last at the end."""
+def divide(duration: float, length: float, rows: float = math.inf) -> list[Window]:
+    """The windows of a video, in order: of `length` seconds, starting at most half of it apart, the last at the end.
+
+    Args:
+        rows: of the video's features; no window is shorter than one.
+    """
+    length = max(length, duration / rows)
     if duration <= length:
         return [Window(0.0, duration)]
     count = int(np.ceil(2 * (duration - length) / length)) + 1

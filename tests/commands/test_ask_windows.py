@@ -32,6 +32,7 @@ def test_windows_cover_a_video_and_overlap_by_half(duration: float) -> None:
     assert (steps > 0).all()
     assert steps.max() <= 5 + 1e-9
     assert len(found) < duration / 5 + 1
+    assert windows.divide(duration, 10.0, rows=1) == [(0.0, duration)]
 
 
 @pytest.mark.parametrize("count", [1, 3, 31, 1000])
