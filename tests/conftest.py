@@ -22,13 +22,19 @@ DATA = ROOT.parent / "shared" / "data"
 WHOLE_RUNS = (
     "interruptions",
     "reruns",
+    "terminal",
     "report",
+    "no_moments",
+    "names",
+    "first_search",
+    "external_models",
+    "bad_input",
     "ground",
+    "onnx",
     "workflow",
     "resources",
-    "bad_input",
+    "tutorial",
     "docs",
-    "onnx",
 )
 
 
