@@ -28,7 +28,7 @@ def main() -> None:
         print(f"vidistill {__version__}")
         return
     if name in HELP:
-        listed = "\n".join(f"  {command:8} {what}" for command, (_, what) in COMMANDS.items())
+        listed = "\n".join(f"  {command:10}{what}" for command, (_, what) in COMMANDS.items())
         print(f"usage: vidistill COMMAND ...\n\n{listed}\n\n`vidistill COMMAND --help` lists the options of a command.")
         return
     kind, known = ("option", (*HELP, "--version")) if is_option(name) else ("command", COMMANDS)
