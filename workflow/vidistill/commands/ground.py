@@ -185,7 +185,7 @@ class Grounder(Watcher):
         self.check(sentences)
         read_as = [self.read_as(sentence) for sentence in sentences]
         read = list(map(words.replaced, sentences, read_as))
-        parts = windows.divide(video.duration, self.window, min(map(len, video.features.values())))
+        parts = self.windows(video)
         found: list[list[Found]] = [[] for _ in sentences]  # of each window, in order
         for first in range(0, len(parts), windows.AT_ONCE):
             some = parts[first : first + windows.AT_ONCE]
@@ -205,6 +205,10 @@ class Grounder(Watcher):
             )
             for s in range(len(sentences))
         )
+
+    def windows(self, video: Video) -> list[Window]:
+        """The windows by which a video is asked."""
+        return windows.divide(video.duration, self.window, min(map(len, video.features.values())))
 
     def _snippets(self, video: Video, parts: list[Window]) -> list[Tensor]:
         """(W, L, D) per stream, kept for the next question: they may take longer than an answer."""

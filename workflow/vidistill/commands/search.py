@@ -116,7 +116,8 @@ class Library:
         if not self._readable:
             why = next(iter(self.failed.values()))
             raise UserError(f"none of {plural(len(self.paths), 'video')} can be used; the first: {why}")
-        self._index = self._indexed(store.digest(*digests, str(self.grounder.window)))
+        index = self._indexed(store.digest(*digests, str(self.grounder.window)))
+        self._index = index._replace(snippets=index.snippets.to(self.grounder.place))  # once, not for each sentence
 
     def search(self, sentences: Sequence[str], top: int = 5) -> list[list[Found]]:
         """The `top` videos for each sentence, best first, after `read`.
@@ -127,7 +128,7 @@ class Library:
         self.grounder.check(sentences)
         read = [words.replaced(sentence, self.grounder.read_as(sentence)) for sentence in sentences]
         asked, index = fit.sentences(self.model.network, self.model.vocabulary, read), self._index
-        similar = fit.similarities(index.snippets.to(self.grounder.place), asked, self._by.top_share).cpu()
+        similar = fit.similarities(index.snippets, asked, self._by.top_share).cpu()
         fits = (similar / self._by.temperature - index.levels.unsqueeze(1)).T  # (N, windows)
         none = torch.full((len(read), len(self._readable)), -torch.inf)
         best = none.scatter_reduce(1, index.owners.expand(len(read), -1), fits, "amax").numpy()
@@ -167,5 +168,5 @@ class Library:
         """The windows of all videos: the number of the video, and (1, L, D) per stream."""
         for number, path in enumerate(self._readable):
             video = self._kept.load(path)
-            for part in windows.divide(video.duration, self.grounder.window, min(map(len, video.features.values()))):
+            for part in self.grounder.windows(video):
                 yield number, self.model.snippets(windows.features(video.features, video.duration, part))
