@@ -26,6 +26,7 @@ envvars:
 
 
 include: "rules/inputs.smk"
+include: "rules/inputs_of_models.smk"
 include: "rules/pages.smk"
 include: "rules/runs.smk"
 include: "rules/finished.smk"
