@@ -183,6 +183,7 @@ def test_the_tables_need_every_ablation_and_share_what_they_can(tmp_path: Path) 
         for name in (
             "Controls",
             "Several teachers",
+            "Contrast",
             "EMTM",
             *(f"EMTM {of}" for of in ("teachers", "ablations", "widths", "without moments")),
         )
