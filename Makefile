@@ -68,7 +68,7 @@ quick: check ## linters, types, the tests that need no Snakemake
 	OMP_NUM_THREADS=1 $(RUN) -m pytest -n auto --maxprocesses 4 --dist loadfile -m 'not long and not slurm and not whole_run'
 
 test: check ## linters, types, tests
-	OMP_NUM_THREADS=1 $(RUN) -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder -m 'not long and not slurm'
+	OMP_NUM_THREADS=1 $(RUN) -m pytest -n 3 --dist loadfile --no-loadscope-reorder -m 'not long and not slurm'
 
 test-long: $(TESTABLE) ## the tests that take minutes
 	$(RUN) -m pytest -m long
