@@ -34,8 +34,8 @@ $(READY): pyproject.toml Makefile $(PINNED)
 	@command -v $(PYTHON) > /dev/null || { echo "error: there is no $(PYTHON); install Python 3.11, or name it: make setup PYTHON=/path/to/python3.11"; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "error: Python 3.11 or newer is needed, this is " + sys.version.split()[0] + "; make setup PYTHON=python3.11")'
 	$(PYTHON) -m venv $(VENV)
-	$(RUN) -m pip install --quiet torch==$(TORCH_VERSION) $(TORCH_INDEX)
-	$(RUN) -m pip install --quiet --constraint $(PINNED) --editable '.[dev]'
+	$(RUN) -m pip install --quiet --no-compile torch==$(TORCH_VERSION) $(TORCH_INDEX)
+	$(RUN) -m pip install --quiet --no-compile --constraint $(PINNED) --editable '.[dev]'
 	touch $(READY)
 
 clip: $(READY) ## CLIP models: open_clip, and the torchvision that was built for this PyTorch (the same TORCH=...)
@@ -47,8 +47,8 @@ $(DOCUMENTED): $(READY)
 	touch $(DOCUMENTED)
 
 $(TESTABLE): $(READY)
-	$(RUN) -m pip install --quiet --constraint $(PINNED) --editable '.[dev,app,cluster,docs]'
-	$(RUN) -m pip install --quiet --constraint $(PINNED) --editable '.[dev,kernels]' || echo "no Triton here: tests of its kernels are skipped"
+	$(RUN) -m pip install --quiet --no-compile --constraint $(PINNED) --editable '.[dev,app,cluster,docs]'
+	$(RUN) -m pip install --quiet --no-compile --constraint $(PINNED) --editable '.[dev,kernels]' || echo "no Triton here: tests of its kernels are skipped"
 	touch $(TESTABLE)
 
 demo: $(READY) ## generate toy videos, train baseline, teacher and student on them, evaluate: no download
@@ -68,7 +68,7 @@ quick: check ## linters, types, the tests that need no Snakemake
 	OMP_NUM_THREADS=1 $(RUN) -m pytest -n auto --maxprocesses 4 --dist loadfile -m 'not long and not slurm and not whole_run'
 
 test: check ## linters, types, tests
-	OMP_NUM_THREADS=1 $(RUN) -m pytest -n 3 --dist loadfile --no-loadscope-reorder -m 'not long and not slurm'
+	OMP_NUM_THREADS=1 $(RUN) -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder -m 'not long and not slurm'
 
 test-long: $(TESTABLE) ## the tests that take minutes
 	$(RUN) -m pytest -m long

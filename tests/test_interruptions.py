@@ -22,7 +22,7 @@ LONGER = {"train": {"optimisation": {"epochs": 6}}}  # so that training is kille
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("undisturbed")
-    own_videos.configuration(folder, changes=LONGER, shards=2)
+    own_videos.configuration(folder, changes=LONGER, shards=1)
     outcome = run(folder, RESULT, config=files(folder))
     assert outcome.status == 0, outcome.text
     return folder
@@ -30,7 +30,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    own_videos.configuration(tmp_path, changes=LONGER, shards=2)
+    own_videos.configuration(tmp_path, changes=LONGER, shards=1)
     return tmp_path
 
 
