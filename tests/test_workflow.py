@@ -196,6 +196,13 @@ def test_the_tables_need_every_ablation_and_share_what_they_can(tmp_path: Path) 
     assert outcome.jobs == chain + Counter({"tables": 1}), outcome.text
 
 
+def test_a_student_of_baselines_needs_no_optical_flow(tmp_path: Path) -> None:
+    charades_tree(tmp_path)
+    outcome = run(tmp_path, "results/student-contrast_charades.json", dry=True)
+    assert outcome.status == 0, outcome.text
+    assert (outcome.jobs["flow"], outcome.jobs["train"]) == (0, 4 * 3)  # with those that it is compared with
+
+
 def test_a_student_of_emtm_needs_its_three_teachers_and_their_tables(tmp_path: Path) -> None:
     charades_tree(tmp_path)
     made = run(tmp_path, "results/emtm_charades.json", dry=True).jobs
