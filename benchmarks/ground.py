@@ -38,6 +38,10 @@ from vidistill.settings.mmdist import NetworkSettings
 
 WORDS = ["the", "a", "person", "opens", "door", "sits", "down", "stands", "up", "walks", "and", "takes", "box"]
 WORDS += [f"w{number}" for number in range(1111 - len(WORDS))]  # as many as Charades-STA's
+VOCABULARY = json.dumps(
+    {"words": WORDS, "weights": [masking_weight(word) for word in WORDS], "max_words": 20}
+    | {"word_vectors": "given", "excluded_queries": []}
+)
 SENTENCES = [
     "a person opens the door",
     "the person sits down",
@@ -74,12 +78,11 @@ def make_model(path: Path, fps: float, short_side: int, endpoint: str, threads: 
     network = models.build(
         NetworkSettings(**train["network"]), [width], torch.randn(len(WORDS) + 1, 300), learned_words=False, local=True
     )
-    vocabulary = {"words": WORDS, "weights": [masking_weight(word) for word in WORDS], "max_words": 20}
     models.save(
         path,
         network,
         settings=json.dumps(train),
-        vocabulary=json.dumps(vocabulary | {"word_vectors": "given", "excluded_queries": []}),
+        vocabulary=VOCABULARY,
         features=json.dumps({"rgb": json.loads(extract.describe(settings, extractor, origin))}),
         window="30.0",
         bank=json.dumps([" ".join(words) for words in np.random.default_rng(0).choice(WORDS, (fit.BANK, 6))]),
