@@ -183,7 +183,7 @@ def test_every_stage_of_the_rules_is_here() -> None:
 
 def source(module: str) -> str:
     """A module's code without comments and docstrings."""
-    tree = code._tree(module)
+    tree = ast.parse(code._file(module).read_text())
     for node in ast.walk(tree):
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
             node.value = ast.Constant(...)
@@ -193,7 +193,7 @@ def source(module: str) -> str:
 @pytest.fixture
 def digest_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], str]]:
     """The digest of a stage that consists of some code."""
-    cached = (code.digests, code.closure, code._imports, code._normalised)
+    cached = (code.digests, code.closure, code._read)
     monkeypatch.setattr(code, "PACKAGE", tmp_path / "vidistill")
     (tmp_path / "vidistill" / "data").mkdir(parents=True)
     for path in ("__init__.py", "data/__init__.py"):

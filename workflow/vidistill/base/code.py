@@ -9,6 +9,7 @@ import ast
 import functools
 import hashlib
 from pathlib import Path
+from typing import NamedTuple
 
 PACKAGE = Path(__file__).parent.parent
 COUNTS = ("vidistill.base.spelling",)  # modules of `base` that count: this one names queries
@@ -28,7 +29,7 @@ def digest(module: str) -> str:
 @functools.cache
 def digests(module: str) -> dict[str, str]:
     """The SHA-256, hexadecimal, of each module in the source closure of `module` that counts, by its name."""
-    return {name: hashlib.sha256(_normalised(name).encode()).hexdigest() for name in closure(module) if _counts(name)}
+    return {name: _read(name).digest for name in closure(module) if _counts(name)}
 
 
 def _counts(name: str) -> bool:
@@ -45,7 +46,7 @@ def closure(module: str) -> tuple[str, ...]:
         if name in seen:
             continue
         seen.add(name)
-        queue.extend(_imports(name))
+        queue.extend(_read(name).imports)
     return tuple(sorted(seen))
 
 
@@ -59,26 +60,35 @@ def _file(name: str) -> Path | None:
     return path.with_suffix(".py") if path.with_suffix(".py").is_file() else None
 
 
+class _Module(NamedTuple):
+    imports: list[str]  # modules of this package
+    digest: str
+
+
 @functools.cache
-def _imports(name: str) -> frozenset[str]:
-    found = set()
-    for node in ast.walk(_tree(name)):
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:  # the package imports absolutely only
-            found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
-    return frozenset(name for name in found if _file(name))
-
-
-def _tree(name: str) -> ast.Module:
+def _read(name: str) -> _Module:
     path = _file(name)
     if path is None:
         raise ValueError(f"{name} is not a module of {PACKAGE.name}")
-    return ast.parse(path.read_text(encoding="utf-8"))
+    silent = _Silent()
+    text = _text(silent.visit(ast.parse(path.read_text(encoding="utf-8"))))
+    return _Module([name for name in silent.imports if _file(name)], hashlib.sha256(text.encode()).hexdigest())
 
 
 class _Silent(ast.NodeTransformer):
-    """Remove what only people read."""
+    """Remove what only people read, and collect what is imported."""
+
+    def __init__(self) -> None:
+        self.imports: set[str] = set()
+
+    def visit_Import(self, node: ast.Import) -> ast.AST:
+        self.imports |= {alias.name for alias in node.names}
+        return node
+
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> ast.AST:
+        if node.module:  # the package imports absolutely only
+            self.imports |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+        return node
 
     def visit_Expr(self, node: ast.Expr) -> ast.AST | None:
         if isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
@@ -104,15 +114,16 @@ class _Silent(ast.NodeTransformer):
 
 
 @functools.cache
-def _normalised(name: str) -> str:
-    return _text(_Silent().visit(_tree(name)))
+def _fields(kind: type[ast.AST]) -> list[str]:
+    return sorted(key for key in kind._fields if key != "kind")
 
 
 def _text(part: object) -> str:
     """A syntax tree as text that is the same in every version of Python, unlike `ast.dump` and `ast.unparse`."""
+    if isinstance(part, ast.AST):
+        kind = type(part)
+        values = [(key, value) for key in _fields(kind) if (value := getattr(part, key, None)) not in (None, [])]
+        return f"({kind.__name__} {' '.join([f'{key}={_text(value)}' for key, value in values])})"
     if isinstance(part, list):
         return f"[{' '.join(map(_text, part))}]"
-    if not isinstance(part, ast.AST):
-        return repr(part)
-    fields = ((key, value) for key, value in ast.iter_fields(part) if value not in (None, []) and key != "kind")
-    return f"({type(part).__name__} {' '.join(f'{key}={_text(value)}' for key, value in sorted(fields))})"
+    return repr(part)
