@@ -36,6 +36,7 @@ $(READY): pyproject.toml Makefile $(PINNED)
 	$(PYTHON) -m venv $(VENV)
 	$(RUN) -m pip install --quiet --no-compile torch==$(TORCH_VERSION) $(TORCH_INDEX)
 	$(RUN) -m pip install --quiet --no-compile --constraint $(PINNED) --editable '.[dev]'
+	$(RUN) -m compileall -qq -j 0 $(VENV)/lib || true # as pip does, but on all cores; not all templates are Python
 	touch $(READY)
 
 clip: $(READY) ## CLIP models: open_clip, and the torchvision that was built for this PyTorch (the same TORCH=...)
@@ -56,6 +57,9 @@ demo: $(READY) ## generate toy videos, train baseline, teacher and student on th
 
 report: $(READY) ## what the demo's student learned: report.html, one page that works offline
 	$(RUN) -m snakemake --cores $(CORES) results/report_student_demo.html --report report.html --report-after-run
+
+# Else each of a thousand processes compiles what it imports.
+check quick test test-long test-lowest test-slurm: export PYTHONDONTWRITEBYTECODE :=
 
 check: $(TESTABLE)
 	$(RUN) -m ruff check .

@@ -152,7 +152,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
         file.write("later,a ball moves,0,1,2\n")  # a video that is not there yet
     configured["datasets"]["deeds"] = write_labels(folder)
     (folder / "mine.yaml").write_text(yaml.safe_dump(configured))
-    outcome = run(folder, RESULT, EMTM, MMSD, config=files(folder), root=folder / "clone")
+    outcome = run(folder, RESULT, EMTM, MMSD, config=files(folder), root=folder / "clone", cores=2)
     assert outcome.status == 0, outcome.text
     return folder
 

@@ -12,6 +12,7 @@ import sys
 
 PLACE = "VIDISTILL_WARM_PYTHON"  # of the socket
 LIBRARIES = ("torch", "pandas", "pyarrow.parquet", "h5py", "cv2", "av", "numba", "safetensors.torch", "pydantic")
+LIBRARIES += ("torch._dynamo",)  # which PyTorch imports for the first optimiser
 
 
 def start() -> dict[str, str]:

@@ -92,7 +92,7 @@ def run(
     config: Iterable[Path] = (),
     root: Path = ROOT,
     dry: bool = False,
-    cores: int = 2,
+    cores: int = 1,  # as the tests run side by side
     **options: str,
 ) -> Run:
     """Snakemake in `folder`, with the configuration of `root`, over it the files `config` and then `changes`."""
