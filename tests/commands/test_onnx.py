@@ -31,7 +31,7 @@ LONGEST = 20  # words
 
 @pytest.fixture(scope="module")
 def folder(config: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Small models trained by the stage, and their ONNX files."""
+    """Small models trained by the stage."""
     found = small.write(tmp_path_factory.mktemp("small"))
     for model, changes in {
         "baseline": {"masks": 2},
@@ -43,8 +43,15 @@ def folder(config: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> 
         for output in ("history", "predictions", "work"):
             training += [f"--{output}", str(found / f"{model}-{output}")]
         train_stage.main([*training, "--model", str(found / f"{model}.safetensors")])
-        command.main([str(found / f"{model}.safetensors"), str(found / f"{model}.onnx")])
     return found
+
+
+def exported(model: Path) -> Path:
+    """The ONNX file of a model, made once."""
+    made = model.with_suffix(".onnx")
+    if not made.exists():
+        command.main([str(model), str(made)])
+    return made
 
 
 def batch(model: MMDistModel, lengths: list[int]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -60,7 +67,7 @@ def batch(model: MMDistModel, lengths: list[int]) -> tuple[torch.Tensor, torch.T
 
 
 @pytest.mark.parametrize("lengths", [[1], [5], [20], [3, 20], [2, 9, 4, 1, 20, 7, 11]], ids=str)
-@pytest.mark.parametrize("name", ["baseline", "teacher", "alone"])
+@pytest.mark.parametrize("name", ["baseline", "teacher", pytest.param("alone", marks=pytest.mark.long)])
 def test_the_file_computes_what_pytorch_does(folder: Path, name: str, lengths: list[int]) -> None:
     model = trained.load(folder / f"{name}.safetensors")
     assert isinstance(model, MMDistModel)
@@ -70,7 +77,7 @@ def test_the_file_computes_what_pytorch_does(folder: Path, name: str, lengths: l
         # Without the padding: sentences in a batch of their own length.
         longest = max(lengths)
         cut = made.module(inputs[0], inputs[1][:, :longest], inputs[2][..., :longest])
-    session = onnxruntime.InferenceSession(folder / f"{name}.onnx")
+    session = onnxruntime.InferenceSession(exported(folder / f"{name}.safetensors"))
     names = [output.name for output in session.get_outputs()]
     assert names == made.outputs
     assert ("activation_map" in names) == (name != "alone")
@@ -86,25 +93,18 @@ def emtm(config: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Pa
     return emtm_runs.write(config, tmp_path_factory.mktemp("emtm"))
 
 
-def exported(folder: Path, name: str) -> Path:
-    """The ONNX file of a model, made once."""
-    model = folder / name / "model.safetensors"
-    if not model.with_suffix(".onnx").exists():
-        command.main([str(model), str(model.with_suffix(".onnx"))])
-    return model.with_suffix(".onnx")
-
-
 @pytest.mark.parametrize("lengths", [[1], [10], [3, 10, 1, 7]], ids=str)
 @pytest.mark.parametrize("name", ["student", "map2d", pytest.param("seqpan", marks=pytest.mark.long)])
 def test_the_file_answers_as_a_model_of_emtm_does(emtm: Path, name: str, lengths: list[int]) -> None:
-    model = trained.load(emtm / name / "model.safetensors")
+    path = emtm / name / "model.safetensors"
+    model, made = trained.load(path), exported(path)
     random = np.random.default_rng(len(lengths))
     sentences = [" ".join(random.choice([*small.WORDS, "zeppelin"], size=length)) for length in lengths]
-    session = onnxruntime.InferenceSession(exported(emtm, name))
+    session = onnxruntime.InferenceSession(made)
     rows = [int(random.integers(1, 30)) for _ in sentences]
     features = [random.normal(size=(count, small.DIMS["rgb"])).astype(np.float32) for count in rows]
     # What a user of the file does, by its metadata and docs/ground.md.
-    about = {entry.key: entry.value for entry in onnx.load(exported(emtm, name)).metadata_props}
+    about = {entry.key: entry.value for entry in onnx.load(made).metadata_props}
     words, size = json.loads(about["vocabulary"]), int(about["snippets"])
     longest = {entry.name: entry.shape for entry in session.get_inputs()}["tokens"][1]
     tokens = np.zeros((len(sentences), longest), np.int64)
@@ -133,7 +133,7 @@ def test_the_file_answers_as_a_model_of_emtm_does(emtm: Path, name: str, lengths
 
 def test_the_file_says_how_to_make_its_inputs(folder: Path) -> None:
     model = trained.load(folder / "baseline.safetensors")
-    about = {entry.key: entry.value for entry in onnx.load(folder / "baseline.onnx").metadata_props}
+    about = {entry.key: entry.value for entry in onnx.load(exported(folder / "baseline.safetensors")).metadata_props}
     assert json.loads(about["vocabulary"]) == list(model.vocabulary.words)
     assert json.loads(about["features"]) == model.features
     assert about["snippets"] == "12"
