@@ -48,8 +48,9 @@ $(DOCUMENTED): $(READY)
 	touch $(DOCUMENTED)
 
 $(TESTABLE): $(READY)
-	$(RUN) -m pip install --quiet --no-compile --constraint $(PINNED) --editable '.[dev,app,cluster,docs]'
-	$(RUN) -m pip install --quiet --no-compile --constraint $(PINNED) --editable '.[dev,kernels]' || echo "no Triton here: tests of its kernels are skipped"
+	$(RUN) -m pip install --quiet --no-compile --constraint $(PINNED) --editable '.[dev,app,cluster,docs,kernels]' \
+	  || { echo "no Triton here: tests of its kernels are skipped"; \
+	       $(RUN) -m pip install --quiet --no-compile --constraint $(PINNED) --editable '.[dev,app,cluster,docs]'; }
 	touch $(TESTABLE)
 
 demo: $(READY) ## generate toy videos, train baseline, teacher and student on them, evaluate: no download
