@@ -114,16 +114,16 @@ class _Silent(ast.NodeTransformer):
 
 
 @functools.cache
-def _fields(kind: type[ast.AST]) -> list[str]:
-    return sorted(key for key in kind._fields if key != "kind")
+def _in_order(fields: tuple[str, ...]) -> list[str]:
+    return sorted(field for field in fields if field != "kind")
 
 
 def _text(part: object) -> str:
     """A syntax tree as text that is the same in every version of Python, unlike `ast.dump` and `ast.unparse`."""
     if isinstance(part, ast.AST):
-        kind = type(part)
-        values = [(key, value) for key in _fields(kind) if (value := getattr(part, key, None)) not in (None, [])]
-        return f"({kind.__name__} {' '.join([f'{key}={_text(value)}' for key, value in values])})"
+        values = ((key, getattr(part, key, None)) for key in _in_order(part._fields))
+        given = [f"{key}={_text(value)}" for key, value in values if value not in (None, [])]
+        return f"({type(part).__name__} {' '.join(given)})"
     if isinstance(part, list):
         return f"[{' '.join(map(_text, part))}]"
     return repr(part)
