@@ -7,6 +7,7 @@ the sentence's moments. Means over the seeds that are there.
 """
 
 import argparse
+import math
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +25,7 @@ THRESHOLDS = (0.3, 0.5, 0.7)
 def ious(model: Trained, a: argparse.Namespace, shift: int) -> np.ndarray:
     """IoU (N, 1) of the best answer to each query, from the video that comes `shift` places later."""
     data = a.results / a.dataset
-    features, _ = read(a.results, a.collection or a.dataset, list(model.features))
+    features, durations = read(a.results, a.collection or a.dataset, list(model.features))
     queries = pd.read_parquet(data / "queries.parquet").query("split == @a.split")
     moments = pd.read_parquet(data / "moments.parquet").groupby("query_id")[["start", "end"]]
     asked = queries[
@@ -38,7 +39,8 @@ def ious(model: Trained, a: argparse.Namespace, shift: int) -> np.ndarray:
         snippets = model.snippets({stream: values[shown] for stream, values in features.items()})
         for answer in model.ask(snippets, of_video["sentence"].tolist(), torch.device("cpu")):
             query = of_video.iloc[answer.row]
-            best = answer.moments[answer.score.argmax()] * query["duration"]
+            seconds = query["duration"] if math.isnan(durations[video]) else durations[video]
+            best = answer.moments[answer.score.argmax()] * seconds
             truths = moments.get_group(query["query_id"]).to_numpy()
             found.append(metrics.best_iou(best[None, None], truths[None])[0])
     return np.array(found)
