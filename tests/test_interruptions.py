@@ -124,6 +124,11 @@ def test_a_job_killed_in_each_stage_is_tried_again_in_the_same_run(undisturbed: 
         assert set(killed) >= set(STAGES[:4])
         assert process.wait() == 0
     finish(folder, undisturbed)
+    (folder / RESULT).unlink()
+    with started(folder) as process:
+        assert kill_once(process, "evaluation.evaluate", after=chance.uniform(0, 1))
+        assert process.wait() == 0
+    assert own_videos.differences(undisturbed, folder) == []
 
 
 @pytest.mark.long
