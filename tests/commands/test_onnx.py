@@ -67,7 +67,7 @@ def batch(model: MMDistModel, lengths: list[int]) -> tuple[torch.Tensor, torch.T
 
 
 @pytest.mark.parametrize("lengths", [[1], [5], [20], [3, 20], [2, 9, 4, 1, 20, 7, 11]], ids=str)
-@pytest.mark.parametrize("name", ["baseline", "teacher", pytest.param("alone", marks=pytest.mark.long)])
+@pytest.mark.parametrize("name", ["baseline", "teacher", "alone"])
 def test_the_file_computes_what_pytorch_does(folder: Path, name: str, lengths: list[int]) -> None:
     model = trained.load(folder / f"{name}.safetensors")
     assert isinstance(model, MMDistModel)
