@@ -22,8 +22,8 @@ from vidistill.evaluation import metrics
 THRESHOLDS = (0.3, 0.5, 0.7)
 
 
-def ious(model: Trained, a: argparse.Namespace, shift: int) -> np.ndarray:
-    """IoU (N, 1) of the best answer to each query, from the video that comes `shift` places later."""
+def ious(model: Trained, a: argparse.Namespace) -> tuple[np.ndarray, np.ndarray]:
+    """IoU (N, 1) of the best answer to each query, from its own video and from the next one."""
     data = a.results / a.dataset
     features, durations = read(a.results, a.collection or a.dataset, list(model.features))
     queries = pd.read_parquet(data / "queries.parquet").query("split == @a.split")
@@ -32,18 +32,19 @@ def ious(model: Trained, a: argparse.Namespace, shift: int) -> np.ndarray:
         queries["query_id"].isin(moments.groups) & queries["video_id"].isin(features[model.settings.streams[0]])
     ]
     videos = sorted(set(asked["video_id"]))
-    found = []
+    found: tuple[list[np.ndarray], list[np.ndarray]] = ([], [])
     for place, video in enumerate(videos):
         of_video = asked[asked["video_id"] == video]
-        shown = videos[(place + shift) % len(videos)]
-        snippets = model.snippets({stream: values[shown] for stream, values in features.items()})
-        for answer in model.ask(snippets, of_video["sentence"].tolist(), torch.device("cpu")):
-            query = of_video.iloc[answer.row]
-            seconds = query["duration"] if math.isnan(durations[video]) else durations[video]
-            best = answer.moments[answer.score.argmax()] * seconds
-            truths = moments.get_group(query["query_id"]).to_numpy()
-            found.append(metrics.best_iou(best[None, None], truths[None])[0])
-    return np.array(found)
+        for shown, measured in zip((video, videos[(place + 1) % len(videos)]), found, strict=True):
+            snippets = model.snippets({stream: values[shown] for stream, values in features.items()})
+            for answer in model.ask(snippets, of_video["sentence"].tolist(), torch.device("cpu")):
+                query = of_video.iloc[answer.row]
+                seconds = query["duration"] if math.isnan(durations[video]) else durations[video]
+                best = answer.moments[answer.score.argmax()] * seconds
+                truths = moments.get_group(query["query_id"]).to_numpy()
+                measured.append(metrics.best_iou(best[None, None], truths[None])[0])
+    own, another = map(np.array, found)
+    return own, another
 
 
 def main() -> None:
@@ -58,9 +59,10 @@ def main() -> None:
     print("| model | video | seeds |", " | ".join(metrics.names(THRESHOLDS, best_of=False)), "|")
     for name in a.models:
         seeds = [trained.load(path) for path in sorted((a.results / a.dataset / name).glob("seed-*/model.safetensors"))]
-        for video, shift in (("its own", 0), ("another", 1)):
-            measured = [metrics.per_query(ious(model, a, shift), THRESHOLDS, best_of=False).mean(0) for model in seeds]
-            numbers = " | ".join(f"{value:.1f}" for value in np.mean(measured, axis=0))
+        measured = [ious(model, a) for model in seeds]
+        for place, video in enumerate(("its own", "another")):
+            values = [metrics.per_query(found[place], THRESHOLDS, best_of=False).mean(0) for found in measured]
+            numbers = " | ".join(f"{value:.1f}" for value in np.mean(values, axis=0))
             print(f"| {name} | {video} | {len(seeds)} | {numbers} |", flush=True)
 
 
